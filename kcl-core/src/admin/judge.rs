@@ -131,20 +131,20 @@ impl Seen<'_> {
         spoilt: &BTreeSet<&LeaseKey>,
         nobody: bool,
     ) -> LeaseView {
-        let unclaimed = self.members.is_unclaimed(row);
+        let seen = self.members.lease(row);
+        let unclaimed = seen.is_unclaimed(self.members);
         let holder = if unclaimed {
             None
         } else {
-            self.members.holder(row).cloned()
+            seen.holder().cloned()
         };
         let awaited_by = if unclaimed || (holder.is_some() && row.owner != holder) {
             row.owner.clone()
         } else {
             None
         };
-        let expired = self
-            .members
-            .expires_at(row, &self.timing)
+        let expired = seen
+            .expires_at(self.members, &self.timing)
             .is_some_and(|at| at <= self.now);
         let state = match () {
             () if row.checkpoint.is_shard_end() => LeaseState::Ended,
@@ -155,9 +155,8 @@ impl Seen<'_> {
             () => LeaseState::Held,
         };
         let life = |worker: &WorkerId| lives.get(worker).copied().unwrap_or(Life::Unknown);
-        let still = self
-            .members
-            .age(&row.key, self.now)
+        let still = seen
+            .age(self.now)
             .is_some_and(|age| age >= self.timing.expires_after);
         let malformed_parent = row
             .parents
