@@ -1,4 +1,4 @@
-//! The shortest consumer: it prints every record and stops gracefully on Ctrl-C or SIGTERM.
+//! The shortest consumer: prints every record, and stops gracefully on Ctrl-C or SIGTERM.
 //!
 //! ```text
 //! cargo run --example 01_hello
@@ -29,11 +29,11 @@ impl RecordProcessor for Printer {
 async fn main() -> Result<(), BoxError> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .init(); // Without a subscriber a worker says nothing.
+        .init(); // Without a subscriber, a worker logs nothing.
     let demo = Demo::start("orders", 2, 20).await?;
     let worker = Worker::builder()
         .stream("orders")
-        .source(demo.source()?) // Left out, the stream is read from AWS.
+        .source(demo.source()?) // Without this line, the stream is read from AWS.
         .application("hello")
         .lease_table(MemoryLeaseTable::new()) // For tests: checkpoints end with the process.
         .processor(|_: &ShardRef| Printer)

@@ -1,7 +1,7 @@
-//! Stopping by a condition of one's own: here, when twenty records are done.
+//! Stopping on your own condition: here, when twenty records have been processed.
 //!
-//! Whatever future is given to `run_until`, the worker then finishes the batch in flight, stores
-//! its checkpoint and frees its leases.
+//! When the future passed to `run_until` completes, the worker finishes the batch in flight, stores
+//! its checkpoint and releases its leases.
 //!
 //! ```text
 //! cargo run --example 02_stop

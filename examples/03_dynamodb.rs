@@ -1,6 +1,7 @@
-//! Leases in DynamoDB, for workers on any number of hosts. The rows are those of the Java KCL.
+//! Leases in DynamoDB, for workers on any number of hosts. The rows are compatible with the Java
+//! KCL.
 //!
-//! Region and credentials are those of the environment. Against DynamoDB Local, or another double:
+//! Region and credentials come from the environment. To use DynamoDB Local or another emulator:
 //!
 //! ```text
 //! AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:8000 AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any \
@@ -32,14 +33,14 @@ impl RecordProcessor for Printer {
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    // Kept in a folder, as the leases outlive this process: run it again, and the new records come
-    // alone.
+    // The stream is kept in a folder, because the leases outlive this process: the next run reads
+    // only the new records.
     let demo = Demo::start_in(&temp_dir().join("kcl-03_dynamodb"), "orders", 2, 20).await?;
     let worker = Worker::builder()
         .stream("orders")
         .source(demo.source()?)
         .application("dynamodb-example")
-        // Makes the table `dynamodb-example` when it is missing.
+        // Creates the table `dynamodb-example` if it is missing.
         .lease_table(DynamoLeaseTable::open("dynamodb-example").await?)
         .processor(|_: &ShardRef| Printer)
         .build()?;

@@ -1,7 +1,6 @@
-//! Checkpoints in the handler's own hands: in two phases, around a side effect that must be seen to
-//! have happened.
+//! Manual checkpoints in two phases, around a side effect that must not be lost track of.
 //!
-//! `prepare` announces where the checkpoint will be and keeps a few bytes beside it, here the name
+//! `prepare` stores where the checkpoint will be, together with a few bytes of state, here the name
 //! of the file that is written. If the worker dies between the two phases, the next owner finds
 //! both in `InitializeInput::pending`.
 //!
@@ -53,7 +52,7 @@ async fn main() -> Result<(), BoxError> {
         .source(demo.source()?)
         .application("checkpoints")
         .lease_table(MemoryLeaseTable::new())
-        // Nothing is stored but by the handler; the end of a shard still is.
+        // Only the handler stores checkpoints; the worker still stores the end of a shard.
         .checkpoints(Checkpoints::Manual)
         .processor(|_: &ShardRef| Files { written: 0 })
         .build()?;

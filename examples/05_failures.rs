@@ -1,9 +1,9 @@
-//! What follows when a handler fails: by default the batch comes again, for ever; here a record
-//! that fails is skipped.
+//! What happens when a handler fails: by default the batch is delivered again until it succeeds;
+//! here, a record that fails is skipped.
 //!
-//! `OnFailure::Retry` is the default, `OnFailure::Stop` ends the worker with the error,
-//! `OnFailure::Skip` passes the record that failed and says so with an event and a warning. What
-//! precedes the record that failed is done in any case.
+//! `OnFailure::Retry` is the default, `OnFailure::Stop` ends the worker with the error, and
+//! `OnFailure::Skip` skips the record that failed and reports it with an event and a warning. In
+//! each case, the records before the one that failed count as processed.
 //!
 //! ```text
 //! cargo run --example 05_failures

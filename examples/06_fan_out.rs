@@ -1,5 +1,5 @@
-//! Enhanced fan-out: records are pushed over HTTP/2, 2 MB a second and shard for this application
-//! alone.
+//! Enhanced fan-out: records are pushed over HTTP/2, at up to 2 MB per second and shard for this
+//! application alone.
 //!
 //! ```text
 //! cargo run --example 06_fan_out
@@ -35,8 +35,8 @@ async fn main() -> Result<(), BoxError> {
         .source(demo.source()?)
         .application("fan-out")
         .lease_table(MemoryLeaseTable::new())
-        // The first worker registers the consumer `fan-out`; `Mode::Auto` would poll where it is
-        // not available.
+        // The first worker registers the consumer `fan-out`. `Mode::Auto` would poll if it is not
+        // available.
         .mode(Mode::FanOut(FanOutConfig::managed()))
         .processor(|_: &ShardRef| Printer)
         .build()?;
@@ -44,7 +44,7 @@ async fn main() -> Result<(), BoxError> {
         .run_until(kcl_core::stop_signal()?, Duration::from_secs(10))
         .await?;
     println!("{report}");
-    // The service charges for a consumer as long as it exists.
+    // The service charges for a consumer for as long as it exists.
     println!("consumers removed: {}", worker.retire_consumers().await?);
     Ok(())
 }

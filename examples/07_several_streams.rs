@@ -1,4 +1,4 @@
-//! One worker that reads several streams, and one more while it runs.
+//! One worker that reads several streams, one of which is added while it runs.
 //!
 //! ```text
 //! cargo run --example 07_several_streams
@@ -32,7 +32,7 @@ async fn main() -> Result<(), BoxError> {
     let worker = Worker::builder()
         .streams([
             StreamConfig::new("orders").source(orders.source()?),
-            // Each stream may begin at a position of its own.
+            // Each stream can have its own initial position.
             StreamConfig::new("returns")
                 .source(returns.source()?)
                 .initial_position(InitialPosition::TrimHorizon),
@@ -50,8 +50,8 @@ async fn main() -> Result<(), BoxError> {
             Err(error) => eprintln!("{error}"),
         }
     };
-    // The signal of `run_until` may be a race; `run_until` itself must never be in one, as who
-    // loses is dropped where it stands.
+    // The future passed to `run_until` may be a `select!`, but `run_until` itself must never be a
+    // branch of one: a branch that loses is dropped without a graceful stop.
     let stop = async {
         tokio::select! {
             biased;

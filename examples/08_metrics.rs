@@ -1,9 +1,9 @@
-//! Figures for Prometheus: a worker measures through the `metrics` facade, and an application
-//! installs the recorder of its choice.
+//! Metrics for Prometheus: a worker records its metrics through the `metrics` facade, and an
+//! application installs the recorder of its choice.
 //!
-//! The docs of `kcl_core::meters` list the figures. A service answers `/metrics` with what `render`
-//! gives, or turns on the exporter's own HTTP server (its feature `http-listener`). Here they are
-//! printed once, at the end.
+//! The docs of `kcl_core::meters` list the metrics. A service returns the output of `render` for
+//! `/metrics`, or turns on the exporter's own HTTP server (its feature `http-listener`). Here they
+//! are printed once, at the end.
 //!
 //! ```text
 //! cargo run --example 08_metrics
@@ -27,7 +27,7 @@ impl RecordProcessor for Orders {
                 record.partition_key,
                 String::from_utf8_lossy(&record.data)
             );
-            // What only the application knows, beside the worker's own figures.
+            // The application's own metric, next to those of the worker.
             counter!("orders_total", "customer" => record.partition_key.to_string()).increment(1);
         }
         Ok(())
@@ -36,8 +36,8 @@ impl RecordProcessor for Orders {
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    // Before the worker is built: it asks for its figures then.
-    // With buckets, Prometheus can take quantiles over a whole fleet.
+    // Installed before the worker is built, which registers its metrics then. With buckets,
+    // Prometheus can compute quantiles over a whole fleet.
     let durations = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0];
     let figures = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &durations)?
@@ -47,7 +47,7 @@ async fn main() -> Result<(), BoxError> {
         .stream("orders")
         .source(demo.source()?)
         .application("metrics")
-        .worker_id("worker-1") // Stands as `worker` with each figure; a random id would not.
+        .worker_id("worker-1") // Becomes the label `worker` of each metric; a random id does not.
         .lease_table(MemoryLeaseTable::new())
         .processor(|_: &ShardRef| Orders)
         .build()?;

@@ -1,7 +1,7 @@
-//! A lease table of one's own: anything that can write a row on a condition will do. This one keeps
-//! its rows in memory, and prints what each write leaves of a lease.
+//! Your own lease table: any store with conditional writes will do. This one keeps its rows in
+//! memory, and prints each lease after a write.
 //!
-//! Six methods are all there is to write; `LeaseTable` documents the others, which have defaults.
+//! Only six methods are required; `LeaseTable` documents the others, which have defaults.
 //! `kcl_core::lease_table_contract!` (feature `testing`) tests whether yours keeps the contract.
 //!
 //! ```text

@@ -1,11 +1,10 @@
-//! A time range of the stream once more, beside the live application, whose leases it does not
-//! touch.
+//! Replays a time range of a stream next to the live application, without touching its leases.
 //!
-//! All that poll a shard share 5 calls and 2 MB a second of it: `.calls_per_second(1)` leaves the
-//! live application four of the calls, and fan-out takes nothing from it. The replay has another
-//! application name, and so leases and checkpoints of its own. It begins at a time, ends after
-//! another one, and `run` returns when all between them is done. If it is stopped or dies before,
-//! it goes on from its checkpoints when it is run again.
+//! All applications that poll a shard share its 5 calls and 2 MB per second: `.calls_per_second(1)`
+//! leaves four of the calls to the live application, and fan-out takes nothing from it. The replay
+//! has its own application name, and therefore its own leases and checkpoints. It begins at one
+//! time and ends at another, and `run` returns when everything in between has been processed. If it
+//! is stopped or dies before that, it continues from its checkpoints when it is run again.
 //!
 //! ```text
 //! cargo run --example 10_replay
@@ -63,8 +62,8 @@ async fn main() -> Result<(), BoxError> {
         }
         let replay = builder()?
             .application("replay")
-            // With a table on a disk or in DynamoDB: the one of this application, as
-            // `SqliteLeaseTable::open(path, "replay")`.
+            // On disk or in DynamoDB, open the table of this application:
+            // `SqliteLeaseTable::open(path, "replay")`, for example.
             .lease_table(MemoryLeaseTable::new())
             .initial_position(InitialPosition::AtTimestamp(times[5]))
             .until(times[14])

@@ -1,7 +1,7 @@
-//! A record at a time: for an application that needs no batches, this is all of it.
+//! One record at a time: all that an application needs if it does not need batches.
 //!
-//! One `RecordHandler` serves all the shards of a worker. A record that fails comes again; what
-//! precedes it is done.
+//! One `RecordHandler` serves all shards of a worker. A record that fails is delivered again; the
+//! records before it count as processed.
 //!
 //! ```text
 //! cargo run --example 11_records

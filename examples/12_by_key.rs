@@ -1,9 +1,9 @@
-//! Many records of a shard at work at the same time, those of one customer one after the other and
-//! in order.
+//! Processes many records of a shard at the same time, but those of one customer one after the
+//! other, in order.
 //!
-//! The work on a record is a call of another service here, which takes its time. `by_key(64, …)`
-//! makes up to 64 of them at once; a customer whose order is slow, or fails and is tried again,
-//! holds up nobody else. The checkpoint is the end of what is done without a hole.
+//! Here, the work on a record is a slow call to another service. `by_key(64, …)` makes up to 64 of
+//! them at once; an order that is slow, or that fails and is retried, delays only the later orders
+//! of the same customer. The checkpoint is the position up to which every record is done.
 //!
 //! ```text
 //! cargo run --example 12_by_key
@@ -19,7 +19,7 @@ use kcl_core::{BoxError, Clock, MemoryLeaseTable, RecordHandler, SystemClock, Wo
 struct Shipping;
 
 impl Shipping {
-    /// A call of another service.
+    /// Calls another service.
     async fn ship(&self, order: &str) {
         let takes = Duration::from_millis(10 + 5 * (order.len() as u64 % 7));
         SystemClock.sleep_until(SystemClock.now() + takes).await;

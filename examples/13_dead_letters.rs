@@ -1,5 +1,5 @@
-//! Records that cannot be read go to a file of dead letters after three attempts, each before the
-//! checkpoint passes it; then the records of the file are processed by the same code.
+//! Records that cannot be parsed are written to a dead-letter file after three attempts, before the
+//! checkpoint passes them. Afterwards, the same code processes the records of that file.
 //!
 //! ```text
 //! cargo run --example 13_dead_letters
@@ -14,7 +14,7 @@ use kcl_core::model::Record;
 use kcl_core::{BoxError, MemoryLeaseTable, RecordHandler, Worker};
 use serde_json::Value;
 
-/// Reads amounts. A later release reads more of them than this one.
+/// Parses amounts. With `words`, as in a later release, it can parse more of them.
 struct Amounts {
     words: bool,
 }
@@ -58,7 +58,8 @@ async fn main() -> Result<(), BoxError> {
         .build()?;
     worker.run().await?;
     for line in fs::read_to_string(&file)?.lines() {
-        // A line that a process did not finish is no letter: that one was written again.
+        // An incomplete line is not a letter: a process died while writing it, and that letter was
+        // written again.
         let Ok(letter) = serde_json::from_str::<Value>(line) else {
             continue;
         };
@@ -67,13 +68,13 @@ async fn main() -> Result<(), BoxError> {
             letter["error"], letter["attempts"]
         );
         let data = letter["data"].as_str().ok_or("a letter without data")?;
-        // With the defect mended, what was set aside is read.
+        // With the bug fixed, the dead letter can be parsed.
         Amounts { words: true }.read(&decode(data)?)?;
     }
     Ok(())
 }
 
-/// The text of a field in Base64.
+/// Decodes a Base64 field to text.
 fn decode(data: &str) -> Result<String, BoxError> {
     Ok(String::from_utf8(
         base64_simd::STANDARD.decode_to_vec(data)?,

@@ -4,9 +4,9 @@
 //! cargo run --release --example consume -- --stream orders --application billing
 //! ```
 //!
-//! Everything that a worker needs is in `build`: the stream, the lease table, the processor, and
-//! the settings, which the options say (`src/consume/options.rs`). The rest is how a program runs
-//! one: until there is a reason to stop.
+//! `build` contains everything that a worker needs: the stream, the lease table, the processor, and
+//! the settings, which come from the options (`src/consume/options.rs`). The rest shows how a
+//! program runs a worker until there is a reason to stop.
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 
 async fn consume(options: &ConsumeOptions, seen: &Arc<Seen>) -> Result<(), BoxError> {
     let mut signal = kcl_core::stop_signal()?;
-    // Credentials may come from afar: a signal does not wait for them.
+    // Loading credentials may take long, so a signal does not wait for it.
     let worker = tokio::select! {
         biased;
         _ = &mut signal => return Ok(()),
@@ -64,14 +64,14 @@ async fn consume(options: &ConsumeOptions, seen: &Arc<Seen>) -> Result<(), BoxEr
                 Err(error) => drop(unread.set(error)),
             },
         }
-        // Not only that it stops, as `run_until` would have it: also what becomes of the leases.
+        // `run_until` would only stop the worker; this also says what happens to its leases.
         worker.stop(options.at_the_end(), options.grace).await
     };
     let mut watch = Watch::new(&worker);
     tokio::select! {
         biased;
         ended = worker.run_until(enough, options.grace) => report(&ended?),
-        // For ever: so the worker is never dropped while it runs.
+        // This never completes, so the worker is never dropped while it runs.
         () = watch.follow() => {}
     }
     unread

@@ -1,6 +1,6 @@
 //! Serves an embedded Kinesis-compatible stream until SIGTERM or Ctrl-C.
 //!
-//! The first line on standard output is the endpoint. With it, any client of Kinesis works:
+//! The first line on standard output is the endpoint, which any Kinesis client can use:
 //!
 //! ```text
 //! cargo run --release --example local_stream -- --port 4567 --stream orders --shards 4
@@ -59,7 +59,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Makes a stream, unless there is one of that name, and waits until it is active.
+/// Creates a stream, unless one with this name exists, and waits until it is active.
 async fn create(stream: &LocalStream, name: &str, shards: u32) -> Result<(), CallError> {
     match stream.create(name, shards).await {
         Err(error) if error.kind == "ResourceInUseException" => {

@@ -5,8 +5,8 @@
 //! cargo run --example quickstart -- [FOLDER] [--replay] [--fan-out]
 //! ```
 //!
-//! How a worker is built and run is in [`worker`] and [`work`]; what it does with records is in
-//! `src/quickstart/counter.rs`.
+//! [`worker`] and [`work`] show how a worker is built and run; `src/quickstart/counter.rs` contains
+//! what it does with records.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -32,9 +32,9 @@ use kcl_local::SqliteLeaseTable;
 /// The name of the stream.
 const STREAM: &str = "quickstart";
 const SHARDS: i32 = 4;
-/// How soon the leases of a run that was killed are taken over.
+/// After what time the leases of a killed run are taken over.
 const FAILOVER: Duration = Duration::from_secs(3);
-/// How long lines may be missing, with nothing happening, before they are lost.
+/// How long nothing may happen before missing lines count as lost.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a graceful stop may take.
 const GRACE: Duration = Duration::from_secs(10);
@@ -53,7 +53,7 @@ async fn quickstart(options: &QuickstartOptions) -> Result<u8, BoxError> {
     let start = ProcessStart::get();
     let mut caught = kcl_core::stop_signal()?;
     let state = State::find(options)?;
-    // The stream comes first: one process may have it, and so the whole state folder.
+    // The stream comes first: only one process can open it, which protects the whole state folder.
     let stream = Embedded::in_folder(STREAM, SHARDS, &state.stream()).await?;
     let ledger = Ledger::open(&state.ledger(), &state.folder)?;
     let put = recover(&stream, &ledger).await?;
@@ -105,7 +105,8 @@ async fn worker(
 ) -> Result<Worker, BoxError> {
     let table = SqliteLeaseTable::open(state.leases(), application).await?;
     let counts = Arc::clone(counts);
-    // One consumer for the first application and its replays: a stream has at most 20.
+    // One fan-out consumer for the first application and its replays, because a stream can have at
+    // most 20.
     let mode = if options.fan_out {
         Mode::FanOut(FanOutConfig::shared().name(STREAM))
     } else {
@@ -120,7 +121,7 @@ async fn worker(
         .mode(mode)
         .failover(FAILOVER)
         .idle_ceiling(Duration::from_millis(300))
-        // The counter fails only when its file cannot be written.
+        // The counter fails only if its file cannot be written.
         .on_failure(OnFailure::Stop)
         .build()?;
     Ok(worker)
@@ -130,13 +131,13 @@ async fn worker(
 struct Ended {
     /// Lines that were put.
     put: u64,
-    /// The shards as they were before the worker gave them up.
+    /// The shards as they were before the worker released them.
     shards: Shards,
     signal: Option<Signal>,
     stopped: ShutdownReport,
 }
 
-/// Puts and processes until all is done or a signal comes, and stops gracefully.
+/// Puts and processes lines until all are done or a signal arrives, and stops gracefully.
 async fn work(
     worker: &Worker,
     stream: &Embedded,
@@ -177,7 +178,7 @@ async fn work(
         done = Some((ended, counts.shards()));
     };
     let stopped = worker.run_until(all_is_done, GRACE).await?;
-    // Without a reason it ends only when it cannot go on.
+    // Without a reason to stop, it ends only if it cannot continue.
     let (ended, shards) = done.ok_or("the worker stopped unexpectedly")?;
     ended?;
     Ok(Ended {
@@ -188,7 +189,7 @@ async fn work(
     })
 }
 
-/// Lines that this run is to process.
+/// The number of lines that this run has to process.
 fn left(producer: &Producer, counts: &Counts) -> u64 {
     (producer.held() + producer.total()).saturating_sub(counts.tally().lines)
 }
@@ -232,7 +233,7 @@ fn greet(
     }
 }
 
-/// Says in a sentence what came out, and gives the exit code for it.
+/// Prints the outcome in a sentence, and returns the exit code for it.
 fn verdict(report: &Report, signal: Option<Signal>) -> u8 {
     match signal {
         Some(signal) if report.is_right_so_far() => {

@@ -1,4 +1,5 @@
-//! What the numbered examples read: an embedded stream in this process, with records in it.
+//! The stream that the numbered examples read: an embedded stream in this process, with records in
+//! it.
 
 use std::path::Path;
 
@@ -10,25 +11,25 @@ use kcl_core::{Failure, KinesisStream, RecordProcessor};
 
 use crate::embedded::Embedded;
 
-/// A stream with records. Without it, an application reads from AWS: it leaves `source` out.
+/// A stream with records. An application that reads from AWS does not need it, nor `source`.
 #[derive(Debug)]
 pub struct Demo(Embedded);
 
 impl Demo {
-    /// A stream of this name with so many shards, and so many records in it: `order 1`, `order 2`
-    /// and so on, of ten customers.
+    /// Starts a stream with this name and number of shards, and puts this many records into it:
+    /// `order 1`, `order 2` and so on, from ten customers.
     ///
     /// # Errors
-    /// The server cannot be started.
+    /// If the server cannot be started.
     pub async fn start(name: &'static str, shards: i32, records: u32) -> Result<Self, BoxError> {
         Self::filled(Embedded::in_memory(name, shards).await?, records).await
     }
 
-    /// The same in a folder, where the stream is kept from run to run. Each run puts so many
+    /// The same in a folder, in which the stream is kept from run to run. Each run puts this many
     /// records.
     ///
     /// # Errors
-    /// The server cannot be started, or another process uses the folder.
+    /// If the server cannot be started, or another process uses the folder.
     pub async fn start_in(
         folder: &Path,
         name: &'static str,
@@ -53,17 +54,17 @@ impl Demo {
     /// Puts one record.
     ///
     /// # Errors
-    /// The stream refuses it.
+    /// If the stream rejects it.
     pub async fn put(&self, key: &str, data: impl Into<Vec<u8>>) -> Result<(), BoxError> {
         let put = self.0.client().put_record().stream_name(self.0.name());
         put.partition_key(key).data(Blob::new(data)).send().await?;
         Ok(())
     }
 
-    /// How a worker reads it.
+    /// The stream as a source for a worker.
     ///
     /// # Errors
-    /// It has no name that a stream can have.
+    /// If its name is not a valid stream name.
     pub fn source(&self) -> Result<KinesisStream, BoxError> {
         Ok(KinesisStream::new(
             self.0.client(),
@@ -72,12 +73,12 @@ impl Demo {
     }
 }
 
-/// A handler that prints every record, for an example whose point is elsewhere.
+/// A processor that prints every record, for examples that are about something else.
 #[derive(Debug)]
 pub struct Printer;
 
 impl Printer {
-    /// The handler of a shard.
+    /// Creates the processor of a shard.
     #[must_use]
     pub const fn new(_: &ShardRef) -> Self {
         Self

@@ -1,4 +1,4 @@
-//! How a program says that it failed.
+//! Error messages and exit codes of a program.
 
 use std::error::Error;
 use std::fmt;
@@ -6,16 +6,16 @@ use std::process::ExitCode;
 
 use kcl_core::worker::SettingError;
 
-/// The exit code after an error while it worked.
+/// The exit code after an error at run time.
 pub const FAILED: u8 = 1;
-/// The exit code when the command line cannot be; clap's own.
+/// The exit code for an invalid command line, the same as clap's.
 pub const USAGE: u8 = 2;
 
-/// Says on standard error why a program ends, and gives the exit code for it.
+/// Prints the error on standard error, and returns the exit code for it.
 #[must_use]
 pub fn failure(error: &(dyn Error + Send + Sync + 'static)) -> u8 {
     eprintln!("error: {}", Chain(error));
-    // The builder of the worker knows what an option may be.
+    // The worker's builder checks the values of options.
     if error.is::<SettingError>() {
         USAGE
     } else {
@@ -23,13 +23,13 @@ pub fn failure(error: &(dyn Error + Send + Sync + 'static)) -> u8 {
     }
 }
 
-/// The exit code of a program that came to an end.
+/// The exit code for the outcome of a program.
 #[must_use]
 pub fn code(ended: Result<u8, Box<dyn Error + Send + Sync>>) -> ExitCode {
     ended.unwrap_or_else(|error| failure(&*error)).into()
 }
 
-/// An error with all its causes, one line: `what: why: why that`.
+/// Displays an error with all its causes on one line: `what: why: why that`.
 #[derive(Debug)]
 pub struct Chain<'a>(pub &'a (dyn Error + 'static));
 
@@ -41,8 +41,8 @@ impl fmt::Display for Chain<'_> {
         let mut next = self.0.source();
         while let Some(cause) = next {
             let text = cause.to_string();
-            // Many errors repeat their cause in their own words, and some causes what they are the
-            // cause of.
+            // Many errors repeat their cause in their own text, and some causes repeat the error
+            // that they caused.
             if let Some(more) = text.strip_prefix(&said) {
                 f.write_str(more)?;
                 all.push_str(more);

@@ -1,8 +1,8 @@
-//! What the example programs share, and what is beside the point in them.
+//! Code that the example programs share, or that would distract from their point.
 //!
 //! The programs themselves are short: `consume.rs` and `quickstart.rs` show how a worker is built,
-//! run and stopped. Options, the trace, the progress bar and the like are here. The chaos fleet of
-//! the package `tests` uses some of it too.
+//! run and stopped. Their options, trace, progress bar and so on are here. The chaos fleet in the
+//! package `tests` uses some of it too.
 
 pub mod consume;
 pub mod demo;

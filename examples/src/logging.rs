@@ -1,19 +1,18 @@
-//! The log of a program: to standard error, at `warn` unless `RUST_LOG` says otherwise.
+//! The log of a program: on standard error, at level `warn` unless `RUST_LOG` says otherwise.
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// What AWS says at length when there is no region or are no credentials, our errors say in one
-/// line.
+/// The SDK logs at length if there is no region or no credentials, but the program's own error says
+/// it in one line.
 const QUIET: &str = "warn,aws_config=error";
 
-/// Sends the log to standard error. Coloured only on a terminal, and not if `NO_COLOR` is set to
-/// anything.
+/// Sends the log to standard error, with colours only on a terminal and if `NO_COLOR` is not set.
 ///
 /// # Errors
-/// `RUST_LOG` cannot be read.
+/// If `RUST_LOG` is invalid.
 pub fn start() -> Result<(), String> {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into());
     let filter = match std::env::var("RUST_LOG") {
@@ -31,7 +30,7 @@ pub fn start() -> Result<(), String> {
     Ok(())
 }
 
-/// Whether standard error takes colours.
+/// Whether to use colours on standard error.
 fn colours() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     !refused && std::io::stderr().is_terminal()

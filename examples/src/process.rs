@@ -1,4 +1,4 @@
-//! What the system knows of this process.
+//! What the operating system knows about this process.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use rustix::time::{ClockId, clock_gettime};
 pub struct ProcessStart(Moment);
 
 impl ProcessStart {
-    /// The start of the process as the system has it (Linux, to 10 ms: the loading of the program
-    /// counts). Elsewhere, and under `cargo run`, whose own process becomes this one after it has
-    /// built it, the moment of this call.
+    /// The start of the process according to the operating system (on Linux, to 10 ms, so that
+    /// loading the program counts). Elsewhere, and under `cargo run`, whose own process turns into
+    /// this one after the build, it is the moment of this call.
     #[must_use]
     pub fn get() -> Self {
         let now = SystemClock.now();
@@ -38,11 +38,11 @@ impl ProcessStart {
     }
 }
 
-/// `starttime`, the 22nd field of `/proc/PID/stat`: ticks since the machine began, on the clock
-/// that [`SystemClock`] reads.
+/// `starttime`, the 22nd field of `/proc/PID/stat`: ticks since the machine was started, on the
+/// clock that [`SystemClock`] reads.
 fn start_of(stat: &str, ticks_per_second: u64) -> Option<Duration> {
-    // The second field is the program's name in parentheses, which may have spaces and parentheses
-    // in it.
+    // The second field is the program's name in parentheses, which may itself contain spaces and
+    // parentheses.
     let (_, after_name) = stat.rsplit_once(')')?;
     let ticks: u64 = after_name.split_ascii_whitespace().nth(19)?.parse().ok()?;
     Some(Duration::from_nanos(
@@ -52,7 +52,7 @@ fn start_of(stat: &str, ticks_per_second: u64) -> Option<Duration> {
     ))
 }
 
-/// The processor time of all threads of this process, user and system.
+/// The CPU time of all threads of this process, user and system.
 #[must_use]
 pub fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
@@ -62,7 +62,7 @@ pub fn cpu_time() -> Duration {
     )
 }
 
-/// The most memory that this process has had resident, in KiB. Linux only.
+/// The peak resident memory of this process, in KiB. Linux only.
 #[must_use]
 pub fn peak_rss_kib() -> Option<u64> {
     peak_of(&std::fs::read_to_string("/proc/self/status").ok()?)

@@ -12,12 +12,12 @@ use kcl_local::SqliteLeaseTable;
 
 use super::ConsumeOptions;
 
-/// Where leases and checkpoints are kept.
+/// Where leases and checkpoints are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseTableAt {
     /// In an `SQLite` file.
     Sqlite(PathBuf),
-    /// In a table of DynamoDB, of this name or of the application's.
+    /// In a DynamoDB table with this name or, if `None`, with that of the application.
     Dynamo(Option<String>),
 }
 
@@ -40,8 +40,8 @@ impl LeaseTableAt {
     /// Opens the table.
     ///
     /// # Errors
-    /// There is no place for the file, or it cannot be a lease table; there is no region or no
-    /// credentials.
+    /// If there is no place for the file, or it cannot be a lease table; or if there is no region
+    /// or no credentials.
     pub async fn open(options: &ConsumeOptions) -> Result<Arc<dyn LeaseTable>, BoxError> {
         let place = match &options.lease_table {
             Some(place) => place.clone(),
@@ -52,7 +52,7 @@ impl LeaseTableAt {
             .await
     }
 
-    /// Opens the table of this application; `dynamo_endpoint` is that of an emulator.
+    /// Opens the table of this application. `dynamo_endpoint` is the URL of an emulator.
     ///
     /// # Errors
     /// See [`open`](Self::open).
@@ -69,7 +69,7 @@ impl LeaseTableAt {
                 Ok(Arc::new(SqliteLeaseTable::open(path, application).await?))
             }
             (Self::Dynamo(table), endpoint) => {
-                // Not the configuration of the stream: --endpoint is that of Kinesis.
+                // Not the configuration of the stream, because --endpoint is that of Kinesis.
                 let mut config = aws_config::defaults(BehaviorVersion::latest());
                 if let Some(endpoint) = endpoint {
                     config = config.endpoint_url(endpoint);
@@ -88,7 +88,7 @@ impl LeaseTableAt {
     }
 }
 
-/// As it is said on the command line.
+/// Writes it as on the command line.
 impl fmt::Display for LeaseTableAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -99,7 +99,7 @@ impl fmt::Display for LeaseTableAt {
     }
 }
 
-/// The file in the user's own folder for such; the folder is made.
+/// The file in the user's state folder, which is created.
 fn default_file(application: &str) -> Result<PathBuf, String> {
     let set = |name: &str| {
         env::var_os(name)

@@ -1,5 +1,4 @@
-//! The parts of the program `consume`: its command line, its processor, its trace and its last
-//! line.
+//! The parts of the program `consume`: its options, its processor, its trace and its summary.
 
 mod leases;
 mod options;

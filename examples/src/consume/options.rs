@@ -48,8 +48,8 @@ pub struct ConsumeOptions {
     #[arg(long, value_name = "NAME")]
     pub application: String,
     /// The URL of the service. Default: AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, or AWS itself.
-    /// Trusted are the certificates that the machine trusts, or those in the file named by
-    /// SSL_CERT_FILE.
+    /// Certificates are checked against those that the machine trusts, or those in the file named
+    /// by SSL_CERT_FILE.
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub endpoint: Option<String>,
     /// Where to start on a shard without a checkpoint: trim-horizon, latest, or at:TIME. TIME is
@@ -135,7 +135,7 @@ pub enum ReadBy {
 }
 
 impl ConsumeOptions {
-    /// The options of the command line; the program ends if they cannot be.
+    /// Parses the command line; the program ends if it is invalid.
     #[must_use]
     pub fn from_command_line() -> Self {
         let options = Self::parse();
@@ -145,7 +145,7 @@ impl ConsumeOptions {
         }
     }
 
-    /// What the parser cannot know: which values of two options go together.
+    /// Checks what the parser cannot: which values of two options are valid together.
     fn check(&self) -> Result<(), clap::Error> {
         if self.mode == ReadBy::Polling && self.consumer.is_some() {
             let said = "--consumer is only valid with --mode fan-out and --mode auto";
@@ -154,8 +154,8 @@ impl ConsumeOptions {
         Ok(())
     }
 
-    /// A worker with what these say of it; what it reads with, where its leases are and what it
-    /// does with records is to be added.
+    /// A builder with the settings from these options. The source, the lease table and the
+    /// processor have to be added.
     pub fn builder(&self) -> Builder {
         let mut worker = Worker::builder()
             .stream(self.stream.to_string())
@@ -167,8 +167,7 @@ impl ConsumeOptions {
             .calls_per_second(self.calls_per_second)
             .max_records(self.max_records)
             .byte_budget(self.byte_budget.clone())
-            // The processor fails only when the trace cannot be written, which no second attempt
-            // mends.
+            // The processor fails only if the trace cannot be written, and a retry would not help.
             .on_failure(OnFailure::Stop);
         worker = match self.to {
             Some(Until::Time(time)) => worker.until(time),
@@ -194,7 +193,7 @@ impl ConsumeOptions {
         }
     }
 
-    /// What becomes of the leases at the end.
+    /// What happens to the leases at the end.
     #[must_use]
     pub const fn at_the_end(&self) -> Stop {
         if self.keep_leases {

@@ -20,7 +20,7 @@ pub struct Processor {
 }
 
 impl Processor {
-    /// The processor of one acquisition of a shard.
+    /// Creates the processor of one acquisition of a shard.
     #[must_use]
     pub fn new(seen: &Arc<Seen>, trace: Option<&Arc<Trace>>, shard: &ShardRef) -> Self {
         Self {
@@ -37,7 +37,7 @@ impl Processor {
             .map_or(Ok(()), |trace| trace.event(event))
     }
 
-    /// A call that can say nothing: the trace is short of a line, and the log says so.
+    /// For calls that cannot return an error: if the line cannot be written, the log says so.
     fn note(&self, event: &str) {
         if let Err(error) = self.event(event) {
             tracing::error!(%error, event, "a line of the trace is lost");

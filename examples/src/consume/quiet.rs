@@ -8,20 +8,20 @@ use kcl_core::{Clock, SystemClock, Worker};
 
 use super::Seen;
 
-/// Finds out whether no record comes because there is none, or because nothing is read.
+/// Finds out whether no record arrives because there is none, or because nothing is read.
 #[derive(Debug)]
 pub struct Quiet {
     worker: Worker,
     events: Events,
-    /// Shards that were given up as unreadable, and why.
+    /// The shards that were released as unreadable, and why.
     unreadable: BTreeMap<LeaseKey, Arc<str>>,
 }
 
-/// How often it is looked whether each shard has been read.
+/// How often to check whether each shard has been read.
 const LOOK: Duration = Duration::from_millis(50);
 
 impl Quiet {
-    /// Looks from now on. Make it before the worker runs.
+    /// Watches from now on. Create it before the worker runs.
     #[must_use]
     pub fn new(worker: &Worker) -> Self {
         Self {
@@ -31,13 +31,13 @@ impl Quiet {
         }
     }
 
-    /// Waits until no record has come for so long and each shard that is held was read after that;
-    /// without a span for ever.
+    /// Waits until no record has arrived for `span` and each held shard was read after that;
+    /// without a span, forever.
     ///
     /// # Errors
-    /// A shard is not read: which, and why.
+    /// If a shard is not read: which one, and why.
     pub async fn lasts(mut self, seen: &Seen, span: Option<Duration>) -> Result<(), String> {
-        // Before that there is nothing that could be read.
+        // Before that, there is nothing to read.
         loop {
             match self.events.next().await {
                 Some(Event::Started) => break,
@@ -58,7 +58,7 @@ impl Quiet {
         }
     }
 
-    /// Takes in the events that are there.
+    /// Takes the events that are ready.
     async fn note(&mut self) {
         loop {
             tokio::select! {
@@ -73,7 +73,7 @@ impl Quiet {
         }
     }
 
-    /// Whether each shard that is held was read since then.
+    /// Whether each held shard was read after this moment.
     fn is_read_since(&self, moment: Moment) -> Result<bool, String> {
         let shards = self.worker.status().shards;
         let failing = shards

@@ -7,10 +7,10 @@ use kcl_core::model::{Moment, Position, Record, ShardId};
 use kcl_core::{Clock, SystemClock};
 use tokio::sync::watch;
 
-/// What this process has been given, over all its shards.
+/// The records that this process has received, over all its shards.
 ///
-/// A shard's records come in order, so its greatest position is all that has to be kept to know a
-/// record that came before.
+/// A shard's records arrive in order, so its greatest position is enough to recognise a record that
+/// was received before.
 #[derive(Debug, Default)]
 pub struct Seen {
     bytes: AtomicU64,
@@ -26,22 +26,22 @@ struct ShardProgress {
     last: Option<Moment>,
 }
 
-/// The greatest position of one shard, whoever processes it in this process.
+/// The greatest position of one shard in this process, across all acquisitions.
 pub type ShardSeen = Arc<Mutex<Option<Position>>>;
 
 impl Seen {
-    /// The memory of a shard: the same at every acquisition.
+    /// The greatest position of a shard, shared by all acquisitions.
     pub fn shard(&self, shard: &ShardId) -> ShardSeen {
         let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(shards.entry(shard.clone()).or_default())
     }
 
-    /// Notes when the first record came. Call it before anything is done with a batch.
+    /// Notes when the first record was received. Call it before anything else is done with a batch.
     pub fn began(&self) {
         self.first.get_or_init(|| SystemClock.now());
     }
 
-    /// Counts a batch. The payloads are not touched.
+    /// Counts a batch, without reading the payloads.
     pub fn count(&self, shard: &ShardSeen, records: &[Record]) {
         let mut greatest = shard.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut bytes, mut duplicates) = (0, 0);
@@ -64,7 +64,7 @@ impl Seen {
         });
     }
 
-    /// Records, duplicates among them.
+    /// The number of records, duplicates included.
     pub fn records(&self) -> u64 {
         self.progress.borrow().records
     }
@@ -74,21 +74,21 @@ impl Seen {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Records that this process was given before.
+    /// The number of records that this process received again.
     pub fn duplicates(&self) -> u64 {
         self.duplicates.load(Ordering::Relaxed)
     }
 
-    /// When the first one came.
+    /// When the first one was received.
     pub fn first(&self) -> Option<Moment> {
         self.first.get().copied()
     }
 
-    /// Waits until there are so many records; without a number for ever. Cancel safe.
+    /// Waits until there are this many records; without a number, forever. Cancel safe.
     pub async fn reached(&self, records: Option<u64>) {
         let mut progress = self.progress.subscribe();
         match records {
-            // The sender lives in `self`, so the wait ends in no other way.
+            // The sender is in `self`, so the wait cannot end otherwise.
             Some(records) => drop(
                 progress
                     .wait_for(|progress| progress.records >= records)
@@ -98,7 +98,7 @@ impl Seen {
         }
     }
 
-    /// Waits until no record has come for so long, from now on; without a span for ever. Cancel
+    /// Waits until no record has arrived for `span` from now on; without a span, forever. Cancel
     /// safe.
     pub async fn idle(&self, span: Option<Duration>) {
         let Some(span) = span else {
@@ -140,7 +140,7 @@ mod tests {
         seen.count(&first, &records(1..=10));
         seen.count(&second, &records(5..=6));
         assert_eq!(seen.duplicates(), 0);
-        // The shard is acquired again and goes on from an older checkpoint.
+        // The shard is acquired again and continues from an older checkpoint.
         seen.count(&seen.shard(&"a".into()), &records(8..=12));
         assert_eq!(
             (seen.records(), seen.bytes(), seen.duplicates()),

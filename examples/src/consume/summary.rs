@@ -7,12 +7,12 @@ use crate::process::{ProcessStart, cpu_time, peak_rss_kib};
 
 use super::Seen;
 
-/// The last line on standard output: what was read, and what that took.
+/// The last line on standard output: what was read, and the time and memory that it took.
 #[derive(Clone, Debug)]
 pub struct Summary(Value);
 
 impl Summary {
-    /// As of now.
+    /// The summary up to now.
     #[must_use]
     pub fn new(seen: &Seen, start: ProcessStart) -> Self {
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kcl_core::model::{Record, ShardId, WorkerId};
 use kcl_core::{Clock, SystemClock};
 
-/// A file of JSON lines: what was called, and with which records.
+/// A file of JSON lines that records which methods were called, and with which records.
 ///
-/// A kill can end a write between two pages of the file and nowhere else. So no line lies on two
-/// pages: a line that would begins on the next one, and spaces, which JSON allows around a value,
-/// fill the rest of the page.
+/// A kill can interrupt a write only between two pages of the file. So no line spans two pages: a
+/// line that would is moved to the next page, and spaces, which JSON allows around a value, fill
+/// the rest of the page.
 #[derive(Debug)]
 pub struct Trace {
     path: PathBuf,
@@ -21,9 +21,9 @@ pub struct Trace {
 #[derive(Debug)]
 struct Out {
     file: File,
-    /// Where in the file the next byte goes.
+    /// The offset of the next byte in the file.
     at: u64,
-    /// What is written at once.
+    /// The bytes of the next write.
     buffer: Vec<u8>,
 }
 
@@ -36,14 +36,14 @@ pub struct TraceError {
     source: io::Error,
 }
 
-/// The size of a page on every platform that this may run on, or a divisor of it.
+/// The page size of every platform on which this may run, or a divisor of it.
 const PAGE: u64 = 4096;
 
 impl Trace {
-    /// Opens the file to append to it. A last line that is not whole is cut off.
+    /// Opens the file for appending. An incomplete last line is cut off.
     ///
     /// # Errors
-    /// The file cannot be opened, read or cut.
+    /// If the file cannot be opened, read or truncated.
     pub fn open(path: &Path) -> Result<Self, TraceError> {
         let failed = |source| TraceError {
             what: "open",
@@ -71,10 +71,10 @@ impl Trace {
         })
     }
 
-    /// Writes lines, each with its line feed. They are with the system when this returns.
+    /// Writes lines, each with its line feed. When this returns, the operating system has them.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// If the file cannot be written.
     pub fn write(&self, lines: &str) -> Result<(), TraceError> {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         out.lay_out(lines);
@@ -102,8 +102,8 @@ impl Out {
         }
     }
 
-    /// Fills the rest of the page with spaces: at the end of the line before, or in front of the
-    /// next one if there is none.
+    /// Fills the rest of the page with spaces, at the end of the previous line or, if there is
+    /// none, before the next one.
     fn fill(&mut self, room: u64) {
         let feed = self.buffer.pop();
         self.buffer.extend(std::iter::repeat_n(b' ', room as usize));
@@ -111,7 +111,7 @@ impl Out {
     }
 }
 
-/// Cuts what follows the last line feed; returns the length that is left.
+/// Cuts off everything after the last line feed, and returns the remaining length.
 fn cut_torn_line(file: &mut File) -> io::Result<u64> {
     let mut end = file.seek(SeekFrom::End(0))?;
     let length = end;
@@ -144,7 +144,7 @@ pub struct Traced {
 }
 
 impl Traced {
-    /// The trace of this worker's calls for this shard.
+    /// Creates the trace of this worker's calls for this shard.
     #[must_use]
     pub fn new(trace: &Arc<Trace>, worker: &WorkerId, shard: &ShardId) -> Self {
         let [worker, shard] = [worker.as_str(), shard.as_str()].map(serde_json::Value::from);
@@ -158,7 +158,7 @@ impl Traced {
     /// Writes the line of a lifecycle call.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// If it cannot be written.
     pub fn event(&self, event: &str) -> Result<(), TraceError> {
         let (Self { worker, shard, .. }, t) = (self, SystemClock.wall().as_millis());
         self.trace.write(&format!(
@@ -169,13 +169,13 @@ impl Traced {
     /// Writes a line for each record.
     ///
     /// # Errors
-    /// They cannot be written.
+    /// If they cannot be written.
     pub fn records(&self, records: &[Record]) -> Result<(), TraceError> {
         let (Self { worker, shard, .. }, t) = (self, SystemClock.wall().as_millis());
         let mut lines = String::with_capacity(records.len() * (worker.len() + shard.len() + 160));
         for record in records {
             let (sequence, sub) = (record.sequence(), record.sub_sequence());
-            // A `String` takes everything that is written to it.
+            // Writing to a `String` never fails.
             let _ = write!(
                 lines,
                 "{{\"t\":{t},{worker}record{shard}\"{sequence}\",\"sub\":{sub},\"key\":"

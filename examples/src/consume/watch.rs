@@ -4,17 +4,17 @@ use std::time::Duration;
 use kcl_core::worker::{Event, Events};
 use kcl_core::{Clock, SystemClock, Worker};
 
-/// Writes a worker's events to the log, and tells when a start takes too long.
+/// Watches a worker's events, and reports when a start takes too long.
 #[derive(Debug)]
 pub struct Watch {
     events: Events,
     started: bool,
-    /// What kept the worker from starting, as it was said last.
+    /// What has kept the worker from starting, according to the last event about it.
     trouble: Option<Arc<str>>,
 }
 
 impl Watch {
-    /// Watches from now on. Make it before the worker runs.
+    /// Watches from now on. Create it before the worker runs.
     #[must_use]
     pub fn new(worker: &Worker) -> Self {
         Self {
@@ -24,7 +24,7 @@ impl Watch {
         }
     }
 
-    /// Watches for ever, unless the worker does not start in time: then the trouble is returned.
+    /// Watches forever, unless the worker does not start in time: then returns the reason.
     pub async fn start_within(&mut self, span: Duration) -> String {
         let deadline = SystemClock.now() + span;
         loop {
@@ -39,14 +39,14 @@ impl Watch {
         }
     }
 
-    /// Watches for ever.
+    /// Watches forever.
     pub async fn follow(&mut self) {
         loop {
             self.next().await;
         }
     }
 
-    /// One event; for ever when there is none any more. Cancel safe.
+    /// Waits for one event; forever if there are no more. Cancel safe.
     async fn next(&mut self) {
         match self.events.next().await {
             Some(event) => self.note(&event),
@@ -54,7 +54,7 @@ impl Watch {
         }
     }
 
-    /// What is worth a line the worker logs itself.
+    /// Notes an event. It is not logged here: the worker itself logs its events.
     fn note(&mut self, event: &Event) {
         match event {
             Event::Started => self.started = true,

@@ -1,4 +1,4 @@
-//! The embedded stream of a program, and what changes its shards.
+//! The embedded stream of a program, and changes of its shards.
 
 mod reshard;
 mod stream;

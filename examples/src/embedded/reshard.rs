@@ -7,13 +7,14 @@ use super::stream::{Embedded, is_open};
 /// A change of the shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reshard {
-    /// The widest shard into halves.
+    /// Split the shard with the widest range in the middle.
     Split,
-    /// The two neighbours that are narrowest together and did not come out of one split.
+    /// Merge the two adjacent shards with the narrowest common range that are not from the same
+    /// split.
     Merge,
 }
 
-/// What a shard takes, and where it came from.
+/// The hash key range of a shard, and its parent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Range {
     id: String,
@@ -39,10 +40,10 @@ impl Range {
 }
 
 impl Reshard {
-    /// Changes the stream, waits until the change is done, and says what it was.
+    /// Changes the stream, waits until the change is finished, and describes it.
     ///
     /// # Errors
-    /// The stream refuses.
+    /// If the stream rejects it.
     pub async fn carry_out(
         self,
         stream: &Embedded,

@@ -10,7 +10,7 @@ use kcl_core::model::ShardId;
 use kcl_core::{Clock, SystemClock};
 use kcl_local::stream::{LocalStream, LocalStreamBuilder};
 
-/// An embedded stream, and a client of it.
+/// An embedded stream with a client.
 #[derive(Debug)]
 pub struct Embedded {
     server: LocalStream,
@@ -18,15 +18,15 @@ pub struct Embedded {
     name: &'static str,
 }
 
-/// The longest that the embedded stream allows, for replays: a week.
+/// The longest retention that the embedded stream allows, for replays: a week.
 const RETENTION_HOURS: i32 = 168;
 const SETTLE: Duration = Duration::from_millis(10);
 
 impl Embedded {
-    /// Starts the stream that the folder holds, or makes one of this name with so many shards.
+    /// Opens the stream in the folder, or creates one with this name and number of shards.
     ///
     /// # Errors
-    /// The folder is in use by another process or cannot be used.
+    /// If the folder is in use by another process or cannot be used.
     pub async fn in_folder(
         name: &'static str,
         shards: i32,
@@ -35,10 +35,10 @@ impl Embedded {
         Self::start(name, shards, LocalStream::builder().folder(folder)).await
     }
 
-    /// Makes a stream that is gone when this program ends.
+    /// Creates a stream that is lost when this program ends.
     ///
     /// # Errors
-    /// The server cannot be started.
+    /// If the server cannot be started.
     pub async fn in_memory(name: &'static str, shards: i32) -> Result<Self, BoxError> {
         Self::start(name, shards, LocalStream::builder()).await
     }
@@ -65,13 +65,13 @@ impl Embedded {
         self.name
     }
 
-    /// A client of the stream, which never tries anything again.
+    /// A client of the stream, which does not retry.
     #[must_use]
     pub const fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Where other clients reach the stream while this program runs.
+    /// The URL at which other clients can reach the stream while this program runs.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         self.server.endpoint()
@@ -98,7 +98,7 @@ impl Embedded {
                     .is_some_and(aws_sdk_kinesis::operation::create_stream::CreateStreamError::is_resource_in_use_exception) => {}
             Err(error) => return Err(error.into()),
         }
-        // Not with the SDK's waiter: its shortest pause is 10 s.
+        // Without the SDK's waiter, whose shortest pause is 10 s.
         self.settled().await?;
         let described = self
             .client
@@ -123,10 +123,10 @@ impl Embedded {
         self.settled().await
     }
 
-    /// Waits until no change of the stream is under way.
+    /// Waits until no change of the stream is in progress.
     ///
     /// # Errors
-    /// The stream cannot be described.
+    /// If the stream cannot be described.
     pub async fn settled(&self) -> Result<(), BoxError> {
         loop {
             let described = self
@@ -145,10 +145,10 @@ impl Embedded {
         }
     }
 
-    /// All shards that the stream has, parents before their children.
+    /// All shards of the stream, parents before their children.
     ///
     /// # Errors
-    /// They cannot be listed.
+    /// If they cannot be listed.
     pub async fn shards(&self) -> Result<Vec<Shard>, BoxError> {
         let mut shards = Vec::new();
         let mut page = self
@@ -168,10 +168,10 @@ impl Embedded {
         Ok(shards)
     }
 
-    /// Those that take records.
+    /// The open shards.
     ///
     /// # Errors
-    /// They cannot be listed.
+    /// If they cannot be listed.
     pub async fn open_shards(&self) -> Result<Vec<ShardId>, BoxError> {
         let shards = self.shards().await?;
         Ok(shards
@@ -182,7 +182,7 @@ impl Embedded {
     }
 }
 
-/// A client of an embedded stream at this endpoint, which never tries anything again.
+/// A client of an embedded stream at this endpoint, which does not retry.
 #[must_use]
 pub fn client(endpoint: &str, region: &str) -> Client {
     let config = Config::builder()
@@ -190,12 +190,12 @@ pub fn client(endpoint: &str, region: &str) -> Client {
         .endpoint_url(endpoint)
         .region(Region::new(region.to_owned()))
         .credentials_provider(Credentials::new("any", "any", None, None, "embedded"))
-        // A put that is tried again may store its records twice.
+        // A retried put may store its records twice.
         .retry_config(RetryConfig::disabled());
     Client::from_conf(config.build())
 }
 
-/// Whether a shard takes records.
+/// Whether a shard is open.
 #[must_use]
 pub fn is_open(shard: &Shard) -> bool {
     shard

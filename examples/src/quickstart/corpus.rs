@@ -7,7 +7,7 @@ use std::{fmt, fs, io};
 #[derive(Debug)]
 pub struct Corpus {
     folder: PathBuf,
-    /// The paths from the folder on, in their order.
+    /// The paths relative to the folder, sorted.
     files: Vec<String>,
     skipped: BTreeMap<&'static str, Vec<String>>,
 }
@@ -20,11 +20,11 @@ pub struct CorpusError {
     source: io::Error,
 }
 
-/// Folders that hold what was made from sources.
+/// Folders that do not contain sources.
 const SKIPPED: [&str; 2] = ["target", ".git"];
-/// Kinesis: characters of a partition key, which is the path.
+/// The maximum length of a Kinesis partition key, which is the path, in characters.
 const PATH_LENGTH: usize = 256;
-/// A record of Kinesis may have 1 MiB; the number of the line needs some of it.
+/// A Kinesis record can have 1 MiB, some of which the line's number needs.
 const LINE_LENGTH: usize = 1_000_000;
 
 impl Corpus {
@@ -32,7 +32,7 @@ impl Corpus {
     /// followed.
     ///
     /// # Errors
-    /// The folder itself cannot be read. What cannot be read in it is skipped.
+    /// If the folder itself cannot be read. Anything in it that cannot be read is skipped.
     pub fn find(folder: &Path, state: &Path) -> Result<Self, CorpusError> {
         let mut corpus = Self {
             folder: folder.to_owned(),
@@ -83,7 +83,7 @@ impl Corpus {
         self.skipped.entry(why).or_default().push(file);
     }
 
-    /// Reads every file once, in order, and hands over those that are text.
+    /// Reads every file once, in order, and calls `each` with those that are text.
     pub fn read_all(&mut self, mut each: impl FnMut(&str, &str)) {
         for name in std::mem::take(&mut self.files) {
             match read_text(&self.folder.join(&name)) {
@@ -96,7 +96,7 @@ impl Corpus {
         }
     }
 
-    /// The text of a file, if it is still there and text.
+    /// The text of a file, if it still exists and is text.
     #[must_use]
     pub fn read(&self, name: &str) -> Option<String> {
         read_text(&self.folder.join(name)).ok()
@@ -108,7 +108,7 @@ impl Corpus {
         self.files.len() as u64
     }
 
-    /// What was left out and why; empty when nothing was.
+    /// What was skipped, and why; empty if nothing was.
     #[must_use]
     pub fn skipped(&self) -> Vec<String> {
         let told = |(why, files): (&&str, &Vec<String>)| match files.as_slice() {
@@ -127,7 +127,7 @@ fn skips(name: &OsStr) -> bool {
     SKIPPED.iter().any(|skipped| name == *skipped)
 }
 
-/// Why a file is left out.
+/// Why a file is skipped.
 #[derive(Debug)]
 enum Unfit {
     Unreadable,

@@ -5,28 +5,28 @@ use super::plain::Count;
 /// How far the lines of one file's edition have been processed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// The lines that came, each once, in the order in which they came.
+    /// The received lines, each once, in the order in which they were received.
     pub count: Count,
-    /// The greatest number of a line that came.
+    /// The greatest received line number.
     pub last: u64,
-    /// The numbers below that have not come. Not stored: after a restart a line that fills one is
-    /// taken for a duplicate, in a run that has failed already.
+    /// The smaller line numbers that are missing. Not stored: after a restart, a line that fills
+    /// such a gap counts as a duplicate, but that run has failed already.
     holes: Vec<RangeInclusive<u64>>,
 }
 
-/// What a line was.
+/// How a line was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Came {
-    /// The one after the last.
+    /// Directly after the last one.
     InOrder,
-    /// Before its turn or after it.
+    /// Too early or too late.
     OutOfOrder,
-    /// Again.
+    /// A second time.
     Twice,
 }
 
 impl Counted {
-    /// As it was stored.
+    /// Restores it from the ledger.
     #[must_use]
     pub const fn stored(count: Count, last: u64) -> Self {
         Self {
@@ -36,7 +36,7 @@ impl Counted {
         }
     }
 
-    /// Takes a line in; one that came before changes nothing.
+    /// Counts a line. One that was received before changes nothing.
     pub fn take(&mut self, number: u64, text: &str) -> Came {
         let came = if number > self.last {
             let next = self.last + 1;
@@ -56,7 +56,7 @@ impl Counted {
         came
     }
 
-    /// Whether the line was missing; it is not any more.
+    /// Removes a line from the missing ones, and returns whether it was one.
     fn fill(&mut self, number: u64) -> bool {
         let Some(at) = self.holes.iter().position(|hole| hole.contains(&number)) else {
             return false;

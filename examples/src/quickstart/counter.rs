@@ -15,7 +15,7 @@ pub struct WordCounter {
 }
 
 impl WordCounter {
-    /// A processor for one acquisition of a shard.
+    /// Creates the processor for one acquisition of a shard.
     #[must_use]
     pub fn new(counts: &Arc<Counts>, _: &ShardRef) -> Self {
         Self {
@@ -31,8 +31,8 @@ impl RecordProcessor for WordCounter {
     }
 
     /// The counts and the position are stored before this returns, so that the worker's automatic
-    /// checkpoint, which follows, is never ahead of them. That takes a few milliseconds a batch; a
-    /// handler that blocks for longer should do so on a thread of its own.
+    /// checkpoint, which follows, is never ahead of them. That takes a few milliseconds per batch;
+    /// a handler that blocks for longer should do so on a separate thread.
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         self.counts.take(
             &input.shard.shard,

@@ -11,59 +11,59 @@ use super::ledger::{FileKey, Ledger, LedgerError};
 use super::line::Line;
 use super::plain::words;
 
-/// What has been counted, by all shards together.
+/// What all shards together have counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
-    /// Lines, each once, with those of earlier runs.
+    /// Lines, each once, including those of earlier runs.
     pub lines: u64,
     /// Their words.
     pub words: u64,
-    /// Lines of this run.
+    /// Lines counted in this run.
     pub new: u64,
-    /// Records and lines that came although they had been counted and nobody was killed.
+    /// Records and lines that were received again although no process was killed.
     pub duplicates: u64,
-    /// Lines before or after their turn.
+    /// Lines that were received too early or too late.
     pub out_of_order: u64,
-    /// Records that came again because an earlier run was killed before their checkpoint. Not
-    /// counted again.
+    /// Records that were delivered again because an earlier run was killed before their checkpoint.
+    /// They are not counted again.
     pub again: u64,
-    /// Records that are no lines: somebody else put them.
+    /// Records that are not lines: another program put them.
     pub foreign: u64,
-    /// When the last thing happened.
+    /// When something was last counted or a shard last changed.
     pub last: Moment,
 }
 
-/// Where a shard is.
+/// The state of a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShardState {
-    /// Records are, or may be, coming.
+    /// It is being read.
     Reading,
-    /// Everything was processed and nothing can follow.
+    /// Everything was processed, and no more records can follow.
     Ended,
-    /// Given up by the worker.
+    /// The worker has released it.
     Released,
 }
 
-/// What is shown of a shard.
+/// What is displayed about a shard.
 #[derive(Clone, Copy, Debug)]
 pub struct ShardView {
     /// Lines of this run.
     pub lines: u64,
     /// How far the last batch was behind the tip, in milliseconds, if there was one.
     pub lag: Option<u64>,
-    /// Where it is.
+    /// Its state.
     pub state: ShardState,
 }
 
-/// The shards that were worked on in a run.
+/// The shards that were processed in a run.
 pub type Shards = BTreeMap<ShardId, ShardView>;
 
-/// The results of an application: in memory as they are in the ledger.
+/// The results of an application, in memory, the same as in the ledger.
 #[derive(Debug)]
 pub struct Counts {
     application: String,
     ledger: Ledger,
-    /// Positions as this run found them, if the run before was killed.
+    /// The positions at the start of this run, if the previous run was killed.
     torn: HashMap<ShardId, Position>,
     inner: Mutex<Inner>,
     tally: watch::Sender<Tally>,
@@ -77,11 +77,11 @@ struct Inner {
 }
 
 impl Counts {
-    /// The counts of an application as the ledger has them. `killed`: its last run was not stopped
-    /// gracefully.
+    /// Loads the counts of an application from the ledger. `killed` says that its last run was not
+    /// stopped gracefully.
     ///
     /// # Errors
-    /// The ledger cannot be read.
+    /// If the ledger cannot be read.
     pub fn load(ledger: &Ledger, application: &str, killed: bool) -> Result<Self, LedgerError> {
         let positions = ledger.positions(application)?;
         let mut tally = Tally {
@@ -115,10 +115,10 @@ impl Counts {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts the records of a batch: stored before it is known to anybody.
+    /// Counts the records of a batch. They are stored before they become visible.
     ///
     /// # Errors
-    /// The ledger cannot be written; nothing was counted.
+    /// If the ledger cannot be written. Nothing is counted then.
     pub fn take(
         &self,
         shard: &ShardId,
@@ -195,7 +195,7 @@ impl Counts {
         Ok(())
     }
 
-    /// A shard has come to this state.
+    /// Sets the state of a shard.
     pub fn shard(&self, shard: &ShardId, state: ShardState) {
         let fresh = ShardView {
             lines: 0,
@@ -221,12 +221,12 @@ impl Counts {
         self.inner().shards.clone()
     }
 
-    /// What has been counted of a file's edition.
+    /// What has been counted of one edition of a file.
     pub fn counted(&self, (path, edition): &FileKey) -> Counted {
         self.inner().counted((path, *edition))
     }
 
-    /// The files of which something was counted.
+    /// The files of which at least one line was counted.
     pub fn files(&self) -> Vec<FileKey> {
         let key = |(path, editions): (&String, &BTreeMap<u32, Counted>)| {
             editions
@@ -237,8 +237,8 @@ impl Counts {
         self.inner().files.iter().flat_map(key).collect()
     }
 
-    /// Waits until `lines` are counted and these shards are being read and all has been quiet for a
-    /// moment, in which more than what was put would show; or until nothing has happened for
+    /// Waits until `lines` lines are counted, these shards are being read, and nothing has happened
+    /// for a moment, so that surplus lines would have shown; or until nothing has happened for
     /// `patience`. Cancel safe.
     pub async fn finished(&self, lines: u64, open: &[ShardId], patience: Duration) {
         loop {
@@ -260,7 +260,7 @@ impl Counts {
             let mut tally = self.tally.subscribe();
             tokio::select! {
                 biased;
-                // The sender lives in `self`.
+                // The sender is in `self`, so this never fails.
                 _ = tally.changed() => {}
                 () = SystemClock.sleep_until(until) => {}
             }
@@ -268,7 +268,7 @@ impl Counts {
     }
 }
 
-/// Longer than the worker waits between two reads of a shard.
+/// Longer than the worker's pause between two reads of a shard.
 const QUIET: Duration = Duration::from_millis(500);
 
 impl Inner {

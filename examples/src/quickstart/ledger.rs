@@ -9,13 +9,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use super::counted::Counted;
 use super::plain::Count;
 
-/// One content of a file: its path and its edition.
+/// One edition of a file: its path and the number of the edition.
 pub type FileKey = (String, u32);
 
 /// What was put and what was counted, in one `SQLite` file.
 ///
-/// The counts of a batch and the position of its shard are one transaction: both are there or
-/// neither is.
+/// The counts of a batch and the position of its shard are written in one transaction.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     path: Arc<PathBuf>,
@@ -26,7 +25,7 @@ pub struct Ledger {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LedgerError {
-    /// Another version of this program made it.
+    /// Another version of this program created it.
     #[error(
         "{path:?} has version {found}, expected {VERSION}: delete its folder, or pass another one with --state"
     )]
@@ -36,7 +35,7 @@ pub enum LedgerError {
         /// Its version.
         found: i64,
     },
-    /// Another program made it.
+    /// Another program created it.
     #[error("{0:?} is not a ledger of the quickstart: pass another folder with --state")]
     Foreign(PathBuf),
     /// It belongs to another folder of text files.
@@ -49,12 +48,12 @@ pub enum LedgerError {
         /// The folder that was given.
         wanted: String,
     },
-    /// `SQLite` refuses.
+    /// `SQLite` failed.
     #[error("the ledger {path:?} cannot be used")]
     Sqlite {
         /// The file.
         path: PathBuf,
-        /// What it says.
+        /// The error of `SQLite`.
         source: rusqlite::Error,
     },
 }
@@ -73,10 +72,10 @@ const SCHEMA: &str = "
         PRIMARY KEY (application, shard)) WITHOUT ROWID;";
 
 impl Ledger {
-    /// Opens the ledger of a folder of text files, or makes it.
+    /// Opens or creates the ledger for a folder of text files.
     ///
     /// # Errors
-    /// It is another program's, another version's or another folder's, or cannot be used.
+    /// If it belongs to another program, another version or another folder, or cannot be used.
     pub fn open(path: &Path, folder: &Path) -> Result<Self, LedgerError> {
         let failed = |source| LedgerError::Sqlite {
             path: path.to_owned(),
@@ -106,7 +105,7 @@ impl Ledger {
             _ if tables > 0 => return Err(LedgerError::Foreign(path.to_owned())),
             _ => make(&mut db).map_err(failed)?,
         }
-        // A lost power cut must not leave counts behind a checkpoint that is stored.
+        // After a power failure, the counts must not be behind a stored checkpoint.
         db.pragma_update(None, "synchronous", "FULL")
             .map_err(failed)?;
         let ledger = Self {
@@ -149,7 +148,7 @@ impl Ledger {
         })
     }
 
-    /// What was put, each file's editions in order.
+    /// What was put, ordered by file and edition.
     ///
     /// # Errors
     /// The ledger cannot be read.
@@ -161,8 +160,8 @@ impl Ledger {
         })
     }
 
-    /// Whether a run was killed while it put lines: what is stored of that may be less than what
-    /// the stream has.
+    /// Whether a run was killed while it put lines: the stream may then have more lines than the
+    /// ledger says.
     ///
     /// # Errors
     /// The ledger cannot be read.
@@ -170,7 +169,7 @@ impl Ledger {
         Ok(self.fact("putting")?.is_some())
     }
 
-    /// To be called before anything is put.
+    /// Notes that lines are about to be put. Must be called before the first one.
     ///
     /// # Errors
     /// The ledger cannot be written.
@@ -178,7 +177,7 @@ impl Ledger {
         self.set_fact("putting", "yes")
     }
 
-    /// Stores what the stream has of these files now. Nothing more is being put.
+    /// Stores what is in the stream of these files now, and notes that no more lines are being put.
     ///
     /// # Errors
     /// The ledger cannot be written.
@@ -199,7 +198,8 @@ impl Ledger {
         })
     }
 
-    /// The name of the application, a new one for a replay, and whether its last run was killed.
+    /// Begins a run: returns the name of the application, a new one for a replay, and whether its
+    /// last run was killed.
     ///
     /// # Errors
     /// The ledger cannot be used.
@@ -227,7 +227,7 @@ impl Ledger {
         })
     }
 
-    /// The run was stopped gracefully.
+    /// Notes that the run was stopped gracefully.
     ///
     /// # Errors
     /// The ledger cannot be written.
@@ -257,7 +257,7 @@ impl Ledger {
         })
     }
 
-    /// How far an application is on each shard.
+    /// The position of an application in each shard.
     ///
     /// # Errors
     /// The ledger cannot be read.
@@ -283,10 +283,10 @@ impl Ledger {
         })
     }
 
-    /// Stores what a batch changed, and the position up to which its shard is done with it.
+    /// Stores the counts that a batch has changed, and the shard's position after it.
     ///
     /// # Errors
-    /// Nothing was stored.
+    /// If the ledger cannot be written. Nothing is stored then.
     pub fn commit<'a>(
         &self,
         application: &str,
@@ -327,7 +327,7 @@ fn make(db: &mut Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     let change = db.transaction()?;
     change.execute_batch(SCHEMA)?;
-    // Only the stream knows whether it is as new as this.
+    // A new ledger: only the stream knows whether it already contains lines.
     change.execute("INSERT INTO facts VALUES ('putting', 'yes')", [])?;
     change.pragma_update(None, "application_id", APPLICATION)?;
     change.pragma_update(None, "user_version", VERSION)?;

@@ -1,21 +1,21 @@
 use std::fmt;
 
-/// A line of a file, as it stands in a record: `EDITION:NUMBER TEXT`.
+/// A line of a file, as it is written in a record: `EDITION:NUMBER TEXT`.
 ///
-/// A file that was changed other than by lines at its end is put again as its next edition, from
-/// line 1.
+/// A file that was changed in any other way than by added lines at its end is put again as its next
+/// edition, from line 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'a> {
-    /// Which content of the file, from 1.
+    /// The edition of the file, from 1.
     pub edition: u32,
-    /// Which line of it, from 1.
+    /// The number of the line, from 1.
     pub number: u64,
     /// The line without its end.
     pub text: &'a str,
 }
 
 impl<'a> Line<'a> {
-    /// The line in a record's data, unless somebody else put it.
+    /// Parses the line in a record's data; `None` if another program put the record.
     #[must_use]
     pub fn parse(data: &'a [u8]) -> Option<Self> {
         let (place, text) = std::str::from_utf8(data).ok()?.split_once(' ')?;

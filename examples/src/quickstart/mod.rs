@@ -7,9 +7,9 @@
 //!          plain pass ------------------------------------------------------> report
 //! ```
 //!
-//! What makes the numbers exact over runs that are stopped or killed: the ledger stores the
-//! position of a shard in the same transaction as the counts that it led to. A record that comes
-//! again is known by its position and not counted again.
+//! The numbers are exact even if runs are stopped or killed, because the ledger stores the position
+//! of a shard in the same transaction as its counts. A record that is delivered again is recognised
+//! by its position and not counted again.
 
 mod corpus;
 mod counted;

@@ -42,8 +42,8 @@ pub struct QuickstartOptions {
     /// Reads the whole stream again from its beginning, under a new application name.
     #[arg(long)]
     pub replay: bool,
-    /// Has the records pushed by enhanced fan-out instead of polling for them. Each run may choose
-    /// anew: it resumes all the same.
+    /// Has the records pushed by enhanced fan-out instead of polling for them. Each run can choose
+    /// again, and resumes in either case.
     #[arg(long)]
     pub fan_out: bool,
     /// Where the stream, the leases and the counts are stored. Default: a folder in
@@ -61,19 +61,19 @@ pub struct State {
     pub path: PathBuf,
 }
 
-/// The folders of a run cannot be.
+/// The folders of a run are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// The folder with the text files is not there.
+    /// The folder with the text files does not exist.
     #[error("the folder with the text files, {0:?}, does not exist")]
     NoFolder(PathBuf, #[source] io::Error),
-    /// The folder with the text files is none.
+    /// The path for the text files is not a folder.
     #[error("{0:?} is not a folder: expected the folder with the text files")]
     NotFolder(PathBuf),
-    /// The state folder cannot be made.
+    /// The state folder cannot be created.
     #[error("cannot create the state folder {0:?}")]
     Make(PathBuf, #[source] io::Error),
-    /// The state folder holds other things.
+    /// The state folder contains other files.
     #[error(
         "{0:?} is neither empty nor a state folder of the quickstart: pass an empty or new folder with --state"
     )]
@@ -84,10 +84,10 @@ pub enum StateError {
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 impl State {
-    /// Finds the folder with the text files, and finds or makes the state folder.
+    /// Finds the folder with the text files, and finds or creates the state folder.
     ///
     /// # Errors
-    /// There is no such folder, or the state folder is not for this.
+    /// If there is no such folder, or the state folder is not one of this program.
     pub fn find(options: &QuickstartOptions) -> Result<Self, StateError> {
         let folder = options
             .folder
@@ -116,7 +116,7 @@ impl State {
         Ok(state)
     }
 
-    /// The file with what was put and what was counted.
+    /// The file that stores what was put and what was counted.
     #[must_use]
     pub fn ledger(&self) -> PathBuf {
         self.path.join("ledger.sqlite")
@@ -135,8 +135,7 @@ impl State {
     }
 }
 
-/// A name for a folder's state that tells people which it is, and is another one for another
-/// folder.
+/// A readable name for a folder's state, which is different for each folder.
 fn slug(folder: &Path) -> String {
     let name = folder.file_name().map_or_else(
         || "root".to_owned(),

@@ -1,16 +1,17 @@
-/// Lines, words, and a checksum of the lines in their order: what a plain pass over a text finds.
+/// Lines, words, and a checksum of the lines in order: the result of a plain pass over a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
     /// How many lines.
     pub lines: u64,
-    /// How many words, which white space separates.
+    /// How many words, separated by white space.
     pub words: u64,
-    /// The CRC-32 of the lines, each with a line feed: another order is another checksum.
+    /// The CRC-32 of the lines, each with a line feed, so that another order gives another
+    /// checksum.
     pub crc: u32,
 }
 
 impl Count {
-    /// The plain pass: the first `lines` lines of a text, or fewer if it has fewer.
+    /// The plain pass over the first `lines` lines of a text, or all of them if it has fewer.
     #[must_use]
     pub fn of(text: &str, lines: u64) -> Self {
         let mut count = Self::default();
@@ -23,7 +24,7 @@ impl Count {
         count
     }
 
-    /// One more line at the end.
+    /// Adds a line at the end.
     pub fn add(&mut self, line: &str) {
         self.lines += 1;
         self.words += words(line);

@@ -14,21 +14,21 @@ use super::ledger::{FileKey, Ledger};
 use super::line::Line;
 use super::plain::Count;
 
-/// What the stream holds: the plain count of each edition of each file.
+/// What is in the stream: the plain count of each edition of each file.
 pub type Put = BTreeMap<FileKey, Count>;
 
-/// Puts what the stream does not hold yet.
+/// Puts the lines that are not in the stream yet.
 #[derive(Debug)]
 pub struct Producer {
     corpus: Corpus,
-    /// What the stream holds.
+    /// What is in the stream.
     put: Put,
     /// The files with lines to put.
     wanted: Vec<String>,
     total: u64,
 }
 
-/// How far a [`Producer`] is; shared with who shows it and who stops it.
+/// The progress of a [`Producer`], through which it can also be stopped.
 #[derive(Debug, Default)]
 pub struct PutProgress {
     lines: AtomicU64,
@@ -36,31 +36,31 @@ pub struct PutProgress {
 }
 
 impl PutProgress {
-    /// Lines that the stream has taken in this run.
+    /// How many lines the stream has accepted in this run.
     pub fn lines(&self) -> u64 {
         self.lines.load(Ordering::Relaxed)
     }
 
-    /// Nothing more is to be put.
+    /// Stops the producer.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
 
-    /// Waits until nothing more is to be put. Cancel safe.
+    /// Waits until the producer has to stop. Cancel safe.
     pub async fn stopped(&self) {
-        // The sender lives in `self`.
+        // The sender is in `self`, so this never fails.
         drop(self.stop.subscribe().wait_for(|stop| *stop).await);
     }
 }
 
-/// Kinesis: records of one `PutRecords`.
+/// How many records one `PutRecords` call can have.
 const BATCH_RECORDS: u64 = 500;
-/// Well below the 5 MiB (now 10 MiB) that Kinesis takes at once.
+/// Well below the 5 MiB (now 10 MiB) that Kinesis accepts in one call.
 const BATCH_BYTES: usize = 4_000_000;
 
 impl Producer {
-    /// Reads all files and finds out what is new. The first plain pass: its lines are the total of
-    /// the progress bar.
+    /// Reads all files and finds out which lines are new. Their number is the total of the progress
+    /// bar.
     #[must_use]
     pub fn plan(mut corpus: Corpus, put: Put) -> Self {
         let (mut wanted, mut total) = (Vec::new(), 0);
@@ -79,13 +79,13 @@ impl Producer {
         }
     }
 
-    /// How many lines will be put, if no file changes meanwhile.
+    /// How many lines will be put, if no file changes in the meantime.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.total
     }
 
-    /// How many lines the stream holds.
+    /// How many lines are in the stream.
     #[must_use]
     pub fn held(&self) -> u64 {
         self.put.values().map(|count| count.lines).sum()
@@ -103,12 +103,12 @@ impl Producer {
         &self.put
     }
 
-    /// Puts everything that is new, a file after the other and each file's lines in order; on the
-    /// way a shard is split and two are merged. Stops between two calls when told to. What the
-    /// stream took is in the ledger when this returns: the lines that it holds now.
+    /// Puts all new lines, one file after the other and each file's lines in order. Along the way,
+    /// a shard is split and two are merged. It can be stopped between two calls. When this returns,
+    /// the ledger contains what the stream has accepted.
     ///
     /// # Errors
-    /// The stream refuses lines. What it took is found out by the next run.
+    /// If the stream rejects lines. The next run finds out which ones it has accepted.
     pub async fn run(
         &mut self,
         stream: &Embedded,
@@ -126,7 +126,7 @@ impl Producer {
         ]
         .into_iter()
         .peekable();
-        // Small enough for the changes to come between lines of the smallest folder.
+        // Small enough that the changes come between lines even for the smallest folder.
         let mut batch = Batch::new((self.total / 8).clamp(1, BATCH_RECORDS));
         'files: for path in std::mem::take(&mut self.wanted) {
             let Some(text) = self.corpus.read(&path) else {
@@ -164,15 +164,16 @@ impl Producer {
     }
 }
 
-/// Where a file goes on in the stream.
+/// Where the next lines of a file begin.
 struct Next {
     edition: u32,
-    /// Lines of it that the stream holds already.
+    /// How many of its lines are in the stream already.
     from: u64,
 }
 
 impl Next {
-    /// The last edition goes on if it is what the file begins with; else the file is a new one.
+    /// The last edition is continued if the file still begins with it; otherwise a new edition
+    /// begins.
     fn of(put: &Put, path: &str, text: &str) -> Self {
         let editions = put.range((path.to_owned(), 0)..=(path.to_owned(), u32::MAX));
         match editions.last() {
@@ -191,18 +192,18 @@ impl Next {
         }
     }
 
-    /// How many lines follow.
+    /// How many lines are left to put.
     fn lines(&self, text: &str) -> u64 {
         text.lines().count() as u64 - self.from
     }
 }
 
-/// Lines that go with one call.
+/// The lines of one call.
 struct Batch {
     most: u64,
     bytes: usize,
     entries: Vec<PutRecordsRequestEntry>,
-    /// What the stream holds once it has taken them.
+    /// The same lines, to be counted once the stream has accepted them.
     lines: Vec<(FileKey, String)>,
 }
 
@@ -223,7 +224,7 @@ impl Batch {
             .partition_key(path)
             .data(Blob::new(data))
             .build();
-        // The two members that it needs are there.
+        // The required members are set, so this never fails.
         self.entries.extend(entry.ok());
         self.lines
             .push(((path.to_owned(), line.edition), line.text.to_owned()));

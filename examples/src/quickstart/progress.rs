@@ -11,7 +11,8 @@ use kcl_core::{Clock, SystemClock};
 use super::counts::{Counts, ShardState, ShardView, Shards};
 use super::producer::PutProgress;
 
-/// Shows how far a run is, on standard error: bars on a terminal, a line now and then elsewhere.
+/// Shows the progress of a run on standard error: bars on a terminal, otherwise a line now and
+/// then.
 #[derive(Debug)]
 pub struct Progress {
     bars: Option<Bars>,
@@ -30,7 +31,7 @@ const DRAWN_EVERY: Duration = Duration::from_millis(100);
 const SAID_EVERY: Duration = Duration::from_secs(2);
 
 impl Progress {
-    /// For so many lines to put and to process.
+    /// Creates it for this many lines to put and to process.
     #[must_use]
     pub fn new(to_put: u64, to_count: u64) -> Self {
         Self {
@@ -41,23 +42,23 @@ impl Progress {
         }
     }
 
-    /// Says something in between.
+    /// Prints a line between the bars.
     pub fn say(&self, text: &str) {
         match &self.bars {
-            // It fails when the terminal is gone; then nobody reads it.
+            // It fails only if the terminal is gone, and then it does not matter.
             Some(bars) => drop(bars.all.println(text)),
             None => eprintln!("{text}"),
         }
     }
 
-    /// The next moment to show something has come. Cancel safe.
+    /// Waits until it is time for the next update. Cancel safe.
     pub async fn tick() {
         SystemClock
             .sleep_until(SystemClock.now() + DRAWN_EVERY)
             .await;
     }
 
-    /// Shows how far it is.
+    /// Shows the current progress.
     pub fn show(&self, put: &PutProgress, counts: &Counts) {
         let (put, counted, shards) = (put.lines(), counts.tally().new, counts.shards());
         match &self.bars {
@@ -85,7 +86,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bars away.
+    /// Removes the bars.
     pub fn end(&self) {
         if let Some(bars) = &self.bars {
             drop(bars.all.clear());
@@ -131,7 +132,7 @@ impl Bars {
     }
 }
 
-/// A shard with what was read of it in this run, its lag and its state.
+/// A line about a shard: how many lines were read in this run, its lag and its state.
 pub(super) fn shard_line(shard: &ShardId, view: &ShardView) -> String {
     let lag = view
         .lag
@@ -151,8 +152,8 @@ fn style(template: &str) -> ProgressStyle {
     let style =
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
-        // What cannot be written is not shown.
-        let _ = write!(out, "{} a second", HumanCount(state.per_sec() as u64));
+        // Errors are ignored: the rate is then not shown.
+        let _ = write!(out, "{} per second", HumanCount(state.per_sec() as u64));
     };
     style.with_key("rate", rate).progress_chars("=> ")
 }

@@ -8,11 +8,11 @@ use super::ledger::Ledger;
 use super::line::Line;
 use super::producer::Put;
 
-/// What the stream holds. After a run that was killed while it put lines only the stream knows; it
-/// is then read, shard after shard.
+/// Finds out what is in the stream. If a run was killed while it put lines, only the stream itself
+/// knows; it is then read, shard by shard.
 ///
 /// # Errors
-/// The stream or the ledger cannot be read, or the stream lacks lines that it had taken.
+/// If the stream or the ledger cannot be read, or the stream lacks lines that it had accepted.
 pub async fn recover(
     stream: &Embedded,
     ledger: &Ledger,
@@ -22,7 +22,7 @@ pub async fn recover(
         return Ok(known);
     }
     let mut put = Put::new();
-    // Parents come before their children, so the lines of a file come in their order.
+    // Parents come before their children, so the lines of a file are read in order.
     for shard in stream.shards().await? {
         read(stream, shard.shard_id(), &mut put).await?;
     }

@@ -8,26 +8,27 @@ use super::plain::Count;
 use super::producer::Put;
 use super::progress::shard_line;
 
-/// What was put against what was processed: over all runs, a file's edition at a time.
+/// Compares what was put with what was processed, over all runs, for each edition of each file.
 #[derive(Debug)]
 pub struct Report {
-    /// The plain pass over everything that the stream holds.
+    /// The plain pass over everything in the stream.
     plain: Count,
     put_now: u64,
     tally: Tally,
     lost: u64,
-    /// What differs, in words.
+    /// The differences, in words.
     faults: Vec<String>,
     shards: Shards,
     elapsed: Duration,
     whole: bool,
 }
 
-/// How many faults are told one by one.
+/// How many faults are listed individually.
 const TOLD: usize = 5;
 
 impl Report {
-    /// Compares. `put_now`: the lines of this run; `whole`: the run was not stopped on the way.
+    /// Makes the comparison. `put_now` is the number of lines put in this run, and `whole` says
+    /// that the run was not stopped early.
     #[must_use]
     pub fn new(
         put: &Put,
@@ -79,7 +80,7 @@ impl Report {
         }
     }
 
-    /// Whether everything that was put was processed once and in order.
+    /// Whether every line that was put was processed once and in order.
     #[must_use]
     pub fn is_right(&self) -> bool {
         self.lost == 0
@@ -88,13 +89,13 @@ impl Report {
             && self.faults.is_empty()
     }
 
-    /// Whether nothing is wrong with what was processed so far; lines may be missing still.
+    /// Whether everything processed so far is right. Lines may still be missing.
     #[must_use]
     pub const fn is_right_so_far(&self) -> bool {
         self.tally.duplicates == 0 && self.tally.out_of_order == 0
     }
 
-    /// Lines that were processed in this run.
+    /// How many lines were processed in this run.
     #[must_use]
     pub const fn new_lines(&self) -> u64 {
         self.tally.new
