@@ -29,11 +29,11 @@
 //!     stream.put("customer-7", "an order")?;
 //!     let worker = Worker::builder()
 //!         .stream("orders")
-//!         .source(stream) // Left out, the stream of this name is read from AWS.
+//!         .source(stream) // Without this line, the stream of this name is read from AWS.
 //!         .application("printer")
 //!         .lease_table(MemoryLeaseTable::new()) // For tests: checkpoints end with the process.
 //!         .processor(|_shard: &ShardRef| Printer)
-//!         .until_caught_up() // Left out, it reads for ever.
+//!         .until_caught_up() // Without this line, it reads until it is stopped.
 //!         .build()?;
 //!     let report = worker.run().await?;
 //!     println!("{report}");

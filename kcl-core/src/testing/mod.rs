@@ -1,5 +1,5 @@
-//! The contract suites: what a lease table of your own has to pass. And the rules that a model of
-//! the protocol is held against.
+//! The contract suite that your own lease table has to pass. Also two decisions of the protocol,
+//! [`Timing`] and [`settle`], for tests that compare a model of the protocol with them.
 
 pub use crate::decide::expiry::Timing;
 pub use crate::decide::settle::{Settled, settle};

@@ -1,4 +1,4 @@
-//! What the points have in common.
+//! Checks that the points have in common.
 
 use std::sync::Arc;
 
@@ -10,19 +10,19 @@ use super::rows::key;
 
 pub(super) type Table = Arc<dyn LeaseTable>;
 
-/// Two handles on a table that is ready.
+/// Two handles to a table, which has been set up.
 pub(super) async fn two(fixture: &dyn TableFixture) -> (Table, Table) {
     (one(fixture).await, one(fixture).await)
 }
 
-/// A handle on a table that is ready.
+/// A handle to a table, which has been set up.
 pub(super) async fn one(fixture: &dyn TableFixture) -> Table {
     let table = fixture.handle().await;
     table.setup().await.expect("setup");
     table
 }
 
-/// The same row with its sets in order: their order says nothing.
+/// The same row with its sets sorted, because their order has no meaning.
 pub(super) fn plain(mut row: Lease) -> Lease {
     row.parents.sort();
     row.children.sort();
@@ -34,12 +34,12 @@ pub(super) fn assert_row(what: &str, found: Lease, expected: &Lease) {
     assert_eq!(plain(found), plain(expected.clone()), "{what}");
 }
 
-/// The row of the conflict that this has to be.
+/// The row of the conflict that the result has to be.
 #[track_caller]
 pub(super) fn conflict<T: std::fmt::Debug>(what: &str, result: Result<T, Error>) -> Option<Lease> {
     match result {
         Err(Error::Conflict { row }) => row.map(|row| *row),
-        other => panic!("{what}: a conflict was due, got {other:?}"),
+        other => panic!("{what}: expected a conflict, got {other:?}"),
     }
 }
 
@@ -71,7 +71,7 @@ pub(super) async fn put(table: &Table, row: &Lease) {
     );
 }
 
-/// All pages of a scan in one, and how many they were.
+/// All pages of a scan in one, and the number of pages.
 pub(super) async fn all_rows(table: &Table, consistency: Consistency) -> (ScanPage, usize) {
     let mut all = table.scan(None, consistency).await.expect("the first page");
     let mut pages = 1;
@@ -83,9 +83,9 @@ pub(super) async fn all_rows(table: &Table, consistency: Consistency) -> (ScanPa
     (all, pages)
 }
 
-/// Checks a write of the protocol: it does `after` to `row`, nothing to a row that is different in
-/// any one part of the condition, and nothing where there is no row. Sent again, it conflicts with
-/// a row that shows that it happened.
+/// Checks a write of the protocol: it changes `row` to `after`, and changes nothing if the row
+/// differs in any part of the condition or does not exist. When it is sent again, it conflicts with
+/// a row that shows that it was applied.
 pub(super) async fn check_write(
     fixture: &dyn TableFixture,
     write: &Write,
@@ -134,7 +134,7 @@ pub(super) async fn check_write(
     }
 }
 
-/// The row, made different in one part of the condition at a time.
+/// The row, each time changed in one part of the condition.
 fn violations(expect: &Expect, row: &Lease) -> Vec<(&'static str, Lease)> {
     let mut variants = Vec::new();
     if expect.counter.is_some() {
@@ -236,7 +236,7 @@ fn other_checkpoints(expected: &Checkpoint) -> Vec<Checkpoint> {
     others
 }
 
-/// The write, sent to the row's own key.
+/// Sends the write to the row's key.
 pub(super) async fn send(table: &Table, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
     table.update(key, write).await
 }

@@ -5,7 +5,7 @@ use super::TableFixture;
 use super::check::{all_rows, assert_refused, assert_stored, conflict, one, put, two};
 use super::rows::{asked_for, at, free, held, key, other, owner, token};
 
-/// A created lease is returned and stored as it was given, with or without an owner and with every
+/// A created lease is returned and stored as given, with or without an owner and with every
 /// attribute.
 pub async fn a_created_lease_is_stored_as_given(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
@@ -27,7 +27,7 @@ pub async fn a_created_lease_is_stored_as_given(fixture: &dyn TableFixture) {
     }
 }
 
-/// A creation where a row stands is refused, whoever made the row, and the row stays.
+/// A creation is rejected if the row exists, whoever created it, and the row stays as it is.
 pub async fn a_creation_does_not_replace_a_row(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     put(&table, &held()).await;
@@ -38,7 +38,7 @@ pub async fn a_creation_does_not_replace_a_row(fixture: &dyn TableFixture) {
     assert_stored("after a second creation", &second, &held()).await;
 }
 
-/// A lease is deleted only at the counter and the shard's end that were judged.
+/// A lease is deleted only if it has the expected counter and is at the shard's end.
 pub async fn a_delete_needs_its_counter_and_the_end_of_the_shard(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let ended = Lease {
@@ -99,7 +99,7 @@ pub async fn a_delete_needs_its_counter_and_the_end_of_the_shard(fixture: &dyn T
     assert_eq!(rest.leases.len(), 4, "a delete took other rows with it");
 }
 
-/// A delete of what is not there is a conflict without a row.
+/// A delete of a missing lease is a conflict without a row.
 pub async fn a_delete_of_nothing_is_a_conflict_without_a_row(fixture: &dyn TableFixture) {
     let table = one(fixture).await;
     assert_eq!(
@@ -111,7 +111,7 @@ pub async fn a_delete_of_nothing_is_a_conflict_without_a_row(fixture: &dyn Table
     );
 }
 
-/// After a delete the same lease can be created anew, and has nothing of the old one.
+/// After a delete, the same lease can be created again, and has nothing of the old one.
 pub async fn a_deleted_lease_can_be_created_anew(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let ended = Lease {

@@ -9,7 +9,7 @@ use super::TableFixture;
 use super::check::{all_rows, assert_refused, assert_row, assert_stored, plain, put, send, two};
 use super::rows::{at, held, key, other, position, token};
 
-/// Every kind of checkpoint, at the edges of what one can be.
+/// Every kind of checkpoint, with extreme values.
 fn checkpoints() -> Vec<Checkpoint> {
     let two_to_the_192 = "6277101735386680763835789423207666416102355444464034512896";
     vec![
@@ -32,8 +32,8 @@ fn checkpoints() -> Vec<Checkpoint> {
     ]
 }
 
-/// Checkpoints come back as they were, however they were written: sentinels, sequence numbers of up
-/// to 129 digits and every sub-sequence number of 64 bits. As a condition they fit exactly.
+/// Checkpoints are read back exactly, however they were written: sentinels, sequence numbers of up
+/// to 129 digits, and every 64-bit sub-sequence number. As conditions, they match exactly.
 pub async fn checkpoints_are_exact(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     for (number, checkpoint) in checkpoints().into_iter().enumerate() {
@@ -74,8 +74,8 @@ pub async fn checkpoints_are_exact(fixture: &dyn TableFixture) {
     }
 }
 
-/// A checkpoint as a condition tells apart what differs in the last digit, or in the sub-sequence
-/// number alone.
+/// A checkpoint as a condition distinguishes values that differ only in the last digit or in the
+/// sub-sequence number.
 pub async fn checkpoints_are_compared_exactly(fixture: &dyn TableFixture) {
     let (table, _) = two(fixture).await;
     let nines = "9".repeat(129);
@@ -111,8 +111,8 @@ pub async fn checkpoints_are_compared_exactly(fixture: &dyn TableFixture) {
     }
 }
 
-/// What was prepared comes back as it was: its place with the sub-sequence number, and no state,
-/// empty state and any bytes apart.
+/// A prepared checkpoint is read back exactly: its position with the sub-sequence number, and its
+/// state, with no state, an empty one and any bytes distinguished.
 pub async fn prepared_checkpoints_are_exact(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let bytes: Vec<u8> = (0..=255).collect();
@@ -160,7 +160,7 @@ pub async fn prepared_checkpoints_are_exact(fixture: &dyn TableFixture) {
     }
 }
 
-/// Hash key ranges come back as they were, at both ends of the 128 bits.
+/// Hash key ranges are read back exactly, at both ends of the 128 bits.
 pub async fn hash_ranges_are_exact(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let bounds = [
@@ -199,7 +199,7 @@ pub async fn hash_ranges_are_exact(fixture: &dyn TableFixture) {
     }
 }
 
-/// Counters are whole numbers up to 2^63 - 1: none is rounded.
+/// Counters are integers up to 2^63 - 1 and are never rounded.
 pub async fn counters_are_exact(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     for (number, counter) in [0, 1, (1 << 53) + 1, i64::MAX.unsigned_abs() - 1]
@@ -233,7 +233,7 @@ pub async fn counters_are_exact(fixture: &dyn TableFixture) {
     }
 }
 
-/// The same shard of several streams, and of none, is several leases.
+/// The same shard id in several streams, and without a stream, belongs to different leases.
 pub async fn leases_of_several_streams_are_kept_apart(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let streams = [
@@ -276,8 +276,8 @@ pub async fn leases_of_several_streams_are_kept_apart(fixture: &dyn TableFixture
     }
 }
 
-/// Names of workers and tokens are any text: quotes, signs that a query language knows, other
-/// scripts.
+/// Worker names and tokens can be any text: quotes, characters with a meaning in query languages,
+/// other scripts.
 pub async fn any_text_is_a_name(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let names = [
@@ -318,7 +318,7 @@ pub async fn any_text_is_a_name(fixture: &dyn TableFixture) {
     }
 }
 
-/// Names are compared exactly: neither case nor a space at the end is passed over.
+/// Names are compared exactly, including case and trailing spaces.
 pub async fn names_are_compared_exactly(fixture: &dyn TableFixture) {
     let (table, _) = two(fixture).await;
     let row = held();
@@ -336,7 +336,7 @@ pub async fn names_are_compared_exactly(fixture: &dyn TableFixture) {
     }
 }
 
-/// Each fact is there or not by itself, and times may lie before 1970.
+/// Each fact can be present or absent independently, and times may be before 1970.
 pub async fn facts_are_exact(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let time = |millis| Some(Timestamp::from_millis(millis));

@@ -5,45 +5,46 @@ use async_trait::async_trait;
 use crate::lease::{LeaseTable, RowKey};
 use crate::model::LeaseKey;
 
-/// One fresh, empty table for one point of the contract, and what a test can do to it from outside.
+/// A fresh, empty table for one point of the contract, and ways to change it from outside.
 ///
-/// What it needs to keep (a folder, a server) it owns, so that it goes when the fixture is dropped.
+/// It owns what the table needs (a folder, a server), so that this is removed when the fixture is
+/// dropped.
 #[async_trait]
 pub trait TableFixture: Send + Sync {
-    /// One more handle on the same rows, as independent of the others as the backend allows:
-    /// another connection, another client. Not set up yet.
+    /// Another handle to the same rows, as independent of the others as the backend allows, with
+    /// another connection or client for example. Not set up yet.
     async fn handle(&self) -> Arc<dyn LeaseTable>;
 
-    /// Puts a row of this key and kind that is neither a lease nor a worker of ours, past the
-    /// table's own interface. `false` when the backend has no room for one; the points about such
-    /// rows then hold.
+    /// Writes a row with this key and kind that is neither a lease nor a worker of this framework,
+    /// bypassing the table. `false` if the backend cannot have such rows; the points about them
+    /// then hold. The default returns `false`.
     async fn put_foreign(&self, key: &str, kind: Option<&str>) -> bool {
         let _ = (key, kind);
         false
     }
 
-    /// Whether that row is there, as it was put.
+    /// Whether that row exists, unchanged.
     async fn has_foreign(&self, key: &str, kind: Option<&str>) -> bool {
         let _ = (key, kind);
         false
     }
 
-    /// Makes the checkpoint of a lease or the counter of a worker something that cannot be read,
-    /// past the table's own interface. `false` when the backend has no room for it; the points
-    /// about such rows then hold.
+    /// Makes the checkpoint of a lease or the counter of a worker unreadable, bypassing the table.
+    /// `false` if the backend cannot have such values; the points about malformed rows then hold.
+    /// The default returns `false`.
     async fn spoil(&self, row: &RowKey) -> bool {
         let _ = row;
         false
     }
 
-    /// Gives a lease an attribute that the table knows nothing of. `false` when the backend has no
-    /// room for one.
+    /// Adds an attribute to a lease that the table does not know. `false` if the backend cannot
+    /// have such attributes, which is the default.
     async fn put_unknown_attribute(&self, key: &LeaseKey, value: &str) -> bool {
         let _ = (key, value);
         false
     }
 
-    /// The value of that attribute.
+    /// The value of that attribute, or `None` if it is missing.
     async fn unknown_attribute(&self, key: &LeaseKey) -> Option<String> {
         let _ = key;
         None

@@ -5,8 +5,8 @@ use super::TableFixture;
 use super::check::check_write;
 use super::rows::{asked_for, at, held, other, owner, passed};
 
-/// A request needs the owner that is asked, its token, no other request and a shard that is not at
-/// its end. The counter is the owner's own: a request neither needs nor moves it.
+/// A request needs the current owner, its token, no other request, and a shard that is not at its
+/// end. The counter belongs to the owner: a request neither needs nor changes it.
 pub async fn a_request_needs_owner_token_no_other_request_and_no_end(fixture: &dyn TableFixture) {
     let row = held();
     check_write(
@@ -18,7 +18,7 @@ pub async fn a_request_needs_owner_token_no_other_request_and_no_end(fixture: &d
     .await;
 }
 
-/// A request to an owner without a token (other software) needs that there still is none.
+/// A request to an owner without a token (of another framework) needs that there is still none.
 pub async fn a_request_to_an_owner_without_a_token_needs_its_absence(fixture: &dyn TableFixture) {
     let row = Lease {
         token: None,
@@ -37,7 +37,7 @@ pub async fn a_request_to_an_owner_without_a_token_needs_its_absence(fixture: &d
     .await;
 }
 
-/// A request holds after the owner renewed: it does not look at the counter.
+/// A request succeeds after the owner has renewed the lease: it does not depend on the counter.
 pub async fn a_request_does_not_need_the_counter(fixture: &dyn TableFixture) {
     let row = Lease {
         counter: held().counter + 5,
@@ -56,8 +56,8 @@ pub async fn a_request_does_not_need_the_counter(fixture: &dyn TableFixture) {
     .await;
 }
 
-/// A withdrawal needs the asker as owner, the asked as checkpoint owner and its token; it undoes
-/// the request.
+/// A withdrawal needs the requester as owner, the previous owner as checkpoint owner, and its
+/// token; it undoes the request.
 pub async fn a_withdrawal_needs_both_owners_and_the_token(fixture: &dyn TableFixture) {
     let row = asked_for();
     check_write(
@@ -69,8 +69,8 @@ pub async fn a_withdrawal_needs_both_owners_and_the_token(fixture: &dyn TableFix
     .await;
 }
 
-/// Passing on needs counter, token, both owners and the checkpoint; it leaves the asker as owner
-/// and no token.
+/// A hand-over needs counter, token, both owners and the checkpoint; it leaves the requester as
+/// owner, without a token.
 pub async fn a_passing_on_needs_counter_token_both_owners_and_checkpoint(
     fixture: &dyn TableFixture,
 ) {
@@ -90,8 +90,7 @@ pub async fn a_passing_on_needs_counter_token_both_owners_and_checkpoint(
     .await;
 }
 
-/// Passing on with the last checkpoint stores that in the same write, and what was prepared is
-/// gone.
+/// A hand-over with the last checkpoint stores that in the same write, and removes a prepared one.
 pub async fn a_passing_on_stores_the_last_checkpoint(fixture: &dyn TableFixture) {
     let row = asked_for();
     let after = Lease {
@@ -113,7 +112,8 @@ pub async fn a_passing_on_stores_the_last_checkpoint(fixture: &dyn TableFixture)
     .await;
 }
 
-/// A refusal needs counter, token and both owners; the owner is owner again, under the same token.
+/// A refusal needs counter, token and both owners; the previous owner is owner again, with the same
+/// token.
 pub async fn a_refusal_needs_counter_token_and_both_owners(fixture: &dyn TableFixture) {
     let row = asked_for();
     let after = Lease {

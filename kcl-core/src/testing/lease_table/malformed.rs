@@ -1,4 +1,4 @@
-//! Rows that somebody has edited so that they cannot be read.
+//! Rows that were edited so that they cannot be read.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ fn assert_malformed<T: std::fmt::Debug>(what: &str, result: Result<T, Error>, ro
     }
 }
 
-/// A malformed lease is listed as such beside all others, an error where it is asked for, and
-/// neither made anew, moved nor deleted.
+/// A malformed lease is listed as such next to all others; reading it is an error; and it is
+/// neither recreated, changed nor deleted.
 pub async fn a_malformed_lease_hides_no_other_and_is_left_alone(fixture: &dyn TableFixture) {
     let table = one(fixture).await;
     let (first, spoiled, last) = (key("shardId-0"), key("shardId-1"), key("shardId-2"));
@@ -70,7 +70,7 @@ pub async fn a_malformed_lease_hides_no_other_and_is_left_alone(fixture: &dyn Ta
         .expect("another row is written as always");
 }
 
-/// The same for the row of a worker.
+/// The same, for the row of a worker.
 pub async fn a_malformed_worker_hides_no_other_and_is_left_alone(fixture: &dyn TableFixture) {
     let table = one(fixture).await;
     let of = |name: &str| {

@@ -1,4 +1,4 @@
-//! The table of one process keeps the contract.
+//! The table in memory keeps the contract.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
-//! The contract of [`LeaseTable`] as a suite that runs.
+//! The contract of [`LeaseTable`] as a test suite.
 //!
-//! Each function below is one point of the contract; it is given a [`TableFixture`], a fresh and
-//! empty table, and panics when the table breaks the point.
-//! [`lease_table_contract!`](crate::lease_table_contract) makes a test of each, and [`suite`] runs
-//! all of them in one call.
+//! Each function below tests one point of the contract. It gets a [`TableFixture`] with a fresh,
+//! empty table, and panics if the table violates that point.
+//! [`lease_table_contract!`](crate::lease_table_contract) makes a separate test of each point, and
+//! [`suite`] runs all of them in one call.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -25,7 +25,7 @@
 //!     Fresh(MemoryLeaseTable::new())
 //! }
 //!
-//! // A test a point:
+//! // One test for each point:
 //! kcl_core::lease_table_contract!(fresh);
 //!
 //! // Or all in one:
@@ -37,10 +37,10 @@
 //!
 //! | file | points |
 //! |---|---|
-//! | `creation` | rows come into being by creation alone, and end by a delete on condition |
-//! | `tenancy`, `hand_over`, `progress` | each write of the protocol: its condition part by part, its effect, its repetition |
-//! | `exactness` | what is stored comes back as it was |
-//! | `reads` | consistency, pages, what the table does not know |
+//! | `creation` | rows are only created by a creation, and only deleted under a condition |
+//! | `tenancy`, `hand_over`, `progress` | each write of the protocol: every part of its condition, its effect, its repetition |
+//! | `exactness` | values are read back exactly as they were stored |
+//! | `reads` | consistency, pages, unknown rows and attributes |
 //! | `malformed` | rows that cannot be read |
 //! | `workers` | the rows of workers |
 //! | `signal` | the change signal |
@@ -49,7 +49,7 @@
 //! [`LeaseTable`]: crate::lease::LeaseTable
 #![expect(
     clippy::missing_panics_doc,
-    reason = "a point that does not hold panics: the header says so once"
+    reason = "a point that does not hold panics, as the module docs say"
 )]
 
 mod check;

@@ -8,8 +8,8 @@ use super::check::{assert_stored, put};
 use super::check::{check_write, send, two};
 use super::rows::{asked_for, at, held, passed, shards};
 
-/// A checkpoint stores this, ends what was prepared, the count of owner switches and the time at
-/// which the lease began, and leaves the rest.
+/// Checks that a checkpoint stores `to`, removes the prepared one, resets the owner switches, turns
+/// the time to start at into the time at which the lease began, and keeps everything else.
 async fn check_checkpoint(fixture: &dyn TableFixture, row: &Lease, to: Checkpoint) {
     let after = Lease {
         checkpoint: to.clone(),
@@ -22,20 +22,20 @@ async fn check_checkpoint(fixture: &dyn TableFixture, row: &Lease, to: Checkpoin
     check_write(fixture, &Write::checkpoint(row, to), row, &after).await;
 }
 
-/// A checkpoint needs counter, token and the checkpoint before it; it ends what was prepared and
-/// the count of owner switches.
+/// A checkpoint needs counter, token and the previous checkpoint; it removes the prepared one and
+/// resets the owner switches.
 pub async fn a_checkpoint_needs_counter_token_and_the_one_before(fixture: &dyn TableFixture) {
     let row = held();
     check_checkpoint(fixture, &row, at(11, 0)).await;
 }
 
-/// A checkpoint goes on while a hand-over is pending, and leaves it pending.
+/// A checkpoint can be written while a hand-over is pending, and leaves it pending.
 pub async fn a_checkpoint_leaves_a_hand_over_pending(fixture: &dyn TableFixture) {
     let row = asked_for();
     check_checkpoint(fixture, &row, at(11, 0)).await;
 }
 
-/// A first checkpoint takes the place of the value that a lease begins with.
+/// A first checkpoint replaces the sentinel with which the lease began.
 pub async fn a_first_checkpoint_replaces_the_value_at_the_start(fixture: &dyn TableFixture) {
     let row = Lease {
         checkpoint: Checkpoint::Latest,
@@ -45,7 +45,7 @@ pub async fn a_first_checkpoint_replaces_the_value_at_the_start(fixture: &dyn Ta
     check_checkpoint(fixture, &row, at(1, 0)).await;
 }
 
-/// A first checkpoint passes the time that the lease began at, and keeps it.
+/// A first checkpoint moves the time at which the lease began to `began_at`.
 pub async fn a_first_checkpoint_passes_the_time_of_the_start(fixture: &dyn TableFixture) {
     let time = Some(Timestamp::from_millis(1_700_000_000_123));
     let row = Lease {
@@ -71,8 +71,8 @@ pub async fn a_first_checkpoint_passes_the_time_of_the_start(fixture: &dyn Table
     check_write(fixture, &Write::checkpoint(&row, at(1, 0)), &row, &after).await;
 }
 
-/// A prepared checkpoint needs what a checkpoint needs, and moves neither the checkpoint nor the
-/// count of owner switches.
+/// A prepared checkpoint has the same condition as a checkpoint, and changes neither the checkpoint
+/// nor the owner switches.
 pub async fn a_prepared_checkpoint_needs_what_a_checkpoint_needs(fixture: &dyn TableFixture) {
     let row = Lease {
         pending: None,
@@ -90,8 +90,8 @@ pub async fn a_prepared_checkpoint_needs_what_a_checkpoint_needs(fixture: &dyn T
     check_write(fixture, &Write::prepare(&row, pending), &row, &after).await;
 }
 
-/// A prepared checkpoint replaces the one before it as a whole: state bytes that the new one lacks
-/// do not stay.
+/// A prepared checkpoint replaces the previous one completely: old state bytes do not stay if the
+/// new one has none.
 pub async fn a_prepared_checkpoint_replaces_the_one_before(fixture: &dyn TableFixture) {
     let row = held();
     let pending = Pending {
@@ -121,7 +121,7 @@ fn ended(row: &Lease) -> Lease {
 }
 
 /// The end of a shard needs counter, token and checkpoint; one write stores the final checkpoint
-/// and the children and leaves no owner.
+/// and the children, and removes the owner.
 pub async fn an_end_stores_the_children_and_leaves_no_owner(fixture: &dyn TableFixture) {
     let row = Lease {
         children: Vec::new(),
@@ -135,7 +135,7 @@ pub async fn an_end_stores_the_children_and_leaves_no_owner(fixture: &dyn TableF
     check_write(fixture, &Write::end(&row, children), &row, &after).await;
 }
 
-/// The end of a shard without children keeps the children that were known before.
+/// The end of a shard without children keeps the children that were stored before.
 pub async fn an_end_without_children_keeps_those_known_before(fixture: &dyn TableFixture) {
     let row = held();
     check_write(fixture, &Write::end(&row, Vec::new()), &row, &ended(&row)).await;
@@ -182,7 +182,7 @@ pub async fn facts_need_counter_and_token(fixture: &dyn TableFixture) {
     check_write(fixture, &Write::facts(&row, facts), &row, &after).await;
 }
 
-/// Facts replace the facts before them as a whole.
+/// Facts replace the previous facts completely.
 pub async fn facts_replace_those_before(fixture: &dyn TableFixture) {
     let row = held();
     let facts = Facts {
@@ -197,7 +197,7 @@ pub async fn facts_replace_those_before(fixture: &dyn TableFixture) {
     check_write(fixture, &Write::facts(&row, facts), &row, &after).await;
 }
 
-/// A hash key range needs the row alone, is no heartbeat, and can be written again.
+/// A hash key range needs only the row, is not a heartbeat, and can be written again.
 pub async fn a_hash_range_needs_the_row_alone(fixture: &dyn TableFixture) {
     let row = Lease {
         hash_range: None,
@@ -212,7 +212,7 @@ pub async fn a_hash_range_needs_the_row_alone(fixture: &dyn TableFixture) {
     assert_stored("the same range once more", &second, &held()).await;
 }
 
-/// A whole tenancy, each write built on the row that the one before it returned.
+/// A whole tenancy, with each write built on the row that the previous one returned.
 pub async fn each_write_builds_on_the_row_that_the_last_one_returned(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let mut row = Lease::new(held().key, Checkpoint::TrimHorizon);

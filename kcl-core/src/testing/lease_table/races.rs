@@ -9,11 +9,11 @@ use super::TableFixture;
 use super::check::{Table, assert_row, assert_stored, put, send, two};
 use super::rows::{asked_for, free, held, key, other, owner, token};
 
-/// Tries of a write that a busy table put off.
+/// How many times a write is tried on a busy table.
 const TRIES: usize = 100;
 
-/// The result of a write once the table is not too busy for it. Nothing was written by the tries
-/// that were put off.
+/// The result of a write once the table is not too busy. The throttled attempts have written
+/// nothing.
 async fn through<T, F: Future<Output = Result<T, Error>>>(
     mut write: impl FnMut() -> F,
 ) -> Result<T, Error> {
@@ -31,7 +31,7 @@ fn contender(number: usize) -> WorkerId {
     format!("worker-{number:02}").into()
 }
 
-/// The one success among the results; all others are conflicts with the row that it wrote.
+/// The only success among the results. All others must be conflicts with the row that it wrote.
 #[track_caller]
 fn one_winner(results: Vec<Result<Lease, Error>>) -> Lease {
     let (won, lost): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
@@ -40,13 +40,14 @@ fn one_winner(results: Vec<Result<Lease, Error>>) -> Lease {
     for result in lost {
         match result {
             Err(Error::Conflict { row: Some(row) }) => assert_row("the row that won", *row, &won),
-            other => panic!("a loser gets the row that won, not {other:?}"),
+            other => panic!("expected a conflict with the row that won, got {other:?}"),
         }
     }
     won
 }
 
-/// Of 64 takers that saw the same counter exactly one wins, and all others are told which.
+/// Of 64 workers that try to take a lease at the same counter, exactly one wins, and all others get
+/// its row.
 pub async fn one_of_64_takers_wins(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let seen = free();
@@ -70,7 +71,7 @@ fn seen_key() -> LeaseKey {
     free().key
 }
 
-/// Of 64 creators exactly one wins.
+/// Of 64 workers that try to create a lease, exactly one wins.
 pub async fn one_of_64_creators_wins(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let results = join_all((0..64).map(|number| {
@@ -87,7 +88,7 @@ pub async fn one_of_64_creators_wins(fixture: &dyn TableFixture) {
     assert_stored("after the race", &second, &won).await;
 }
 
-/// Either the owner passes the lease on or the asker withdraws, never both.
+/// Either the owner hands the lease over or the requester withdraws, never both.
 pub async fn a_passing_on_and_a_withdrawal_exclude_each_other(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     for round in 0..20 {
@@ -112,7 +113,7 @@ pub async fn a_passing_on_and_a_withdrawal_exclude_each_other(fixture: &dyn Tabl
     }
 }
 
-/// Writers that read, add and write on condition lose no addition.
+/// If writers read a value, add to it and write it under a condition, no addition is lost.
 pub async fn no_conditional_addition_is_lost(fixture: &dyn TableFixture) {
     const WRITERS: u64 = 8;
     const EACH: u64 = 10;

@@ -7,7 +7,7 @@ use super::TableFixture;
 use super::check::{all_rows, assert_row, one, plain, put, send, two};
 use super::rows::{at, held, key, other, owner, shards, token};
 
-/// Setting up is safe to repeat and to do from several handles at once, and takes nothing away.
+/// `setup` can be repeated, can run from several handles at once, and removes nothing.
 pub async fn setting_up_again_keeps_everything(fixture: &dyn TableFixture) {
     let mut handles = Vec::new();
     for _ in 0..8 {
@@ -28,7 +28,7 @@ pub async fn setting_up_again_keeps_everything(fixture: &dyn TableFixture) {
     assert_row("after a second setup", row, &held());
 }
 
-/// An empty table has no row, and says so without an error.
+/// An empty table has no rows, and reading it is not an error.
 pub async fn an_empty_table_has_no_rows(fixture: &dyn TableFixture) {
     let table = one(fixture).await;
     assert_eq!(table.get(&held().key).await.expect("get"), None);
@@ -41,8 +41,8 @@ pub async fn an_empty_table_has_no_rows(fixture: &dyn TableFixture) {
     }
 }
 
-/// A write that was acknowledged on one handle is seen by the next `get`, and the next strong scan,
-/// on another one.
+/// A write that was acknowledged on one handle is visible to the next `get` and the next strong
+/// scan on another one.
 pub async fn reads_see_what_was_acknowledged(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;
     let mut row = held();
@@ -78,8 +78,7 @@ fn many() -> BTreeMap<LeaseKey, Lease> {
         .collect()
 }
 
-/// 250 leases come over the pages of a scan, each once and whole, whichever consistency was asked
-/// for.
+/// A scan returns 250 leases over its pages, each once and complete, with either consistency.
 pub async fn a_scan_has_each_row_once(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let rows = many();
@@ -103,7 +102,7 @@ pub async fn a_scan_has_each_row_once(fixture: &dyn TableFixture) {
     }
 }
 
-/// While rows come and go between the pages, those that stay are listed, each once.
+/// While rows are created and deleted between the pages, those that stay are each listed once.
 pub async fn rows_that_stay_are_listed_once_while_others_come_and_go(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let rows = many();
@@ -118,8 +117,8 @@ pub async fn rows_that_stay_are_listed_once_while_others_come_and_go(fixture: &d
             .scan(next.as_ref(), Consistency::Strong)
             .await
             .expect("a page");
-        // The last row of the page goes (the next page begins behind it), and one at either end of
-        // the table.
+        // Deletes the last row of the page (after which the next page begins), and one at either
+        // end of the table.
         let last = page.leases.last().map(|row| &row.key);
         let leaving = [last, rows.keys().nth(round), rows.keys().rev().nth(round)];
         for key in leaving
@@ -157,7 +156,7 @@ pub async fn rows_that_stay_are_listed_once_while_others_come_and_go(fixture: &d
     }
 }
 
-/// Rows of others are listed as nothing of ours, and no write of ours touches them.
+/// Rows of other programs are not listed, and no write changes them.
 pub async fn foreign_rows_are_left_alone(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let foreign = [("Leader", Some("LEADER")), ("notes", None)];
@@ -195,7 +194,7 @@ pub async fn foreign_rows_are_left_alone(fixture: &dyn TableFixture) {
     }
 }
 
-/// An attribute that the table knows nothing of survives every write, and hinders none.
+/// An unknown attribute survives every write, and prevents none.
 pub async fn unknown_attributes_survive_every_write(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let mut row = held();

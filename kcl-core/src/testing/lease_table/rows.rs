@@ -1,4 +1,4 @@
-//! Rows that the points begin with.
+//! Rows with which the points begin.
 
 use bytes::Bytes;
 
@@ -11,12 +11,12 @@ pub(super) fn key(shard: &str) -> LeaseKey {
     LeaseKey::single(shard)
 }
 
-/// Who holds the rows below.
+/// The worker that holds the rows below.
 pub(super) fn owner() -> WorkerId {
     "worker-a".into()
 }
 
-/// Who wants them.
+/// The worker that wants them.
 pub(super) fn other() -> WorkerId {
     "worker-b".into()
 }
@@ -29,20 +29,21 @@ pub(super) fn shards(names: &[&str]) -> Vec<ShardId> {
     names.iter().map(|name| ShardId::from(*name)).collect()
 }
 
-/// A position with the digits that the service gives out today.
+/// A position with as many digits as the service uses today.
 pub(super) fn at(place: u64, sub_sequence: u64) -> Checkpoint {
     let digits = format!("4964{place:052}");
     position(&digits, sub_sequence)
 }
 
 pub(super) fn position(digits: &str, sub_sequence: u64) -> Checkpoint {
-    // A text of the suite's own; zero stands in if it were none, and the comparison that follows
-    // would fail.
+    // The suite's own text, so it is valid; otherwise, zero would make the comparison that follows
+    // fail.
     let sequence = digits.parse().unwrap_or(SequenceNumber::from_u128(0));
     Position::new(sequence, sub_sequence).into()
 }
 
-/// A held lease that has something in every attribute: what a write does not name has to stay.
+/// A held lease with a value in every attribute: attributes that a write does not name have to
+/// stay.
 pub(super) fn held() -> Lease {
     Lease {
         counter: 41,
@@ -64,8 +65,7 @@ pub(super) fn held() -> Lease {
     }
 }
 
-/// What a checkpoint leaves of its facts: nothing is opened any more at the time that it was to
-/// begin at.
+/// Its facts after a checkpoint: the shard is no longer opened at the time at which it began.
 pub(super) fn passed() -> Facts {
     Facts {
         start_at: None,
@@ -73,7 +73,7 @@ pub(super) fn passed() -> Facts {
     }
 }
 
-/// The same lease after `other` asked for it.
+/// The same lease after `other` has requested it.
 pub(super) fn asked_for() -> Lease {
     Lease {
         owner: Some(other()),
@@ -82,7 +82,7 @@ pub(super) fn asked_for() -> Lease {
     }
 }
 
-/// The same lease after it was passed on to `other`, who has not claimed it.
+/// The same lease after it was handed over to `other`, which has not claimed it.
 pub(super) fn passed_on() -> Lease {
     Lease {
         owner: Some(other()),
@@ -91,7 +91,7 @@ pub(super) fn passed_on() -> Lease {
     }
 }
 
-/// The same lease, held by nobody.
+/// The same lease, free.
 pub(super) fn free() -> Lease {
     Lease {
         owner: None,

@@ -9,7 +9,7 @@ fn leases(keys: &[LeaseKey]) -> Vec<Changed> {
     keys.iter().cloned().map(Changed::Lease).collect()
 }
 
-/// The signal, if the table has one: the points of this file hold of a table that has none.
+/// The signal, if the table has one. The points of this file hold for a table that has none.
 async fn signal(table: &Table) -> Option<ChangeSignal> {
     table.change_signal().await.expect("the change signal")
 }
@@ -18,8 +18,8 @@ async fn value(table: &Table) -> Option<String> {
     signal(table).await.map(|signal| signal.value)
 }
 
-/// What a handle sees of the signal after another one announced this: another value, and what
-/// changed since, unless the table remembers nothing.
+/// Checks what a handle sees of the signal after another one has announced this: another value, and
+/// the changes since, unless the table has no hints.
 async fn assert_announced(writer: &Table, reader: &Table, changed: &[Changed]) {
     let before = value(reader).await;
     writer.announce(changed).await.expect("announce");
@@ -36,7 +36,7 @@ async fn assert_announced(writer: &Table, reader: &Table, changed: &[Changed]) {
     }
 }
 
-/// The signal that one handle reads is another one after another handle announced something.
+/// The signal that one handle reads has changed after another handle has announced something.
 pub async fn the_signal_changes_with_the_announcements_of_others(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;
     assert_announced(&writer, &reader, &leases(&[held().key])).await;
@@ -55,14 +55,14 @@ pub async fn the_signal_changes_with_the_announcements_of_others(fixture: &dyn T
     .await;
 }
 
-/// Workers that share a handle hear of each other too.
+/// Workers that share a handle also see each other's announcements.
 pub async fn the_signal_changes_with_own_announcements(fixture: &dyn TableFixture) {
     let (table, _) = two(fixture).await;
     assert_announced(&table, &table, &leases(&[held().key])).await;
     assert_announced(&table, &table, &leases(&[held().key])).await;
 }
 
-/// Who missed some announcements hears of all of them.
+/// A reader that missed several announcements gets all of them.
 pub async fn the_hints_reach_back_over_several_announcements(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;
     writer
@@ -83,9 +83,9 @@ pub async fn the_hints_reach_back_over_several_announcements(fixture: &dyn Table
     }
 }
 
-/// Who read the signal before anything was announced hears of the first announcements by name: a
-/// worker that starts on an empty table beside the one that fills it finds its leases without
-/// another scan.
+/// A reader that read the signal before the first announcement gets the first announcements by
+/// name: a worker that starts on an empty table next to the one that fills it finds its leases
+/// without another scan.
 pub async fn the_hints_reach_back_to_before_the_first_announcement(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;
     let Some(seen) = value(&reader).await else {
@@ -106,7 +106,7 @@ pub async fn the_hints_reach_back_to_before_the_first_announcement(fixture: &dyn
     }
 }
 
-/// No announcement is lost beside others.
+/// No announcement is lost because of a simultaneous one.
 pub async fn announcements_at_the_same_time_are_all_heard(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;
     writer
@@ -136,7 +136,7 @@ pub async fn announcements_at_the_same_time_are_all_heard(fixture: &dyn TableFix
     }
 }
 
-/// Reading and renewing change no signal: equal values mean that nobody announced anything.
+/// Reads and renewals do not change the signal: equal values mean that nothing was announced.
 pub async fn the_signal_stays_while_nobody_announces(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     put(&second, &held()).await;
@@ -154,7 +154,7 @@ pub async fn the_signal_stays_while_nobody_announces(fixture: &dyn TableFixture)
     assert_eq!([value(&table).await, value(&second).await], seen);
 }
 
-/// However much changed, the hints stay few.
+/// However much has changed, the number of hints is limited.
 pub async fn the_hints_are_bounded(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;
     for number in 0..30 {

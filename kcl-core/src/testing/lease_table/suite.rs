@@ -7,11 +7,11 @@ use crate::runtime::panic_message;
 
 use super::TableFixture;
 
-/// Runs every point of the contract, each on a fixture of its own, and tells which ones do not
+/// Runs every point of the contract, each on its own fixture, and reports the points that do not
 /// hold.
 ///
 /// # Panics
-/// When a point does not hold: the message has the name of each and what it found.
+/// If a point does not hold. The message names each such point and what it found.
 pub async fn suite<F, Fresh>(fresh: impl Fn() -> Fresh)
 where
     F: TableFixture,
@@ -30,15 +30,15 @@ where
     crate::__lease_table_points!([run] []);
     assert!(
         broken.is_empty(),
-        "the table breaks {} points of the contract:\n- {}",
+        "the table violates {} points of the contract:\n- {}",
         broken.len(),
         broken.join("\n- ")
     );
 }
 
-/// Makes a `#[tokio::test]` of each point of the lease table's contract.
+/// Makes a `#[tokio::test]` for each point of the lease table's contract.
 ///
-/// It is given a function without arguments, `async fn fresh() -> F`, whose `F` is a
+/// Its argument is a function `async fn fresh() -> F`, where `F` is a
 /// [`TableFixture`](crate::testing::lease_table::TableFixture). The crate that uses it needs tokio
 /// with the features `macros` and `rt`.
 #[macro_export]
@@ -60,7 +60,7 @@ macro_rules! __lease_table_tests {
     )*};
 }
 
-/// The list of all points, given to another macro.
+/// Passes the list of all points to another macro.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __lease_table_points {

@@ -1,4 +1,4 @@
-//! The suite finds what it is there to find: each table below breaks the contract in one way.
+//! Tests of the suite itself: each table below violates the contract in one way.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -23,24 +23,23 @@ async fn check_take(fixture: &dyn TableFixture, row: Lease) {
     .await;
 }
 
-/// Taking a free lease needs the counter alone, and begins a new tenancy.
+/// Taking a free lease needs only the counter, and begins a new tenancy.
 pub async fn a_take_of_a_free_lease_needs_its_counter(fixture: &dyn TableFixture) {
     check_take(fixture, free()).await;
 }
 
-/// Taking a lease from an owner that shows no life is the same write: neither owner nor token can
-/// hold it up.
+/// Taking a lease from a silent owner is the same write: neither owner nor token can prevent it.
 pub async fn a_take_from_an_owner_needs_its_counter_alone(fixture: &dyn TableFixture) {
     check_take(fixture, held()).await;
 }
 
-/// Taking a lease also ends a hand-over that was pending.
+/// Taking a lease also ends a pending hand-over.
 pub async fn a_take_ends_a_pending_hand_over(fixture: &dyn TableFixture) {
     check_take(fixture, asked_for()).await;
 }
 
-/// A claim needs the counter, the claimer as owner and no pending hand-over; it writes the new
-/// tenancy's token.
+/// A claim needs the counter, the claiming worker as owner, and no pending hand-over; it writes the
+/// token of the new tenancy.
 pub async fn a_claim_needs_counter_owner_and_no_pending_hand_over(fixture: &dyn TableFixture) {
     let row = passed_on();
     let after = Lease {
@@ -57,7 +56,7 @@ pub async fn a_claim_needs_counter_owner_and_no_pending_hand_over(fixture: &dyn 
     .await;
 }
 
-/// A renewal needs counter and token, and moves the counter alone.
+/// A renewal needs counter and token, and changes only the counter.
 pub async fn a_renewal_needs_counter_and_token(fixture: &dyn TableFixture) {
     let row = held();
     check_write(
@@ -72,7 +71,7 @@ pub async fn a_renewal_needs_counter_and_token(fixture: &dyn TableFixture) {
     .await;
 }
 
-/// A renewal goes on while a hand-over is pending, and leaves it pending.
+/// A renewal can be written while a hand-over is pending, and leaves it pending.
 pub async fn a_renewal_leaves_a_hand_over_pending(fixture: &dyn TableFixture) {
     let row = asked_for();
     check_write(
@@ -87,7 +86,7 @@ pub async fn a_renewal_leaves_a_hand_over_pending(fixture: &dyn TableFixture) {
     .await;
 }
 
-/// A write of a tenancy without a token (a row of other software) is refused as soon as the row has
+/// A write of a tenancy without a token (a row of another framework) is rejected once the row has
 /// one.
 pub async fn a_renewal_without_a_token_needs_that_there_is_none(fixture: &dyn TableFixture) {
     let row = Lease {
@@ -117,13 +116,12 @@ async fn check_release(fixture: &dyn TableFixture, row: Lease) {
     check_write(fixture, &Write::release(&row, None), &row, &after).await;
 }
 
-/// A release needs counter, token and checkpoint; it leaves no owner and no token, and the rest as
-/// it was.
+/// A release needs counter, token and checkpoint; it removes owner and token, and keeps the rest.
 pub async fn a_release_needs_counter_token_and_checkpoint(fixture: &dyn TableFixture) {
     check_release(fixture, held()).await;
 }
 
-/// A release ends a hand-over that was pending.
+/// A release ends a pending hand-over.
 pub async fn a_release_ends_a_pending_hand_over(fixture: &dyn TableFixture) {
     check_release(fixture, asked_for()).await;
 }

@@ -15,7 +15,7 @@ fn row(worker: &str) -> WorkerRow {
     )
 }
 
-/// The rows that differ from this one in one part.
+/// The rows that differ from this one in a single part.
 fn variants(row: &WorkerRow) -> Vec<WorkerRow> {
     vec![
         WorkerRow {
@@ -68,8 +68,8 @@ pub async fn a_worker_row_is_created_once(fixture: &dyn TableFixture) {
     assert_eq!(table.get_worker(&worker).await.expect("get"), Some(first));
 }
 
-/// A worker's row is replaced only if it is exactly the one that was seen, and never comes into
-/// being by that.
+/// A worker's row is replaced only if it is exactly the one that was seen, and is never created by
+/// that.
 pub async fn a_worker_row_is_replaced_only_as_seen(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let first = row("worker-a");
@@ -183,7 +183,7 @@ pub async fn a_worker_row_is_deleted_only_as_seen(fixture: &dyn TableFixture) {
         .expect("a deleted row can be created anew");
 }
 
-/// Workers and leases are kept apart, even under one name, and a scan lists both as what they are.
+/// Workers and leases are kept apart, even with the same name, and a scan lists both correctly.
 pub async fn workers_and_leases_are_kept_apart(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let name = "shardId-000000000000";
