@@ -85,6 +85,7 @@ pub mod aggregate;
 // For operators.
 pub mod admin;
 
+mod memory_wait;
 pub mod meters;
 #[cfg(test)]
 #[path = "paused_test.rs"]

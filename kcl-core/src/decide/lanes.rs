@@ -104,6 +104,12 @@ impl<K: Ord + Clone> RecordLanes<K> {
         self.slots.len() < self.bounds.window
     }
 
+    /// How many further records may be accepted.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.bounds.window.saturating_sub(self.slots.len())
+    }
+
     /// Whether more records should be accepted now: when no accepted record can begin, when fewer
     /// can begin than may be in progress (records of one key wait for each other, and the next ones
     /// may have other keys), or when an eighth of the window is free. Below that, records would be
@@ -141,6 +147,17 @@ impl<K: Ord + Clone> RecordLanes<K> {
         number
     }
 
+    /// Accepts the next record of the shard as one that needs no work. Returns by how many records
+    /// the finished prefix has grown.
+    pub fn pass(&mut self) -> usize {
+        self.slots.push_back(Slot {
+            state: SlotState::Done,
+            key: None,
+            next: None,
+        });
+        self.grow()
+    }
+
     /// Begins the oldest record that may begin, and returns its number. `None` if none may.
     pub fn begin(&mut self) -> Option<u64> {
         if self.at_work >= self.bounds.at_work {
@@ -175,15 +192,7 @@ impl<K: Ord + Clone> RecordLanes<K> {
             }
             (None, None) => {}
         }
-        let before = self.first;
-        while self
-            .slots
-            .pop_front_if(|slot| slot.state == SlotState::Done)
-            .is_some()
-        {
-            self.first += 1;
-        }
-        usize::try_from(self.first - before).unwrap_or(usize::MAX)
+        self.grow()
     }
 
     /// Marks a record in progress as failed: it is no longer in progress, but blocks its lane.
@@ -200,6 +209,19 @@ impl<K: Ord + Clone> RecordLanes<K> {
             self.set(number, SlotState::Ready);
             self.ready.insert(number);
         }
+    }
+
+    /// What is done at the front leaves: how many.
+    fn grow(&mut self) -> usize {
+        let before = self.first;
+        while self
+            .slots
+            .pop_front_if(|slot| slot.state == SlotState::Done)
+            .is_some()
+        {
+            self.first += 1;
+        }
+        usize::try_from(self.first - before).unwrap_or(usize::MAX)
     }
 
     fn slot(&mut self, number: u64) -> Option<&mut Slot<K>> {

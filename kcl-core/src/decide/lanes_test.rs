@@ -70,6 +70,12 @@ impl LaneCase {
                     .map_or("nothing", |last| &self.names[last]);
                 Some(format!("done up to {end}, {grown} more"))
             }
+            "filtered" => {
+                self.names
+                    .extend(names.iter().map(|name| (*name).to_owned()));
+                let grown: usize = names.iter().map(|_| self.lanes.pass()).sum();
+                Some(format!("{grown} more done"))
+            }
             "failed" => {
                 names
                     .iter()

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
+use crate::memory_wait::MemoryWait;
+
 mod events;
 mod seats;
 
@@ -109,6 +111,7 @@ impl ByteBudget {
         BudgetShare {
             budget: self.clone(),
             id: self.state().seats.come(),
+            wait: MemoryWait::default(),
         }
     }
 
@@ -198,9 +201,17 @@ impl fmt::Debug for ByteBudget {
 pub(crate) struct BudgetShare {
     budget: ByteBudget,
     id: u64,
+    /// Told while the shard waits for memory.
+    wait: MemoryWait,
 }
 
 impl BudgetShare {
+    /// The same place, which tells there while its shard waits for memory.
+    pub(crate) fn telling(mut self, wait: MemoryWait) -> Self {
+        self.wait = wait;
+        self
+    }
+
     /// A permit for up to `want` bytes. A shard that holds nothing gets one at once, perhaps a
     /// smaller one; others wait until there is room for all of it. Cancel safe: a permit that
     /// nobody takes goes back.
@@ -243,12 +254,15 @@ impl BudgetShare {
         match granted {
             Ok(permit) => permit,
             // The sender goes away only with the seat, which is borrowed here.
-            Err(granted) => granted.await.unwrap_or_else(|_| Permit {
-                budget: self.budget.clone(),
-                seat: self.id,
-                bytes: 0,
-                receiving: false,
-            }),
+            Err(granted) => {
+                let _waiting = self.wait.begin();
+                granted.await.unwrap_or_else(|_| Permit {
+                    budget: self.budget.clone(),
+                    seat: self.id,
+                    bytes: 0,
+                    receiving: false,
+                })
+            }
         }
     }
 

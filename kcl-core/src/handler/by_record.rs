@@ -3,12 +3,13 @@ use std::sync::Arc;
 
 use crate::BoxError;
 use crate::decide::lanes::LaneBounds;
-use crate::model::ShardRef;
+use crate::model::{Record, ShardRef};
 use crate::processor::{
     Failure, LeaseLostInput, ProcessRecordsInput, RecordProcessor, RecordProcessorFactory,
     ShardEndedInput, ShutdownRequestedInput,
 };
 
+use super::filter::RecordFilter;
 use super::work::{RecordOrder, RecordWork, WorkPlan};
 use super::{RecordHandler, Retries};
 
@@ -88,6 +89,7 @@ impl<H: RecordHandler> ByRecord<H> {
                 order,
                 bounds,
                 retries: None,
+                filter: RecordFilter::default(),
             },
         }
     }
@@ -99,6 +101,29 @@ impl<H: RecordHandler> ByRecord<H> {
     #[must_use]
     pub fn window(mut self, records: usize) -> Self {
         self.plan.bounds.window = records.max(self.plan.bounds.at_work);
+        self
+    }
+
+    /// Only records of which this says yes are given to the handler. The others are done: the
+    /// checkpoint passes them. It should be quick: it is asked once for each record or, while the
+    /// window is full, a few times. A panic fails the batch.
+    ///
+    /// ```
+    /// # use kcl_core::handler::{RecordContext, RecordHandler, by_key};
+    /// # use kcl_core::model::Record;
+    /// # use kcl_core::BoxError;
+    /// # struct Orders;
+    /// # impl RecordHandler for Orders {
+    /// #     async fn handle(&self, _: &Record, _: &RecordContext) -> Result<(), BoxError> {
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// let processors = by_key(64, Orders).filter(|record| record.partition_key.starts_with("customer-"));
+    /// # drop(processors);
+    /// ```
+    #[must_use]
+    pub fn filter(mut self, wants: impl Fn(&Record) -> bool + Send + Sync + 'static) -> Self {
+        self.plan.filter = RecordFilter::new(wants);
         self
     }
 

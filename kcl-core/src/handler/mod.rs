@@ -1,4 +1,4 @@
-//! Handlers of single records, for applications that do not need batches.
+//! Handlers of single records and of buffers, for applications that do not need batches as they were fetched.
 //!
 //! An application implements [`RecordHandler`]; one value of it serves all the shards of a worker.
 //! An adapter makes a [`RecordProcessorFactory`](crate::RecordProcessorFactory) of it:
@@ -33,6 +33,8 @@
 //! # }
 //! ```
 //!
+//! [`buffer`] gathers records for a [`BufferHandler`], which is given many of them together.
+//!
 //! [`Retries`] says how often a record that fails is tried, and what becomes of it then:
 //! [`DeadLetter`] keeps the record itself.
 //!
@@ -40,13 +42,18 @@
 //! [`guide::handlers`](crate::guide::handlers). A [`RecordProcessor`](crate::RecordProcessor) is
 //! given the batches themselves, and every call in the life of a shard.
 
+mod buffer;
 mod by_record;
 mod dead_letter;
+mod filter;
+mod give_up;
 mod json_lines;
 mod retries;
+mod rules;
 mod traits;
 mod work;
 
+pub use buffer::{BufferHandler, Buffered, BufferedProcessor, FlushCause, FlushContext, buffer};
 pub use by_record::{ByRecord, ByRecordProcessor, by_key, in_order, unordered};
 pub use dead_letter::{DeadLetter, Discarded, Letter};
 pub use json_lines::JsonLines;

@@ -34,6 +34,7 @@ pub struct Retries {
     pub(super) limits: RetryLimits,
     pub(super) backoff: Option<Backoff>,
     pub(super) last_resort: LastResort,
+    pub(super) attempt_limit: Option<Duration>,
 }
 
 /// What becomes of a record that is given up.
@@ -57,6 +58,7 @@ impl Retries {
             limits,
             backoff: None,
             last_resort: LastResort::Stop,
+            attempt_limit: None,
         }
     }
 
@@ -67,6 +69,7 @@ impl Retries {
             limits: RetryLimits::default(),
             backoff: None,
             last_resort: LastResort::Stop,
+            attempt_limit: None,
         }
     }
 
@@ -75,6 +78,16 @@ impl Retries {
     #[must_use]
     pub const fn max_age(mut self, age: Duration) -> Self {
         self.limits.max_age = Some(age);
+        self
+    }
+
+    /// An attempt that takes longer than this has failed: its future is dropped. Give it more than
+    /// the slowest attempt that may still succeed, and less than the worker's
+    /// [`handler_budget`](crate::worker::Settings::handler_budget), after which the lease is given
+    /// up instead. At least 1 ms. Default: no limit.
+    #[must_use]
+    pub const fn attempt_limit(mut self, limit: Duration) -> Self {
+        self.attempt_limit = Some(limit);
         self
     }
 
@@ -114,8 +127,14 @@ impl Retries {
 }
 
 impl Retries {
-    /// As the builder checks the pauses of the worker.
+    /// As the builder checks the times of the worker.
     pub(super) fn check(&self) -> Result<(), BoxError> {
+        if let Some(limit) = self.attempt_limit.filter(|limit| *limit < SHORTEST) {
+            return Err(format!(
+                "`Retries::attempt_limit` of {limit:?} (at least {SHORTEST:?} is allowed)"
+            )
+            .into());
+        }
         let Some((from, to)) = self.backoff.map(|backoff| backoff.bounds()) else {
             return Ok(());
         };

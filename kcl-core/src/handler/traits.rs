@@ -14,8 +14,9 @@ pub trait RecordHandler: Send + Sync + 'static {
     /// shard, or gives it up and the record takes longer than the drain limit: the record is then
     /// delivered again, there or here. A record may be delivered more than once in any case.
     ///
-    /// A call that never returns never counts as an attempt: no retry and no dead letter follows
-    /// it. It costs the lease after the worker's
+    /// A call that never returns never counts as an attempt, unless there is an
+    /// [`attempt_limit`](super::Retries::attempt_limit): no retry and no dead letter follows it. It
+    /// costs the lease after the worker's
     /// [`handler_budget`](crate::worker::Settings::handler_budget), and hangs again at the next
     /// owner. Put a limit of its own around whatever may hang.
     ///

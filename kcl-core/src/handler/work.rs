@@ -12,12 +12,13 @@ use crate::model::Key;
 use crate::processor::{Background, Failure, ProcessRecordsInput, WorkOwner};
 use crate::runtime::{panic_text, pause};
 
+use super::filter::RecordFilter;
+use super::rules::{call_within, text_of};
 use super::{RecordContext, RecordHandler, Retries};
 
 mod record_rules;
 mod state;
 
-use record_rules::text_of;
 use state::{AcceptedRecord, HandedBatch, RecordJob, WorkPhase, WorkState};
 
 /// A call waits for room no longer than this: a shard whose records wait to be tried again is not
@@ -41,6 +42,8 @@ pub(super) struct WorkPlan {
     pub(super) order: RecordOrder,
     pub(super) bounds: LaneBounds,
     pub(super) retries: Option<Retries>,
+    /// Which records the handler is given: the others are done.
+    pub(super) filter: RecordFilter,
 }
 
 /// The work on the records of one shard. Dropping it ends all of it.
@@ -111,7 +114,10 @@ impl<H: RecordHandler> RecordWork<H> {
         });
         let mut accepted = 0;
         loop {
-            self.0.accept(&background, &batch, &mut accepted);
+            let failed = self.0.accept(&background, &batch, &mut accepted);
+            if let Some(failure) = failed {
+                return Err(failure);
+            }
             if accepted == batch.records.len() {
                 background.accepted_whole();
                 return Ok(());
@@ -151,7 +157,7 @@ impl<H: RecordHandler> RecordWork<H> {
         };
         tasks.end().await;
         if let Some(background) = &self.0.state().background {
-            background.works_since(None);
+            background.works_since(None, 0);
         }
     }
 }
@@ -197,19 +203,23 @@ impl<H: RecordHandler> WorkShared<H> {
         background: &Background,
         batch: &Arc<HandedBatch>,
         accepted: &mut usize,
-    ) {
-        let mut state = self.state();
+    ) -> Option<Failure> {
         let before = *accepted;
-        while let Some(record) = batch
-            .records
-            .get(*accepted)
-            .filter(|_| state.lanes.has_room())
-        {
-            state.lanes.accept(match self.plan.order {
-                RecordOrder::Shard => Some(Key::from("")),
-                RecordOrder::Key => Some(record.partition_key.clone()),
-                RecordOrder::None => None,
-            });
+        // Room only grows until then: nobody else accepts.
+        let room = self.state().lanes.room();
+        let next = &batch.records[before..batch.records.len().min(before + room)];
+        let (wanted, failure) = self.plan.filter.of(next);
+        let (mut state, mut passed) = (self.state(), 0);
+        for (record, is_wanted) in next.iter().zip(wanted) {
+            if is_wanted {
+                state.lanes.accept(match self.plan.order {
+                    RecordOrder::Shard => Some(Key::from("")),
+                    RecordOrder::Key => Some(record.partition_key.clone()),
+                    RecordOrder::None => None,
+                });
+            } else {
+                passed += state.lanes.pass();
+            }
             state.records.push_back(AcceptedRecord {
                 batch: Arc::clone(batch),
                 index: *accepted,
@@ -223,7 +233,12 @@ impl<H: RecordHandler> WorkShared<H> {
         if *accepted > before {
             background.accept(batch.records[*accepted - 1].position.clone());
         }
+        // The end of the finished prefix, which was drained from the front.
+        if let Some(end) = state.grown(passed) {
+            background.finish(end);
+        }
         self.staff(&mut state);
+        failure
     }
 
     /// As many workers as there are records that can begin.
@@ -258,12 +273,9 @@ impl<H: RecordHandler> WorkShared<H> {
 
     async fn work_on(self: &Arc<Self>, job: &RecordJob) {
         if let Some(why) = self.too_old(job) {
-            let error = job
-                .error
-                .clone()
-                .unwrap_or_else(|| "it was too old before its first attempt".into());
+            let rules = self.rules(job);
             return self
-                .discard(job, &self.rules(job), (why, job.calls), error)
+                .discard(job, &rules, (why, job.calls), job.error.clone())
                 .await;
         }
         let attempt = self.state().called(job.number);
@@ -273,10 +285,14 @@ impl<H: RecordHandler> WorkShared<H> {
             millis_behind_latest: job.batch.millis_behind_latest,
             fetched_at: job.batch.fetched_at,
         };
+        let limit = self
+            .plan
+            .retries
+            .as_ref()
+            .and_then(|retries| retries.attempt_limit);
         // Within a future of our own: the handler may panic before it has made one.
         let handling = async { self.handler.handle(job.record(), &context).await };
-        let handled = AssertUnwindSafe(handling).catch_unwind().await;
-        match handled {
+        match call_within(limit, &**job.background.clock(), handling).await {
             Ok(Ok(())) => {
                 if attempt > 1 {
                     let at = &job.record().position;
@@ -285,14 +301,7 @@ impl<H: RecordHandler> WorkShared<H> {
                 self.done(job);
             }
             Ok(Err(error)) => self.failed(job, attempt, text_of(error)).await,
-            Err(panic) => {
-                self.failed(
-                    job,
-                    attempt,
-                    format!("panicked: {}", panic_text(panic)).into(),
-                )
-                .await;
-            }
+            Err(said) => self.failed(job, attempt, said).await,
         }
     }
 
@@ -316,14 +325,10 @@ impl<H: RecordHandler> WorkShared<H> {
     fn pass(self: &Arc<Self>, state: &mut WorkState, job: &RecordJob) {
         state.left(job.number);
         let grown = state.lanes.done(job.number);
-        let last = state
-            .records
-            .drain(..grown)
-            .next_back()
-            .map(|last| last.position());
+        let end = state.grown(grown);
         job.background.fails_no_more(&job.record().position);
-        if let Some(last) = last {
-            job.background.finish(last);
+        if let Some(end) = end {
+            job.background.finish(end);
         }
         if state.lanes.wants_more() {
             self.room.notify_one();

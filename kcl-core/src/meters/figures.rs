@@ -66,6 +66,10 @@ figures! {
     LAG = Gauge "kcl_behind_latest_seconds", Seconds, "How far processing is behind the tip of the shard; grows while the shard is not processed.";
     UNDONE = Gauge "kcl_oldest_undone_age_seconds", Seconds, "Age of the oldest record that was fetched but not yet processed; 0 if there is none.";
     IN_CALL = Gauge "kcl_handler_call_seconds", Seconds, "How long the current call to the handler has been running, once it exceeds handler_warning; otherwise 0.";
+    AT_WORK = Gauge "kcl_handler_calls_at_work", Count, "Calls of a handler of records or of a buffer that are at work beside the calls of the processor.";
+    GATHERED = Gauge "kcl_buffer_records", Count, "Records that a buffer has gathered and not begun to flush.";
+    GATHERED_BYTES = Gauge "kcl_buffer_data_bytes", Bytes, "Bytes of data in the records that a buffer has gathered.";
+    GATHERED_AGE = Gauge "kcl_buffer_age_seconds", Seconds, "How long the oldest record has been in a buffer; 0 if there is none.";
     FAILING = Gauge "kcl_shard_failing_seconds", Seconds, "How long every call has failed, by what failed: the handler, or reading the shard; 0 while calls succeed.";
     HELD = Gauge "kcl_lease_held", Count, "1 while this worker holds the lease of the shard, 0 afterwards.";
     PROCESS = Histogram "kcl_process_records_duration_seconds", Seconds, "Duration of a call to process_records.";

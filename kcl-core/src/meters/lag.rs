@@ -6,6 +6,7 @@ use metrics::{Gauge, Label};
 
 use crate::decide::lag::ReadProgress;
 use crate::model::Moment;
+use crate::tenancy::gathered_records::GatheredRecords;
 
 use super::{figures, with};
 
@@ -22,6 +23,9 @@ struct LagState {
     behind: Gauge,
     undone: Gauge,
     in_call: Gauge,
+    at_work: Gauge,
+    /// The gauges of the records, the bytes and the age of a buffer.
+    gathered: [Gauge; 3],
     /// The gauges of failing handler calls and of failing reads.
     failing: [Gauge; 2],
     held: Gauge,
@@ -36,6 +40,13 @@ impl Lag {
             behind: figures::LAG.gauge(labels),
             undone: figures::UNDONE.gauge(labels),
             in_call: figures::IN_CALL.gauge(labels),
+            at_work: figures::AT_WORK.gauge(labels),
+            gathered: [
+                figures::GATHERED,
+                figures::GATHERED_BYTES,
+                figures::GATHERED_AGE,
+            ]
+            .map(|figure| figure.gauge(labels)),
             failing: ["handler", "reading"]
                 .map(|what| figures::FAILING.gauge(&with(labels, "what", what))),
             held: figures::HELD.gauge(labels),
@@ -84,6 +95,20 @@ impl Lag {
         }
     }
 
+    /// So many calls of a handler are at work beside those of the processor, and so much is gathered.
+    pub(crate) fn has_at_work(&self, now: Moment, at_work: usize, gathered: GatheredRecords) {
+        let known = self.known();
+        if !known.is_over {
+            known.at_work.set(at_work as f64);
+            let age = gathered.since.map(|since| now.since(since));
+            let age = age.unwrap_or_default().as_secs_f64();
+            let values = [gathered.records as f64, gathered.bytes as f64, age];
+            for (gauge, value) in known.gathered.iter().zip(values) {
+                gauge.set(value);
+            }
+        }
+    }
+
     /// Sets for how long every read of the shard, and every call of the handler, has failed.
     pub(crate) fn fails(&self, reading: Option<Duration>, handler: Option<Duration>) {
         let known = self.known();
@@ -114,6 +139,8 @@ impl Lag {
         known.behind.set(f64::NAN);
         known.undone.set(f64::NAN);
         known.in_call.set(f64::NAN);
+        known.at_work.set(f64::NAN);
+        known.gathered.iter().for_each(|gauge| gauge.set(f64::NAN));
         known.failing.iter().for_each(|gauge| gauge.set(f64::NAN));
         known.held.set(0.0);
     }

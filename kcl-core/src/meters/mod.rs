@@ -35,6 +35,10 @@
 //! | `kcl_behind_latest_seconds` | gauge, seconds | `MillisBehindLatest` | the lag of the shard: the greatest of what the last answer said, the age of the oldest record that is not done, and the time without an answer once it is longer than usual. It grows while a shard stands still, whatever the cause |
 //! | `kcl_oldest_undone_age_seconds` | gauge, seconds | | the age of the oldest record that was fetched but not yet processed; 0 if there is none |
 //! | `kcl_handler_call_seconds` | gauge, seconds | | how long the current call to the handler has been running, once it exceeds `handler_warning`; otherwise 0 |
+//! | `kcl_handler_calls_at_work` | gauge | | calls of a handler of records, or of a buffer, that are at work beside the calls of the processor |
+//! | `kcl_buffer_records` | gauge | | records that a buffer has gathered and not begun to flush |
+//! | `kcl_buffer_data_bytes` | gauge, bytes | | bytes of data in these records |
+//! | `kcl_buffer_age_seconds` | gauge, seconds | | how long the oldest of these records has been in the buffer; 0 if there is none |
 //! | `kcl_shard_failing_seconds` | gauge, seconds | | how long every call has failed, by the label `what`: `handler` (the current batch, or another call to the handler), `reading` (calls to the stream); 0 while calls succeed |
 //! | `kcl_lease_held` | gauge, 1 or 0 | | whether this worker holds the lease of the shard |
 //! | `kcl_process_records_duration_seconds` | histogram, seconds | `RecordProcessor.processRecords.Time` | duration of a call to `process_records`; with a [handler](crate::handler) of single records that is how long the shard took to accept a batch or a part of it, and the work on the records is not measured |

@@ -7,9 +7,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::decide::backoff::Backoff;
+use crate::memory_wait::MemoryWait;
 use crate::model::{Moment, Position, Timestamp};
 use crate::runtime::Clock;
 use crate::stop::WorkerStop;
+use crate::tenancy::gathered_records::GatheredRecords;
 use crate::tenancy::held::Held;
 
 use super::failing::FailingRecords;
@@ -32,8 +34,11 @@ struct BackgroundShared {
     /// The stop of the worker.
     stop: WorkerStop,
     listener: WorkListener,
+    /// Whether the reader of the shard waits for memory.
+    memory: MemoryWait,
     state: Mutex<BackgroundState>,
-    /// Notified when batches are done, and when the work cannot continue.
+    /// Notified when batches are done, when the work cannot continue, and when no more records
+    /// follow.
     changed: Notify,
 }
 
@@ -113,6 +118,8 @@ struct BackgroundState {
     batches: VecDeque<(Position, AcceptedBatch)>,
     /// Why the work cannot continue.
     stopped: Option<WorkStopped>,
+    /// No more records follow, and what comes next waits for the work.
+    is_last: bool,
 }
 
 /// What a processor has accepted of a call's batch.
@@ -148,6 +155,7 @@ impl Background {
             rules,
             stop,
             listener,
+            memory: MemoryWait::default(),
             state,
             changed,
         }))
@@ -213,10 +221,15 @@ impl Background {
         None
     }
 
-    /// Reports when the oldest work in progress began. The lease is released when it takes longer
-    /// than the handler budget.
-    pub(crate) fn works_since(&self, since: Option<Moment>) {
-        self.0.held.progress().works_since(since);
+    /// Reports how many calls of the handler are in progress and when the oldest began. The lease is
+    /// released when it takes longer than the handler budget.
+    pub(crate) fn works_since(&self, since: Option<Moment>, at_work: usize) {
+        self.0.held.progress().works_since(since, at_work);
+    }
+
+    /// Reports what is gathered for a later call.
+    pub(crate) fn has_gathered(&self, gathered: GatheredRecords) {
+        self.0.held.progress().has_gathered(gathered);
     }
 
     /// Reports that everything up to this position is done. Positions must grow from call to call.
@@ -275,6 +288,16 @@ impl Background {
     /// Stops the worker because of this failure. The first cause counts.
     pub(crate) fn fail(&self, failure: Failure) {
         self.stop(WorkStopped::Failed(failure));
+    }
+
+    /// Whether the reader of the shard waits for memory.
+    pub(crate) fn memory(&self) -> &MemoryWait {
+        &self.0.memory
+    }
+
+    /// Waits until no more records follow. Cancel safe.
+    pub(crate) async fn is_to_end(&self) {
+        self.until(|state| state.is_last).await;
     }
 
     /// Waits until `process_records` should return: the lease is lost or has to be given up, the
@@ -351,6 +374,13 @@ impl Background {
     /// Whether everything that was accepted is done.
     pub(crate) fn is_idle(&self) -> bool {
         self.state().batches.is_empty()
+    }
+
+    /// No more records follow, and what comes next waits for the work: whoever gathers records does
+    /// what is left now.
+    pub(crate) fn end_work(&self) {
+        self.state().is_last = true;
+        self.0.changed.notify_waiters();
     }
 
     /// Waits until everything that was accepted is done. Cancel safe.

@@ -22,6 +22,7 @@ mod traits;
 
 pub use crate::decide::start::{Start, StartRefused};
 pub use crate::model::{Fence, LossReason, ShardRef};
+pub(crate) use crate::tenancy::gathered_records::GatheredRecords;
 pub(crate) use background::{
     AcceptedBatch, Background, TakenOver, WorkEvent, WorkOwner, WorkRules, WorkStopped,
 };

@@ -16,6 +16,7 @@
 //! | `progress`, `progress_reporter` | the proof that a consumer is at work, and who gives it |
 //! | `table_client`, `table_health` | the calls of the table, and how they go |
 
+pub(crate) mod gathered_records;
 mod hand_over;
 pub(crate) mod held;
 pub(crate) mod issued_tokens;

@@ -1,7 +1,11 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::model::Moment;
+
+use super::gathered_records::GatheredRecords;
+use super::held::lock;
 
 /// The proof that a shard's consumer is at work. A lease is renewed only on such a proof.
 #[derive(Debug)]
@@ -13,6 +17,9 @@ pub(crate) struct Progress {
     /// Since when the oldest work on a record goes on that is not waited for by a call; `IDLE` when
     /// there is none.
     work_since: AtomicU64,
+    /// How much work goes on that is not waited for by a call.
+    at_work: AtomicUsize,
+    gathered: Mutex<GatheredRecords>,
 }
 
 /// No moment: nothing is going on.
@@ -24,6 +31,12 @@ impl Progress {
             turned: AtomicU64::new(micros(now)),
             call_since: AtomicU64::new(IDLE),
             work_since: AtomicU64::new(IDLE),
+            at_work: AtomicUsize::new(0),
+            gathered: Mutex::new(GatheredRecords {
+                records: 0,
+                bytes: 0,
+                since: None,
+            }),
         }
     }
 
@@ -44,10 +57,25 @@ impl Progress {
         self.turned(now);
     }
 
-    /// The oldest work that goes on in the background began then.
-    pub(crate) fn works_since(&self, since: Option<Moment>) {
+    /// So much work goes on in the background, of which the oldest began then.
+    pub(crate) fn works_since(&self, since: Option<Moment>, at_work: usize) {
         self.work_since
             .store(since.map_or(IDLE, micros), Ordering::Release);
+        self.at_work.store(at_work, Ordering::Release);
+    }
+
+    /// How much work goes on in the background.
+    pub(crate) fn at_work(&self) -> usize {
+        self.at_work.load(Ordering::Acquire)
+    }
+
+    /// So much is gathered.
+    pub(crate) fn has_gathered(&self, gathered: GatheredRecords) {
+        *lock(&self.gathered) = gathered;
+    }
+
+    pub(crate) fn gathered(&self) -> GatheredRecords {
+        *lock(&self.gathered)
     }
 
     /// How long the oldest work in the background has gone on.

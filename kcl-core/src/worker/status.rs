@@ -210,6 +210,15 @@ pub struct ShardStatus {
     pub in_call_for: Option<Duration>,
     /// Records that were fetched and handed out, in batches that are not done.
     pub in_flight: usize,
+    /// How many calls of a [handler](crate::handler) are at work beside the calls of the processor.
+    pub at_work: usize,
+    /// Records that a [`buffer`](crate::handler::buffer()) has gathered and not begun to flush.
+    pub gathered: usize,
+    /// The bytes of data in them.
+    pub gathered_bytes: u64,
+    /// How long the oldest of them has been gathered. Serialized in seconds.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "seconds"))]
+    pub gathered_for: Option<Duration>,
     /// When the stream last returned a page or an event of the shard, with or without records, by
     /// the worker's clock; `None` before the first one since the lease was acquired.
     #[cfg_attr(feature = "serde", serde(skip))]

@@ -42,11 +42,16 @@ struct ShardEntry {
 impl ShardEntry {
     fn status(&self, now: Moment) -> ShardStatus {
         let (lag, undone) = self.lag.at(now);
+        let gathered = self.held.progress().gathered();
         ShardStatus {
             checkpoint: self.held.stored(),
             millis_behind_latest: lag.map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX)),
             oldest_undone_age: undone,
             in_call_for: self.held.in_call_for(now),
+            at_work: self.held.progress().at_work(),
+            gathered: gathered.records,
+            gathered_bytes: gathered.bytes,
+            gathered_for: gathered.since.map(|since| now.since(since)),
             answered: self.held.answered(),
             failing: self
                 .held
@@ -92,6 +97,10 @@ impl StatusRegistry {
             oldest_undone_age: None,
             in_call_for: None,
             in_flight: 0,
+            at_work: 0,
+            gathered: 0,
+            gathered_bytes: 0,
+            gathered_for: None,
             answered: None,
             failing: None,
             records: 0,
@@ -270,6 +279,10 @@ impl StatusRegistry {
                     .map(|(failing, _)| now.since(failing.since)),
                 handler,
             );
+            let progress = entry.held.progress();
+            entry
+                .lag
+                .has_at_work(now, progress.at_work(), progress.gathered());
             let in_call = entry.held.in_call_for(now);
             entry
                 .lag

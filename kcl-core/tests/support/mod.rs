@@ -7,6 +7,7 @@
 )]
 
 mod alone;
+mod basket;
 mod clock;
 mod counters;
 mod cut;
@@ -38,6 +39,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub(crate) use alone::alone;
+pub(crate) use basket::{Basket, Flushed};
 pub(crate) use clock::TokioClock;
 pub(crate) use counters::Counters;
 pub(crate) use cut::CutStream;

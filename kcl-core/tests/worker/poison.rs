@@ -14,7 +14,7 @@ use kcl_core::model::Record;
 use kcl_core::worker::{Event, RunError};
 
 use crate::support::{
-    Fleet, Run, at, lease_of, locked, next_millisecond, one_shard, until, wait_for_lease,
+    Desk, Fleet, Run, at, lease_of, locked, next_millisecond, one_shard, until, wait_for_lease,
 };
 
 /// Fails for ever at what begins with `bad`, and counts the attempts of everything.
@@ -378,4 +378,51 @@ async fn dead_letters_stand_in_a_file_before_the_checkpoint_passes() {
         (&2.into(), &"orders".into())
     );
     assert_eq!(line["error"], "cannot read `bad \"one\"`");
+}
+
+/// An attempt that hangs has failed, and its future is dropped.
+#[tokio::test]
+async fn an_attempt_beyond_its_limit_has_failed() {
+    let (stream, shard, sequences) = one_shard(2);
+    let table = MemoryLeaseTable::new();
+    let (desk, _gate) = Desk::holding("0");
+    let letters = Letters::new(true);
+    let retries = quick(2)
+        .attempt_limit(Duration::from_millis(50))
+        .dead_letter(letters.clone());
+    let run = Fleet::new(&stream, &table).process(in_order(desk.clone()).retries(retries));
+    wait_for_lease(&table, &shard, |lease| {
+        lease.checkpoint == at(&sequences[1])
+    })
+    .await;
+    run.stop().await.unwrap();
+    assert_eq!(desk.begun(), ["0", "0", "1"]);
+    let said = "it took longer than the 50ms that an attempt may take, and was ended";
+    let letter = (
+        "0".to_owned(),
+        Discarded::AttemptsExhausted,
+        2,
+        Some(said.to_owned()),
+    );
+    assert_eq!(*locked(&letters.kept), [letter]);
+}
+
+#[tokio::test]
+async fn a_limit_of_no_time_for_an_attempt_is_refused() {
+    let (stream, _, _) = one_shard(0);
+    let refused = kcl_core::Worker::builder()
+        .stream("orders")
+        .source(stream)
+        .application("tests")
+        .lease_table(MemoryLeaseTable::new())
+        .processor(
+            in_order(Strict::default()).retries(quick(1).attempt_limit(Duration::from_micros(999))),
+        )
+        .build()
+        .map_err(|error| error.to_string())
+        .unwrap_err();
+    assert!(
+        refused.contains("`Retries::attempt_limit` of 999µs (at least 1ms is allowed)"),
+        "{refused}"
+    );
 }

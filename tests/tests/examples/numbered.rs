@@ -193,6 +193,16 @@ async fn dead_letters_hold_the_record_and_are_handled_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_gathered_is_written_as_files() {
+    let run = Program::start("14_buffers", [""; 0]).finish().await;
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let lines: Vec<&str> = run.out.lines().collect();
+    let full = "10 orders in a file (Records)";
+    assert_eq!((lines[0], lines[1], lines[3]), (full, full, "3 files"));
+    assert!(lines[2].starts_with("3 orders in a file ("), "{run:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a DynamoDB Local: tests/e2e/run dynamo"]
 async fn dynamodb_keeps_what_the_next_run_of_the_example_goes_on_at() {
     let endpoint = std::env::var("KCL_E2E_DYNAMO")

@@ -191,6 +191,7 @@ impl BudgetShare {
             self.budget.serve(&mut state);
             (granted, state.events.moved)
         };
+        let _waiting = self.wait.begin();
         loop {
             let standstill = clock.sleep_until(clock.now() + STANDSTILL);
             match select(&mut granted, pin!(standstill)).await {

@@ -127,6 +127,12 @@ impl WorkState {
         }
     }
 
+    /// The finished prefix has grown by so many: its end.
+    pub(super) fn grown(&mut self, by: usize) -> Option<Position> {
+        let last = self.records.drain(..by).next_back()?;
+        Some(last.position())
+    }
+
     pub(super) fn accepted(&mut self, number: u64) -> Option<&mut AcceptedRecord> {
         let index = number.checked_sub(self.lanes.first())?;
         self.records.get_mut(usize::try_from(index).ok()?)
@@ -135,7 +141,10 @@ impl WorkState {
     /// Since when the oldest work goes on.
     fn see_oldest(&self) {
         if let Some(background) = &self.background {
-            background.works_since(self.begun.first().map(|(since, _)| *since));
+            background.works_since(
+                self.begun.first().map(|(since, _)| *since),
+                self.begun.len(),
+            );
         }
     }
 }

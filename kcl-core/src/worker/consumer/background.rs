@@ -203,6 +203,7 @@ impl ShardConsumer {
     pub(super) async fn await_work(&mut self) -> Option<Step> {
         let after = self.after_work?;
         if !self.background.is_idle() {
+            self.background.end_work();
             let (background, turns) = (self.background.clone(), self.turns());
             tokio::select! {
                 biased;

@@ -80,7 +80,13 @@ impl ShardConsumer {
         };
         let consumer = self.consumer_of(&source).await?;
         let parts = &self.inner.parts;
-        let (shard, seat) = (self.shard.shard.clone(), parts.budget.seat());
+        let (shard, seat) = (
+            self.shard.shard.clone(),
+            parts
+                .budget
+                .seat()
+                .telling(self.background.memory().clone()),
+        );
         let turns = self.turns();
         let clock = Arc::clone(&self.clock);
         let intake = PageDecoder::new(

@@ -1,0 +1,223 @@
+use std::ops::Range;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+
+use crate::decide::bisect::{AfterSplit, Bisection};
+use crate::decide::buffers::BeginningFlush;
+use crate::decide::lag::age;
+use crate::decide::retries::{AfterAttempt, RetryLimits, after_failure, before_attempt};
+use crate::handler::give_up::{GivenUp, give_up};
+use crate::handler::rules::{FailureRules, call_within, text_of};
+use crate::handler::{Discarded, Letter};
+use crate::model::{Key, Position, Record, ShardRef};
+use crate::processor::{Background, Failure};
+use crate::runtime::{jitter, panic_text};
+
+use super::work::BufferShared;
+use super::{BufferHandler, FlushContext};
+
+/// One flush: its records, until all of them are done, given up or given back.
+pub(super) struct Flush<H> {
+    pub(super) work: Arc<BufferShared<H>>,
+    pub(super) background: Background,
+    pub(super) shard: ShardRef,
+    pub(super) flush: BeginningFlush<Key>,
+    pub(super) records: Vec<Record>,
+}
+
+/// A call that failed: where, if that is known, and what it said.
+type FailedCall = (Option<Position>, Arc<str>);
+
+impl<H: BufferHandler> Flush<H> {
+    pub(super) async fn run(self) {
+        // Nothing that an application has made ends a flush without a word: its records would be at
+        // work for ever.
+        let whole = AssertUnwindSafe(self.flush()).catch_unwind().await;
+        let whole = whole.unwrap_or_else(|panic| {
+            let cause = panic_text(panic);
+            self.background.fail(Failure::new(format!(
+                "the work around a flush panicked: {cause}"
+            )));
+            false
+        });
+        let mut state = self.work.state();
+        if whole {
+            state.buffers.flushed(&self.flush.key);
+        } else {
+            state.buffers.given_back(&self.flush.key);
+        }
+        self.work.see_drained(&state);
+        drop(state);
+        self.work.changed.notify_one();
+    }
+
+    /// Whether all of its records are done.
+    async fn flush(&self) -> bool {
+        let rules = FailureRules::new(self.work.plan.retries.as_ref(), self.background.rules());
+        let mut split = Bisection::new(self.records.len());
+        // What the last call said that failed.
+        let mut error: Option<Arc<str>> = None;
+        while let Some(span) = split.next() {
+            let old = self.first_too_old(&rules, &span);
+            let (index, why, attempts) = if old == Some(span.start) {
+                (span.start, Discarded::TooOld, split.attempts())
+            } else {
+                let tried = span.start..old.unwrap_or(span.end);
+                match self.call(&rules, &tried, split.failures() + 1).await {
+                    None => return false,
+                    Some(Ok(())) => {
+                        let has_failed = error.take().is_some();
+                        if has_failed {
+                            let first = &self.records[tried.start].position;
+                            self.background.tell_recovered(first, split.failures());
+                        }
+                        self.done(tried.clone(), has_failed);
+                        split.done_up_to(tried.end);
+                        continue;
+                    }
+                    Some(Err((at, said))) => {
+                        let at = at.and_then(|at| self.index_of(&at));
+                        let at = at.filter(|at| tried.contains(at));
+                        let first = at.unwrap_or(tried.start);
+                        self.done(tried.start..first, error.is_some());
+                        self.background.tell_failed(
+                            &self.records[first].position,
+                            split.failures() + 1,
+                            &said,
+                        );
+                        if self.work.is_leaving() {
+                            return false;
+                        }
+                        if !rules.bisects {
+                            let at = at.map(|at| self.records[at].position.clone());
+                            self.background.fail(Failure {
+                                at,
+                                source: (*said).into(),
+                            });
+                            return false;
+                        }
+                        error = Some(said);
+                        match split.failed(at, rules.limits.attempts) {
+                            AfterSplit::Again(failures) => {
+                                self.pause(&rules, failures).await;
+                                continue;
+                            }
+                            AfterSplit::GiveUp(index, attempts) => {
+                                (index, Discarded::AttemptsExhausted, attempts)
+                            }
+                        }
+                    }
+                }
+            };
+            let letter = Letter {
+                shard: &self.shard,
+                record: &self.records[index],
+                why,
+                attempts,
+                error: error.as_deref().filter(|_| attempts > 0),
+            };
+            match give_up(&rules.last_resort, &self.background, letter).await {
+                GivenUp::Passed => {
+                    self.done(index..index + 1, true);
+                    error = None;
+                    split.done_up_to(index + 1);
+                }
+                GivenUp::NotTaken(cause) => {
+                    let position = &self.records[index].position;
+                    self.background
+                        .tell_failed(position, attempts.max(1), &cause);
+                    self.pause(&rules, split.failures().max(1)).await;
+                    if self.work.is_leaving() {
+                        return false;
+                    }
+                }
+                GivenUp::Left => return false,
+            }
+        }
+        true
+    }
+
+    /// One call of the handler. With nothing, the time of the lease is over.
+    async fn call(
+        &self,
+        rules: &FailureRules,
+        tried: &Range<usize>,
+        attempt: u32,
+    ) -> Option<Result<(), FailedCall>> {
+        let context = FlushContext {
+            shard: self.shard.clone(),
+            key: self.work.plan.by_key.then(|| self.flush.key.clone()),
+            cause: self.flush.cause,
+            attempt,
+        };
+        // With no await between the question and the hand-out.
+        let now = self.background.may_begin()?;
+        let call = (now, self.flush.numbers[tried.start]);
+        self.work.state().calls(|calls| {
+            calls.insert(call);
+        });
+        let records = &self.records[tried.clone()];
+        // Within a future of our own: the handler may panic before it has made one.
+        let flushing = async { self.work.handler.flush(records, &context).await };
+        let clock = self.background.clock();
+        let flushed = call_within(rules.attempt_limit, &**clock, flushing).await;
+        self.work.state().calls(|calls| {
+            calls.remove(&call);
+        });
+        Some(match flushed {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(failure)) => Err((failure.at, text_of(failure.source))),
+            Err(said) => Err((None, said)),
+        })
+    }
+
+    /// Where the records are too old to be tried.
+    fn first_too_old(&self, rules: &FailureRules, span: &Range<usize>) -> Option<usize> {
+        rules.limits.max_age?;
+        let wall = self.background.clock().wall();
+        span.clone().find(|index| {
+            let arrived = self.records[*index].arrived_at;
+            let age = arrived.map(|arrived| age(Some(arrived), wall));
+            before_attempt(rules.limits, age).is_some()
+        })
+    }
+
+    fn index_of(&self, position: &Position) -> Option<usize> {
+        self.records
+            .binary_search_by(|record| record.position.cmp(position))
+            .ok()
+    }
+
+    /// These records are done, or passed. One of them may have failed before.
+    fn done(&self, span: Range<usize>, has_failed: bool) {
+        if span.is_empty() {
+            return;
+        }
+        if has_failed {
+            for record in &self.records[span.clone()] {
+                self.background.fails_no_more(&record.position);
+            }
+        }
+        let mut state = self.work.state();
+        let numbers = &self.flush.numbers[span];
+        let grown = numbers
+            .iter()
+            .map(|number| state.buffers.done(*number))
+            .sum();
+        if let Some(end) = state.grown(grown) {
+            // Under the lock: the ends grow.
+            self.background.finish(end);
+        }
+        drop(state);
+        self.work.room.notify_one();
+    }
+
+    async fn pause(&self, rules: &FailureRules, failures: u32) {
+        let again = after_failure(RetryLimits::default(), rules.backoff, failures, jitter());
+        if let AfterAttempt::Again(span) = again {
+            self.work.wait(&self.background, span).await;
+        }
+    }
+}

@@ -1,0 +1,61 @@
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+
+use crate::processor::{Background, Failure};
+use crate::runtime::panic_text;
+
+use super::Letter;
+use super::retries::LastResort;
+use super::rules::text_of;
+
+/// What has become of a record that was given up.
+#[derive(Debug)]
+pub(super) enum GivenUp {
+    /// It is passed.
+    Passed,
+    /// Nobody has taken it, as it says here: it is tried again.
+    NotTaken(Arc<str>),
+    /// The worker stops at it, or its time is over: it is not done.
+    Left,
+}
+
+/// Does with a record what its last resort says, and tells of it. The checkpoint may pass it only
+/// when it was passed.
+pub(super) async fn give_up(
+    last_resort: &LastResort,
+    background: &Background,
+    letter: Letter<'_>,
+) -> GivenUp {
+    let position = &letter.record.position;
+    match last_resort {
+        LastResort::Stop => {
+            let error = letter
+                .error
+                .unwrap_or("it was too old before its first attempt");
+            background.fail(Failure::at(letter.record, error));
+            GivenUp::Left
+        }
+        LastResort::Skip => {
+            background.tell_skipped(position);
+            GivenUp::Passed
+        }
+        LastResort::DeadLetter(to) => {
+            // The work may have gone on beyond the time of the lease. With no await before the
+            // delivery.
+            if background.may_begin().is_none() {
+                return GivenUp::Left;
+            }
+            let cause = match AssertUnwindSafe(to.deliver(letter)).catch_unwind().await {
+                Ok(Ok(())) => {
+                    background.tell_dead_lettered(position, letter.attempts);
+                    return GivenUp::Passed;
+                }
+                Ok(Err(refused)) => text_of(refused),
+                Err(panic) => panic_text(panic).into(),
+            };
+            GivenUp::NotTaken(format!("the dead letter was not taken: {cause}").into())
+        }
+    }
+}

@@ -1,0 +1,91 @@
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use crate::BoxError;
+use crate::decide::backoff::Backoff;
+use crate::decide::retries::RetryLimits;
+use crate::lease::with_causes;
+use crate::processor::{OnFailure, WorkRules};
+use crate::runtime::{Clock, contained, drop_contained, panic_text, within};
+
+use super::Retries;
+use super::retries::LastResort;
+
+/// What follows when the work on a record fails, or on several that were given to a handler together.
+pub(super) struct FailureRules {
+    pub(super) limits: RetryLimits,
+    pub(super) backoff: Backoff,
+    pub(super) last_resort: LastResort,
+    pub(super) attempt_limit: Option<Duration>,
+    /// Whether what failed is taken apart until the record that fails is alone.
+    pub(super) bisects: bool,
+}
+
+impl FailureRules {
+    /// By the word of the application, or else by the worker's.
+    pub(super) fn new(retries: Option<&Retries>, worker: WorkRules) -> Self {
+        if let Some(retries) = retries {
+            return Self {
+                limits: retries.limits,
+                backoff: retries.backoff.unwrap_or(worker.retry),
+                last_resort: retries.last_resort.clone(),
+                attempt_limit: retries.attempt_limit,
+                bisects: true,
+            };
+        }
+        let (attempts, last_resort) = match worker.on_failure {
+            OnFailure::Retry => (None, LastResort::Stop),
+            OnFailure::Stop => (Some(1), LastResort::Stop),
+            OnFailure::Skip => (Some(1), LastResort::Skip),
+        };
+        Self {
+            limits: RetryLimits {
+                attempts,
+                max_age: None,
+            },
+            backoff: worker.retry,
+            last_resort,
+            attempt_limit: None,
+            // The first failure stops the worker, whatever has failed.
+            bisects: worker.on_failure != OnFailure::Stop,
+        }
+    }
+}
+
+/// What an error says, with its causes. The error itself ends here: what an application has made
+/// may panic when it is asked, and when it is dropped.
+pub(super) fn text_of(error: BoxError) -> Arc<str> {
+    let said = contained(|| with_causes(&*error));
+    drop_contained(error);
+    match said {
+        Ok(text) => text.into(),
+        Err(panic) => format!("an error whose text cannot be made, as it panics: {panic}").into(),
+    }
+}
+
+/// What a call of the application has returned, or what is said of one that panicked, or that took
+/// longer than an attempt may: it is then dropped.
+pub(super) async fn call_within<T>(
+    limit: Option<Duration>,
+    clock: &dyn Clock,
+    call: impl Future<Output = T>,
+) -> Result<T, Arc<str>> {
+    let call = AssertUnwindSafe(call).catch_unwind();
+    let returned = match limit {
+        None => call.await,
+        Some(limit) => match within(clock, limit, call).await {
+            Some(returned) => returned,
+            None => {
+                return Err(format!(
+                    "it took longer than the {limit:?} that an attempt may take, and was ended"
+                )
+                .into());
+            }
+        },
+    };
+    returned.map_err(|panic| format!("panicked: {}", panic_text(panic)).into())
+}
