@@ -1,4 +1,4 @@
-//! Fleets of any size, for benchmarks of what one worker decides of them.
+//! Fleets of any size, for benchmarks of the decisions of one worker.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,25 +9,24 @@ use crate::decide::members::Members;
 use crate::lease::WorkerRow;
 use crate::model::{Checkpoint, Lease, LeaseKey, Moment, WorkerId};
 
-/// How the leases of a fleet lie.
+/// How the leases of a fleet are distributed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FleetScene {
-    /// Each worker has its share.
+    /// Each worker holds its share.
     Calm,
-    /// The same, but one worker has come just now and has nothing.
+    /// The same, but one worker has just joined and holds none.
     OneCame,
-    /// Half of the workers have all leases, the others have come just now.
+    /// Half of the workers hold all leases, and the others have just joined.
     HalfCame,
-    /// One worker has all leases, the others have come just now.
+    /// One worker holds all leases, and the others have just joined.
     OneHasAll,
-    /// One worker is dead, and its leases expire.
+    /// One worker is dead, and its leases are expiring.
     OneDied,
-    /// Nobody has a lease.
+    /// All leases are free.
     AllFree,
 }
 
-/// A fleet as one of its workers sees it: the last of them, which has nothing where some have
-/// nothing.
+/// A fleet as seen by its last worker, which is one of those without leases if there are any.
 #[derive(Debug)]
 pub struct SeenFleet {
     rows: Vec<Lease>,
@@ -39,7 +38,7 @@ pub struct SeenFleet {
 }
 
 impl SeenFleet {
-    /// A fleet of so many `workers`, at least two, with so many `leases`.
+    /// Creates a fleet of this many `workers`, at least two, with this many `leases`.
     #[must_use]
     pub fn new(leases: usize, workers: usize, scene: FleetScene) -> Self {
         let failover = Duration::from_secs(10);
@@ -67,10 +66,10 @@ impl SeenFleet {
             .collect();
         let dead = (scene == FleetScene::OneDied).then(|| id(0));
         let (mut members, mut now) = (Members::default(), Moment::from_origin(failover));
-        // As many scans as a dead worker's leases take to expire.
+        // As many scans as it takes for a dead worker's leases to expire.
         for _ in 0..6 {
             now = now + timing.look;
-            // Who has nothing comes only now.
+            // Workers without leases join only now.
             let old = &workers[..if owners == 0 { workers.len() } else { owners }];
             members.look(&rows, old, now, now, &timing);
             for row in &mut rows {
@@ -93,7 +92,7 @@ impl SeenFleet {
         }
     }
 
-    /// Plans once; how many things there are to do.
+    /// Makes one plan, and returns how many leases it takes or requests.
     #[must_use]
     pub fn plan(&self) -> usize {
         let me = Me {
@@ -117,7 +116,7 @@ impl SeenFleet {
     }
 }
 
-/// A worker that is at work on every lease that names it.
+/// A worker that processes every lease that names it.
 impl OwnLeases for WorkerId {
     fn is_busy(&self, _: &LeaseKey) -> bool {
         false
