@@ -36,11 +36,11 @@ use super::worker::{Worker, WorkerParts};
 /// # fn main() -> Result<(), BoxError> {
 /// let worker = Worker::builder()
 ///     .stream("orders")
-///     .source(MemoryStream::new("orders", 4)) // Left out, the stream is read from AWS.
+///     .source(MemoryStream::new("orders", 4)) // Without this line, the stream is read from AWS.
 ///     .application("printer")
 ///     .lease_table(MemoryLeaseTable::new())
 ///     .processor(|_: &ShardRef| Printer)
-///     // What follows has defaults.
+///     // The following settings have defaults.
 ///     .failover(Duration::from_secs(5))
 ///     .max_leases(16)
 ///     .byte_budget(ByteBudget::new(64 * 1024 * 1024)?)
@@ -80,18 +80,18 @@ impl Builder {
         self
     }
 
-    /// Several streams, instead of one: their identity in the lease keys tells their leases apart,
-    /// as in the KCL's multi-stream mode. An application has to keep to one of the two ways. The
-    /// list may be empty: [`Worker::add_stream`] and [`Worker::remove_stream`] change it while the
-    /// worker runs.
+    /// Several streams, instead of one. The lease keys then contain the stream's identity, as in
+    /// the KCL's multi-stream mode, so an application must not switch between
+    /// [`stream`](Self::stream) and this. The list may be empty: [`Worker::add_stream`] and
+    /// [`Worker::remove_stream`] change it while the worker runs.
     pub fn streams(mut self, streams: impl IntoIterator<Item = StreamConfig>) -> Self {
         self.several = true;
         self.streams.extend(streams);
         self
     }
 
-    /// The name of the application: workers with the same name share the shards. Required. A lease
-    /// table that was opened for another application is refused by [`build`](Self::build).
+    /// The name of the application: workers with the same name share the shards. Required.
+    /// [`build`](Self::build) rejects a lease table that was opened for another application.
     pub fn application(mut self, name: impl Into<String>) -> Self {
         self.application = Some(name.into());
         self
@@ -105,11 +105,11 @@ impl Builder {
 
     /// Where leases and checkpoints are stored. Required.
     ///
-    /// An `Arc<dyn LeaseTable>` is a lease table too: that is how a program chooses one at run
-    /// time. The table's place is given when it is opened: `SqliteLeaseTable::open` takes the file,
-    /// and `DynamoLeaseTable::open` takes region, credentials and endpoint from the environment
-    /// (`AWS_ENDPOINT_URL_DYNAMODB`); `kcl_dynamo::OpenOptions::open_with_client` takes a client of
-    /// one's own.
+    /// An `Arc<dyn LeaseTable>` is a lease table too, so a program can choose one at run time.
+    /// Where the table is stored is decided when it is opened: `SqliteLeaseTable::open` takes the
+    /// path of a file; `DynamoLeaseTable::open` takes region, credentials and endpoint from the
+    /// environment (`AWS_ENDPOINT_URL_DYNAMODB`), and `kcl_dynamo::OpenOptions::open_with_client`
+    /// takes your own client.
     pub fn lease_table(mut self, table: impl LeaseTable) -> Self {
         self.table = Some(Arc::new(table));
         self
@@ -117,8 +117,8 @@ impl Builder {
 
     /// Creates the processors, one for each shard that is acquired. Required.
     ///
-    /// A closure needs the type of its parameter, as rustc cannot infer it: `.processor(|_shard:
-    /// &ShardRef| MyProcessor)`.
+    /// A closure needs the type of its parameter written out, because rustc cannot infer it:
+    /// `.processor(|_shard: &ShardRef| MyProcessor)`.
     pub fn processor(mut self, factory: impl RecordProcessorFactory) -> Self {
         self.factory = Some(Arc::new(factory));
         self
@@ -131,7 +131,7 @@ impl Builder {
         self
     }
 
-    /// The clock. Default: the machine's.
+    /// The clock. Default: the system clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self

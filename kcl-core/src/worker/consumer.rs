@@ -38,7 +38,7 @@ mod reading;
 mod signals;
 mod telling;
 
-/// The consumer of one shard: carries out what [`crate::decide::consumer`] says, one thing at a
+/// The consumer of one shard: carries out the commands of [`crate::decide::consumer`], one at a
 /// time.
 pub(crate) struct ShardConsumer {
     inner: Arc<WorkerInner>,
@@ -46,7 +46,7 @@ pub(crate) struct ShardConsumer {
     coordination: Coordination,
     clock: Arc<dyn Clock>,
     shard: ShardRef,
-    /// The row as it was acquired.
+    /// The row at the acquisition.
     row: Lease,
     held: Arc<Held>,
     tenancy: Arc<CheckpointerShared>,
@@ -58,66 +58,67 @@ pub(crate) struct ShardConsumer {
     stop: WorkerStop,
     causes: mpsc::UnboundedSender<RunError>,
     feed: Option<Prefetcher>,
-    /// The feed is a subscription.
+    /// Whether the feed is a subscription.
     subscribed: bool,
     in_hand: Option<InFlightBatch>,
-    /// The work on records that goes on when no call does.
+    /// The work on records that continues between calls.
     background: Background,
-    /// What follows when that is done.
+    /// What follows when that work is done.
     after_work: Option<background::AfterWork>,
     delivered: Delivered,
-    /// Everything up to here is done, in this tenancy or before it.
+    /// Everything up to this position is done, in this tenancy or before it.
     done: Option<Position>,
-    /// Where reading begins while nothing is done: what is stored, unless the processor says
-    /// otherwise.
+    /// Where reading begins while nothing is done: at the stored checkpoint, unless the processor
+    /// has chosen another start.
     begin: Checkpoint,
     children: Vec<ChildShard>,
-    /// An end that was read and that the listing has not confirmed yet.
+    /// An end that was read but that the listing has not confirmed yet.
     ending: Option<ending::PendingEnd>,
-    /// Answers since the last record that said without naming children that the shard has ended,
-    /// when the listing showed it closed.
+    /// The answers since the last record that said that the shard has ended without naming
+    /// children, while the listing showed it as closed.
     unnamed_ends: UnnamedEnds,
-    /// What follows the shard, once its end is confirmed before it is read.
+    /// The child shards, if the end was confirmed before all records were delivered.
     confirmed: Option<Vec<ChildShard>>,
     refusals: FalseEnds,
-    /// Failures of the present step since it last succeeded.
+    /// How many times the current step has failed since it last succeeded.
     failures: u32,
-    /// The call of the processor that failed last and has not succeeded since, and how often.
+    /// The processor call that failed last and has not succeeded since, and how many times it
+    /// failed.
     failed_call: Option<(HandlerCall, u32)>,
-    /// This shard is to be given up for a reason of its own.
+    /// Why this shard has to be given up, if for a reason of its own.
     give_up: Option<GiveUp>,
     told_stop: bool,
-    /// The shard goes to another worker, which has asked for it.
+    /// Whether the shard is being handed over to another worker, which has requested it.
     handing_over: bool,
     told_loss: bool,
     told_caught_up: bool,
-    /// The last record before the tip, when that was reached while work on what precedes it went
-    /// on.
+    /// The last record before the tip, if the tip was reached while work on earlier records
+    /// continued.
     tip: Option<Position>,
 }
 
-/// Why one shard is given up while the worker goes on, or the worker with it.
+/// Why a shard is given up, alone or with the whole worker.
 enum GiveUp {
     /// The worker has to stop; the root has the cause.
     Worker,
-    /// This shard was read up to the bound of the reading.
+    /// This shard was read up to the bound.
     Read,
-    /// This shard cannot be read here.
+    /// This worker cannot read this shard.
     Unreadable(Arc<str>),
 }
 
-/// How a consumer ended.
+/// How a shard consumer has ended.
 pub(crate) struct Ended {
     pub(crate) outcome: ConsumerOutcome,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) handed_out: bool,
     unreadable: bool,
-    /// It was read up to the bound of the reading.
+    /// Whether the shard was read up to the bound.
     pub(crate) read: bool,
 }
 
 impl Ended {
-    /// Whether the shard should not be taken again at once.
+    /// Whether the shard should not be taken again immediately.
     pub(crate) const fn cooled_down(&self) -> bool {
         self.unreadable || matches!(self.outcome, ConsumerOutcome::Lost(_))
     }
@@ -205,14 +206,14 @@ impl ShardConsumer {
         }
     }
 
-    /// Works on the shard until it is done, given up or lost.
+    /// Processes the shard until it is finished, given up or lost.
     pub(crate) async fn run(mut self) -> Ended {
         loop {
             let command = self.machine.pending().clone();
             if let Command::Finish(outcome) = command {
                 return self.ended(outcome);
             }
-            // A signal comes in place of what was to be done.
+            // A signal replaces the pending command.
             let step = match self.signal() {
                 Some(signal) => signal,
                 None => self.carry_out(command).await,
@@ -290,13 +291,14 @@ impl ShardConsumer {
                 Some(AtGate::Opens) => return Step::ParentsFinished,
                 Some(AtGate::Failed(kind, error)) => turns.failed_with(kind, error),
                 Some(AtGate::Waits) => turns.answered(),
-                // The coordination is gone, and every lease with it.
+                // The coordination has ended, and every lease with it.
                 None => return self.lose(),
             }
         }
     }
 
-    /// Calls the processor; a panic is an error. The lease's writer knows how long the call takes.
+    /// Calls the processor, and turns a panic into an error. The lease's writer observes how long
+    /// the call takes.
     async fn call<T>(
         &mut self,
         call: impl for<'a> FnOnce(&'a mut dyn ErasedProcessor) -> BoxFuture<'a, T>,
@@ -375,7 +377,7 @@ impl ShardConsumer {
                 }
                 Some(FetchItem::Failed(error)) => self.cannot_read(error),
                 None => Some(self.stop_worker(RunError::Internal(
-                    "the task that fetches ended by itself".to_owned(),
+                    "the task that fetches records ended unexpectedly".to_owned(),
                 ))),
             };
             if let Some(step) = step {
@@ -433,7 +435,7 @@ impl ShardConsumer {
 
 impl Drop for ShardConsumer {
     fn drop(&mut self) {
-        // Checkpointers may outlive the consumer; the lease must not.
+        // Checkpointers may outlive the consumer, but the lease must not.
         self.held.abandon();
         self.background.let_go();
         self.meters.lag.is_over();

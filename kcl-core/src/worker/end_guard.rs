@@ -5,11 +5,11 @@ use super::report::{RunEnd, ShardReport, ShutdownReport, Stopped};
 use super::status::{Phase, ShardStatus};
 use super::worker::WorkerInner;
 
-/// Tells those who wait in [`Worker::shutdown`](super::Worker::shutdown) that the worker has ended, also when the future of
-/// [`Worker::run`](super::Worker::run) was dropped.
+/// Notifies callers of [`Worker::shutdown`](super::Worker::shutdown) that the worker has ended,
+/// even if the future of [`Worker::run`](super::Worker::run) was dropped.
 pub(super) struct EndGuard<'a> {
     pub(super) inner: &'a WorkerInner,
-    /// Nothing until `run` has ended by itself.
+    /// `None` until `run` has ended by itself.
     pub(super) report: Option<ShutdownReport>,
     pub(super) phase: Phase,
 }
@@ -51,7 +51,7 @@ impl Drop for EndGuard<'_> {
                 tracing::info!(target: TARGET, %worker, "the worker has stopped: {report}");
             }
         }
-        // Nobody is left to say how late the shards are.
+        // The gauges of the shards are no longer updated.
         self.inner.meters.leases.set(0.0);
         self.inner.meters.table_failing.set(0.0);
         self.inner

@@ -10,34 +10,32 @@ use crate::model::{LeaseKey, Position, StreamName, WorkerId};
 use crate::processor::ShardRef;
 use crate::stream;
 
-/// Why a worker stopped by itself. Every fatal cause comes out here; none is only logged. Its text
-/// says all of it, what the service said included; the causes are at hand one by one as
-/// [`source`](std::error::Error::source) too. Its `Debug` is the same text, as that is what a
-/// `main` prints that returns the error.
+/// Why a worker stopped by itself. Every fatal cause is returned here; none is only logged. The
+/// text contains everything, including the service's message; each cause is also available through
+/// [`source`](std::error::Error::source). The `Debug` output is the same text, because that is what
+/// a `main` that returns the error prints.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// `run` was called while the worker runs, or after it has run.
+    /// `run` was called while the worker was running, or after it had run.
     #[error("a worker can run only once: build another one")]
     AlreadyRun,
-    /// The worker could not start in the time that
-    /// [`Settings::start_within`](super::Settings::start_within) gives it.
+    /// The worker could not start within [`Settings::start_within`](super::Settings::start_within).
     #[error("the worker could not start within {within:?}: {}", source.as_ref().map_or_else(|| "no answer came".to_owned(), |source| with_causes(&**source)))]
     NotStarted {
-        /// The time.
+        /// The time that it had.
         within: Duration,
-        /// What kept it from starting, as it was said last; nothing when the first call was not
-        /// answered.
+        /// The last error that kept it from starting; `None` if the first call was not answered.
         #[source]
         source: Option<BoxError>,
     },
     /// The lease table cannot be used.
     #[error("{}", with_causes(.0))]
     LeaseTable(#[source] lease::Error),
-    /// The stream cannot be read by anybody here.
+    /// No shard of the stream can be read by this worker.
     #[error("the stream cannot be read: {}", with_causes(.0))]
     Stream(#[source] stream::Error),
-    /// The stream is to be read by fan-out ([`Mode::FanOut`](super::Mode::FanOut)), and its
+    /// The stream should be read by fan-out ([`Mode::FanOut`](super::Mode::FanOut)), but its
     /// consumer is not available.
     #[error("the stream cannot be read by fan-out: {}", with_causes(.0))]
     NoConsumer(#[source] NoConsumer),
@@ -47,15 +45,15 @@ pub enum RunError {
          give the application another name, or read that stream"
     )]
     OtherStream {
-        /// The stream that the rows name.
+        /// The stream that the leases name.
         found: Arc<str>,
-        /// The stream that is to be read.
+        /// The stream that this worker reads.
         wanted: Arc<str>,
     },
-    /// The leases of the stream were made by a worker that was built in another way: with the
-    /// stream as its only one ([`stream`](super::Builder::stream)), or with several
-    /// ([`streams`](super::Builder::streams)). The keys of their leases differ, so all of the
-    /// stream would be read again, or, at `LATEST`, what is left to read would be skipped.
+    /// The leases of the stream were created by a worker that was built in another way: with a
+    /// single stream ([`stream`](super::Builder::stream)) or with several
+    /// ([`streams`](super::Builder::streams)). The lease keys differ, so the whole stream would be
+    /// read again or, at `LATEST`, the records that are not yet processed would be skipped.
     #[error(
         "the stream {stream} was read by this application {}, and is to be read {} now: its leases (as `{lease}`) have other keys, and their \
          checkpoints would not count. Build the worker with `{}` as before; or give the application another name; or delete those \
@@ -69,11 +67,11 @@ pub enum RunError {
         stream: Arc<str>,
         /// One of its leases.
         lease: LeaseKey,
-        /// Whether this worker was to read it as one of several.
+        /// Whether this worker was built to read it as one of several.
         is_one_of_several: bool,
     },
-    /// A stream was to be read by a source that reads another one: its leases and checkpoints would
-    /// stand under the wrong name.
+    /// The source that was given for a stream reads another stream: leases and checkpoints would be
+    /// stored under the wrong name.
     #[error(
         "the source that was given for the stream {wanted} reads {found}: give the stream the name that its source reads, or give it \
          a source that reads {wanted}"
@@ -84,8 +82,8 @@ pub enum RunError {
         /// The ARN of the stream that the source reads.
         found: Arc<str>,
     },
-    /// The stream was deleted and made again under the same name: the checkpoints belong to records
-    /// that are gone.
+    /// The stream was deleted and created again under the same name: the checkpoints belong to
+    /// records that no longer exist.
     #[error(
         "the stream {stream} was deleted and made again after the leases of this application: its checkpoints belong to the old one. \
          Give the application another name, or stop all its workers and delete its leases (docs/operations.md says how)"
@@ -94,7 +92,7 @@ pub enum RunError {
         /// The stream.
         stream: Arc<str>,
     },
-    /// Another live process works under the same worker id.
+    /// Another live process uses the same worker id.
     #[error(
         "worker id `{worker}` is already in use by another live process: use a unique id, or omit it to get a random one"
     )]
@@ -102,20 +100,20 @@ pub enum RunError {
         /// The id.
         worker: WorkerId,
     },
-    /// A handler failed, and [`OnFailure::Stop`](crate::OnFailure::Stop) was asked for; or the
-    /// processors of [`handler`](crate::handler) are put together in a way that would lose records.
+    /// A handler failed, and [`OnFailure::Stop`](crate::OnFailure::Stop) is set; or processors of
+    /// [`handler`](crate::handler) are combined in a way that would lose records.
     #[error("the handler of {shard} failed{}: {}", at.as_ref().map_or_else(String::new, |at| format!(" at {at}")), with_causes(&**source))]
     Handler {
         /// The shard.
         shard: ShardRef,
-        /// Where, if the handler said so.
+        /// The record that failed, if the handler named it.
         at: Option<Position>,
         /// The cause.
         #[source]
         source: BoxError,
     },
     /// Records were, or may have been, lost to retention, and
-    /// [`OnDataGap::Fail`](super::OnDataGap::Fail) was asked for.
+    /// [`OnDataGap::Fail`](super::OnDataGap::Fail) is set.
     #[error("{shard}: {gap}")]
     DataGap {
         /// The shard.
@@ -123,12 +121,14 @@ pub enum RunError {
         /// The gap.
         gap: DataGap,
     },
-    /// The system gives no thread, or a part of the worker panicked: a defect of this crate.
+    /// The system could not create a thread, or a part of the worker panicked, which is a bug in
+    /// this crate.
     #[error("the worker cannot continue: {0}")]
     Internal(String),
 }
 
-// A `main` that returns an error prints its `Debug`: that has to be the sentence, not the fields.
+// A `main` that returns an error prints its `Debug` output, which should be the message and not the
+// fields.
 impl fmt::Debug for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -14,7 +14,7 @@ mod sentence;
 /// ```
 /// use kcl_core::worker::{Event, Events};
 ///
-/// /// Tells somebody of what needs a hand, for as long as the worker lives.
+/// /// Reports what an operator has to look at, for as long as the worker exists.
 /// async fn watch(mut events: Events) {
 ///     while let Some(event) = events.next().await {
 ///         match event {
@@ -59,8 +59,8 @@ pub enum Event {
         /// The shard.
         shard: ShardRef,
     },
-    /// Every record that the shard had is processed: what comes from now on is new. Reported once
-    /// for each time that the lease is acquired.
+    /// Every record that the shard had has been processed; from now on, records are new. Reported
+    /// once for each acquisition of the lease.
     CaughtUp {
         /// The shard.
         shard: ShardRef,
@@ -148,8 +148,8 @@ pub enum Event {
         /// The record.
         at: Position,
     },
-    /// A record that is not retried any more was accepted by the
-    /// [`DeadLetter`](crate::handler::DeadLetter) target, and is passed.
+    /// A record that is no longer retried was accepted by the
+    /// [`DeadLetter`](crate::handler::DeadLetter) target, and is skipped.
     DeadLettered {
         /// The shard.
         shard: ShardRef,
@@ -162,7 +162,7 @@ pub enum Event {
     DataGap {
         /// The shard.
         shard: ShardRef,
-        /// Which.
+        /// The gap.
         gap: DataGap,
     },
     /// A response said that a shard has ended, but the listing shows it open: it is reopened where
@@ -218,10 +218,10 @@ pub enum Event {
         /// How many calls had failed.
         attempts: u32,
     },
-    /// A row of the lease table was edited so that it cannot be parsed. If it is a lease, nobody
-    /// reads its shard until the row is repaired: nobody recreates, deletes or takes it, and its
-    /// children wait. Everything else continues. Reported once, and again when the row is malformed
-    /// in a different way.
+    /// A row of the lease table was edited so that it cannot be parsed. If it is a lease, no worker
+    /// reads its shard until the row is repaired: no worker recreates, deletes or takes the lease,
+    /// and child shards wait. Everything else continues. Reported once, and again when the row is
+    /// malformed in a different way.
     RowMalformed {
         /// The row, the attribute, its value and what was expected.
         row: Arc<MalformedRow>,
@@ -236,16 +236,16 @@ pub enum Event {
     },
     /// This worker holds as many leases as it may, and some shards have no owner.
     LeasesLeftUnread {
-        /// Which.
+        /// Their lease keys.
         leases: Arc<[LeaseKey]>,
     },
     /// A stream, one of several, was deleted and created again. The new one is read in its place,
-    /// under leases of its own; the leases of the old one stay in the table.
+    /// with its own leases; the leases of the old one stay in the table.
     StreamReplaced {
         /// The stream.
         stream: StreamName,
     },
-    /// Two consecutive audits have found hash keys that nobody reads: open shards have them, but no
+    /// Two consecutive audits have found hash keys that are not read: open shards have them, but no
     /// unfinished lease covers them. Most likely a row was edited. This is not repaired
     /// automatically, since what was intended is unknown. Reported again when the keys change.
     HashKeysUnread {

@@ -14,10 +14,10 @@ use crate::meters::EventMeters;
 use super::event::Event;
 use super::log::WorkerLog;
 
-/// How many events wait for a slow reader before the oldest are dropped.
+/// How many events are kept for a slow reader before the oldest are dropped.
 const KEPT: usize = 1024;
 
-/// Where events are put; never blocks.
+/// Sends events to the log, the metrics and all readers. Never blocks.
 #[derive(Clone, Debug)]
 pub(crate) struct EventSender {
     listeners: broadcast::Sender<Event>,
@@ -41,17 +41,17 @@ impl EventSender {
         };
         self.count.happened(event.kind(), step);
         self.log.hear(&event);
-        // Nobody listening is no error.
+        // It is no error if there is no reader.
         let _ = self.listeners.send(event);
     }
 
-    /// What this event has told still holds: the log says so at growing distances, and nobody else
-    /// hears of it again.
+    /// Notes that what this event has reported still holds. Only the log says so, at growing
+    /// intervals.
     pub(super) fn still_holds(&self, event: &Event) {
         self.log.still_holds(event);
     }
 
-    /// Logs how many lines were too many of late; all of them if nothing comes any more.
+    /// Logs how many lines were suppressed recently; `is_last` if no more lines will follow.
     pub(super) fn sum_up(&self, is_last: bool) {
         self.log.sum_up(is_last);
     }
@@ -68,15 +68,14 @@ impl EventSender {
     }
 }
 
-/// The events of a worker from the moment of the call of [`Worker::events`](super::Worker::events)
-/// on.
+/// The events of a worker, from the call to [`Worker::events`](super::Worker::events) on.
 ///
-/// A reader that is slow loses the oldest events ([`Event::Missed`] says how many); it never slows
-/// the worker down.
+/// A slow reader loses the oldest events ([`Event::Missed`] says how many), but never slows the
+/// worker down.
 pub struct Events(Pin<Box<dyn Stream<Item = Event> + Send>>);
 
 impl Events {
-    /// The next event; nothing when the worker is gone. Cancel safe.
+    /// The next event, or `None` once the worker no longer exists. Cancel safe.
     pub async fn next(&mut self) -> Option<Event> {
         self.0.next().await
     }

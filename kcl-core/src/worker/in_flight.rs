@@ -2,7 +2,8 @@ use crate::fetch::Batch;
 use crate::model::{Checkpoint, Position};
 use crate::processor::{OnFailure, Records};
 
-/// The batch that the handler works on: what of it is not done, and how often it was handed out.
+/// The batch that the handler processes: its records that are not done, and how many times it was
+/// delivered.
 #[derive(Debug)]
 pub(crate) struct InFlightBatch {
     pub(crate) batch: Box<Batch>,
@@ -13,10 +14,10 @@ pub(crate) struct InFlightBatch {
 /// What follows from a failed call.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum AfterFailure {
-    /// What is left is handed out again.
+    /// The rest is delivered again.
     Again,
-    /// Nothing is left: what failed was stored by the handler itself, or skipped as the last
-    /// record.
+    /// Nothing is left: the handler itself has stored the end of the batch, or the last record was
+    /// skipped.
     Done,
     /// The worker stops.
     Stop,
@@ -32,16 +33,16 @@ impl InFlightBatch {
         }
     }
 
-    /// The end of what is left. Nothing when nothing is.
+    /// The position of the last record that is left, or `None` if none is.
     pub(crate) fn end(&self) -> Option<&Position> {
         self.rest.last().map(|record| &record.position)
     }
 
-    /// Takes in a failure at `at` while `stored` is the stored checkpoint. Returns what follows,
-    /// and the newest position that is done by it.
+    /// Handles a failure at `at`, with `stored` as the stored checkpoint. Returns what follows, and
+    /// the newest position that is done because of it.
     ///
-    /// What precedes `at` is done; so is what the handler has stored itself. Skipping passes `at`
-    /// alone.
+    /// The records before `at` are done, and so are those up to a checkpoint that the handler has
+    /// stored itself. Skipping skips only `at`.
     pub(crate) fn fail(
         &mut self,
         at: Option<&Position>,
@@ -52,7 +53,7 @@ impl InFlightBatch {
         if let Checkpoint::At(stored) = stored {
             self.rest = self.rest.after(stored);
         }
-        // A position outside of the batch says nothing about it.
+        // A position outside the batch says nothing about it.
         let inside = at.filter(|at| before.iter().any(|record| record.position == **at));
         if let Some(at) = inside {
             self.rest = self.rest.from(at);

@@ -1,16 +1,16 @@
-//! What an operator who listens to no events hears of a worker: lines of the log, and a count of
-//! each kind of event.
+//! What an operator sees of a worker without reading its events: log lines, and a count of each
+//! kind of event.
 //!
 //! | level | what |
 //! |---|---|
-//! | error | the worker ends by a failure |
-//! | warn | something failed, was lost or passed over, or takes long |
-//! | info | the worker starts and stops; leases come and go; what is set up |
-//! | debug | every event as it is |
+//! | error | the worker ends with an error |
+//! | warn | something failed, was lost or skipped, or takes long |
+//! | info | the worker starts and stops; leases are acquired and given up; setup |
+//! | debug | every event |
 //!
-//! A failure is said when it begins and then at growing distances ([`crate::decide::log`]), and of
-//! a kind of line no more than a few come at once: the others are summed up. While all is well
-//! nothing is said.
+//! A failure is logged when it begins and then at growing intervals ([`crate::decide::log`]). Only
+//! a few lines of one kind are written at once, and the others are summed up. While all is well,
+//! nothing is logged.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -24,25 +24,25 @@ use crate::runtime::Clock;
 use super::event::{Event, HandlerCall};
 use super::settings::Settings;
 
-/// How loud an event is. Each kind of event has to choose.
+/// How an event is logged. Every kind of event has to choose.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Voice {
-    /// A line at debug, for who looks for a defect.
+    /// At debug level only, for debugging.
     Quiet,
-    /// What is to be expected: said, a few of a kind at once.
+    /// At info level, a few of a kind at once: something expected.
     Info,
-    /// Each one is worth a warning; a few of a kind at once.
+    /// At warn level, a few of a kind at once: each is worth a warning.
     Warning,
-    /// A failure that may go on: a warning when it begins, and then at growing distances for the
+    /// A failure that may last: a warning when it begins, and then at growing intervals for the
     /// same thing.
     Failure {
-        /// Of what: a shard, a lease, a thing to do.
+        /// What has failed: a shard, a lease or a step.
         of: String,
     },
 }
 
 impl Event {
-    /// What this kind of event is called where kinds are counted.
+    /// The name of this kind of event in metrics.
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::Started => "started",
@@ -118,7 +118,7 @@ impl Event {
             Self::RowMalformed { row } => Voice::Failure {
                 of: row.to_string(),
             },
-            // Another number is news.
+            // A changed number is logged again.
             Self::LeasesLeftUnread { leases } => Voice::Failure {
                 of: leases.len().to_string(),
             },
@@ -130,7 +130,7 @@ impl Event {
         }
     }
 
-    /// What happens now, where that is not plain from the event.
+    /// What happens next, if the event does not make that clear.
     fn what_follows(&self, settings: &Settings) -> Option<String> {
         match self {
             Self::HandlerFailed { call: HandlerCall::ProcessRecords, attempt, at, .. } => Some(match (settings.on_failure, at) {
@@ -202,10 +202,10 @@ fn tried_again(attempt: u32, settings: &Settings) -> String {
     }
 }
 
-/// Where a worker's lines come from: something that a filter can name for good.
+/// The log target of a worker's lines: a stable name for filters.
 pub(super) const TARGET: &str = "kcl_core::worker";
 
-/// What was said of late.
+/// The lines that were logged recently.
 #[derive(Debug)]
 pub(super) struct WorkerLog {
     clock: Arc<dyn Clock>,
@@ -217,12 +217,12 @@ pub(super) struct WorkerLog {
 #[derive(Debug, Default)]
 struct RecentLines {
     failures: BTreeMap<(&'static str, String), Repeats>,
-    /// By what is said, and whether it is a warning.
+    /// By text, and whether it is a warning.
     bursts: BTreeMap<(&'static str, bool), Burst>,
 }
 
-/// So many failures are remembered before those that are over are forgotten: more than a worker has
-/// leases, as a rule.
+/// How many failures are remembered before those that are over are removed: usually more than a
+/// worker has leases.
 const REMEMBERED: usize = 4096;
 
 impl WorkerLog {
@@ -235,14 +235,13 @@ impl WorkerLog {
         }
     }
 
-    /// Logs an event, if its turn has come.
+    /// Logs an event, if it is due.
     pub(super) fn hear(&self, event: &Event) {
         tracing::debug!(target: TARGET, worker = %self.worker, ?event);
         self.log(event, Repeats::happened);
     }
 
-    /// Logs once more what an event has told, if its turn has come: it has not happened again, and
-    /// still holds.
+    /// Logs an event again, if it is due: it has not happened again, but still holds.
     pub(super) fn still_holds(&self, event: &Event) {
         self.log(event, Repeats::holds);
     }
@@ -270,7 +269,7 @@ impl WorkerLog {
         }
     }
 
-    /// Whether there is to be a line now, and then how many there were not since the last one.
+    /// `None` if no line is due; otherwise, how many were suppressed since the last one.
     fn has_turn(
         &self,
         kind: &'static str,
@@ -295,7 +294,8 @@ impl WorkerLog {
             .then_some(times)
     }
 
-    /// Says how many lines of each kind were too many. `is_last`: nothing comes any more.
+    /// Logs how many lines of each kind were suppressed. `is_last` says that no more lines will
+    /// follow.
     pub(super) fn sum_up(&self, is_last: bool) {
         let now: Moment = self.clock.now();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! A worker: thin loops that carry out what the pure decisions say.
+//! A worker: thin loops that carry out the pure decisions.
 //!
 //! ```text
 //!   the application's runtime                        the coordination thread
@@ -12,9 +12,9 @@
 //!                                                    +--------------------------------------------------+
 //! ```
 //!
-//! Renewals run on a thread of their own, so that no handler can stop them, however it blocks.
+//! Renewals run on their own thread, so that no handler can stop them, however long it blocks.
 //! ([`CoordinationOn`] offers another choice, for a simulated clock.) The root owns everything:
-//! dropping the future of [`Worker::run`] ends all of it at once, like a crash.
+//! dropping the future of [`Worker::run`] ends all of it immediately, like a crash.
 //!
 //! **A fleet.** Workers with the same application and lease table share the shards. A worker takes
 //! free leases, and requests leases from owners that hold at least two more than it does. An owner

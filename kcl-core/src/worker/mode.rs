@@ -11,9 +11,9 @@ use super::setting_error::SettingError;
 /// ```
 /// use kcl_core::worker::{FanOutConfig, Mode, Worker};
 ///
-/// // By the consumer `billing`, which is registered when it is not there.
+/// // By the consumer `billing`, which is registered if it does not exist.
 /// let pushed = Worker::builder().stream("orders").application("billing").mode(Mode::FanOut(FanOutConfig::managed()));
-/// // By a consumer that somebody else looks after, or by polling where it is not available.
+/// // By a consumer that is managed elsewhere, or by polling if it is not available.
 /// let given = FanOutConfig::external("arn:aws:kinesis:eu-west-1:123456789012:stream/orders/consumer/fast:1700000000");
 /// let either = Worker::builder().stream("orders").application("billing").mode(Mode::Auto(given));
 /// # drop((pushed, either));
@@ -101,7 +101,7 @@ impl FanOutConfig {
         &self.lifecycle
     }
 
-    /// How the consumer is found, if it can be.
+    /// How to identify the consumer, or the error if the settings are invalid.
     fn which(&self, application: &str, stream: &StreamName) -> Result<WhichConsumer, SettingError> {
         if let Lifecycle::External(arn) = &self.lifecycle {
             if !is_of(arn, stream) {
@@ -126,8 +126,8 @@ impl FanOutConfig {
 }
 
 impl Mode {
-    /// The consumer that it asks for, and whether the stream may be polled instead; nothing where
-    /// it is polled.
+    /// The consumer that this mode needs, and whether the stream may be polled instead; `None` for
+    /// polling.
     pub(super) fn consumer(
         &self,
         application: &str,
@@ -147,11 +147,11 @@ impl Mode {
     }
 }
 
-/// A consumer that a stream is to be read by.
+/// The consumer by which a stream should be read.
 #[derive(Clone, Debug)]
 pub(crate) struct WantedConsumer {
     pub(crate) which: WhichConsumer,
-    /// Where it is not available, the stream is polled.
+    /// Whether the stream is polled if the consumer is not available.
     pub(crate) may_poll: bool,
     pub(crate) is_managed: bool,
 }

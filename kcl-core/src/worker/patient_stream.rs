@@ -11,8 +11,8 @@ use crate::stream::{
 
 use super::service_access::{ServiceAccess, Tells};
 
-/// A stream, or its fan-out, whose refusals have to last before they count. Every call of a worker
-/// that reads goes through it.
+/// A wrapper around a stream or its fan-out, in which a denial counts only after it has lasted.
+/// Every call with which a worker reads goes through it.
 #[derive(Debug)]
 pub(super) struct Patient<T: ?Sized> {
     refused: Arc<ServiceAccess>,

@@ -11,8 +11,8 @@ use crate::model::{Lease, LeaseKey, WorkerId};
 
 use super::service_access::{ServiceAccess, Tells};
 
-/// A lease table whose refusals have to last before they count. Every call of a worker goes through
-/// it.
+/// A wrapper around a lease table, in which a denial counts only after it has lasted. Every call of
+/// a worker goes through it.
 #[derive(Debug)]
 pub(super) struct PatientTable {
     refused: ServiceAccess,
@@ -76,7 +76,7 @@ impl LeaseTable for PatientTable {
         seen: Option<&WorkerRow>,
         row: Option<&WorkerRow>,
     ) -> Result<(), Error> {
-        // A right for each of them: that one is granted says nothing of the others.
+        // Each call needs its own permission: that one is granted says nothing about the others.
         let call = match (seen, row) {
             (None, _) => "create_worker",
             (Some(_), Some(_)) => "update_worker",

@@ -12,7 +12,7 @@ use crate::model::{Checkpoint, LeaseKey};
 ///     println!("{report}"); // 3 drained, 0 released unread, 1 abandoned
 ///     for (lease, shard) in &report.shards {
 ///         if shard.stopped == Stopped::Abandoned {
-///             eprintln!("{lease} comes again elsewhere after {}", shard.checkpoint);
+///             eprintln!("{lease} is read again by another worker after {}", shard.checkpoint);
 ///         }
 ///     }
 /// }
@@ -51,7 +51,7 @@ pub enum RunEnd {
 pub struct ShardReport {
     /// How.
     pub stopped: Stopped,
-    /// The stored checkpoint, as this worker has seen it last.
+    /// The stored checkpoint, as this worker has last seen it.
     pub checkpoint: Checkpoint,
 }
 
@@ -59,13 +59,14 @@ pub struct ShardReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stopped {
-    /// Whatever had been delivered was finished and its checkpoint stored, and the lease was
-    /// released (or kept, if requested).
+    /// Everything that had been delivered was finished, its checkpoint was stored, and the lease
+    /// was released (or kept, with [`Stop::Keep`](super::Stop::Keep)).
     Drained,
     /// The lease was released before anything was delivered, or its shard had ended.
     Released,
-    /// The lease was lost, the deadline came first, or the future of `run` was dropped: the handler
-    /// was dropped where it stood. Other workers take the shard over when the lease expires.
+    /// The lease was lost, the deadline passed, or the future of `run` was dropped, and the
+    /// handler's call was dropped unfinished. Other workers take the shard over when the lease
+    /// expires.
     Abandoned,
 }
 

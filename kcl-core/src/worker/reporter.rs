@@ -1,4 +1,5 @@
-//! What is told of a worker that stands still: it says nothing by itself.
+//! Periodic reports, also about shards that make no progress and therefore report nothing
+//! themselves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +10,16 @@ use super::event::Event;
 use super::streams::ReadStream;
 use super::worker::WorkerInner;
 
-/// How often figures are told anew, at the most.
+/// The shortest interval between reports.
 const LONGEST: Duration = Duration::from_secs(5);
-/// And at the least.
+/// The longest interval between reports.
 const SHORTEST: Duration = Duration::from_millis(10);
 
-/// Tells each few seconds how late the shards are and which calls of handlers take long, says again
-/// what still fails, and sums up what the log has passed over.
+/// Every few seconds, reports the lag of the shards and the handler calls that take long, repeats
+/// failures that still last, and sums up suppressed log lines.
 ///
-/// It runs with the coordination, beside the renewals: a handler that blocks its thread does not
-/// stop it. It calls nobody, and costs a lock a shard.
+/// It runs with the coordination, next to the renewals, so a handler that blocks its thread does
+/// not stop it. It makes no calls, and costs one lock per shard.
 pub(super) async fn report(inner: Arc<WorkerInner>) {
     let settings = &inner.parts.settings;
     let every = settings
@@ -33,7 +34,7 @@ pub(super) async fn report(inner: Arc<WorkerInner>) {
 }
 
 impl WorkerInner {
-    /// Tells the gauge of each stream how long it has failed.
+    /// Sets each stream's gauge to the time for which it has failed.
     pub(super) fn tell_streams(&self, failing_for: impl Fn(&ReadStream) -> Duration) {
         for stream in self.parts.streams.all() {
             self.meters

@@ -11,20 +11,20 @@ use crate::tenancy::table_client::TableClient;
 
 use super::worker::{Worker, WorkerParts};
 
-/// The consumers of an application were not removed, or not all of them.
+/// Why the consumers of an application were not removed, or not all of them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RetireError {
-    /// The application is at work.
+    /// Workers of the application are running.
     #[error(
         "cannot remove consumers while workers of this application are running: {}; stop them first",
         list(workers)
     )]
     AtWork {
-        /// Those that showed life.
+        /// The workers that are alive.
         workers: BTreeSet<WorkerId>,
     },
-    /// The lease table, which shows who is at work, cannot be read.
+    /// The lease table, which shows the running workers, cannot be read.
     #[error("the lease table cannot be read: {}", with_causes(.0))]
     LeaseTable(#[source] lease::Error),
     /// A consumer cannot be removed.
@@ -35,7 +35,7 @@ pub enum RetireError {
     Stream {
         /// The stream.
         stream: StreamName,
-        /// What the service said.
+        /// The service's error.
         #[source]
         source: stream::Error,
     },
@@ -49,20 +49,20 @@ fn list(workers: &BTreeSet<WorkerId>) -> String {
 impl Worker {
     /// Removes the registered consumers that belong to this application
     /// ([`Lifecycle::Managed`](super::Lifecycle::Managed)) from the streams of this worker, and
-    /// says how many there were. For an application that will not run again: no stop does it, as a
-    /// restart would find its consumers gone. Consumers that are shared or were given are left
-    /// alone.
+    /// returns how many were removed. Call it for an application that will not run again: stopping
+    /// a worker does not remove consumers, because a restart would then have to register them
+    /// again. Shared and external consumers are left alone.
     ///
-    /// Nothing is removed while a worker of the application shows life. A table that names workers
-    /// is watched for as long as they may show none, at least the failover time. A worker that
-    /// starts later registers the consumer again.
+    /// Nothing is removed while a worker of the application is alive. If the table names workers,
+    /// it is watched for as long as a live worker may be silent, at least the failover time. A
+    /// worker that starts later registers the consumer again.
     ///
     /// # Errors
-    /// Workers are at work, the lease table cannot be read, or the service refuses. It may be tried
-    /// again.
+    /// If workers are running, the lease table cannot be read, or the service rejects a call. It
+    /// can be called again.
     ///
     /// # Cancel safety
-    /// What has been removed stays removed; the next call goes on.
+    /// Consumers that have been removed stay removed; the next call continues with the rest.
     pub async fn retire_consumers(&self) -> Result<usize, RetireError> {
         retire(self.parts()).await
     }
@@ -118,7 +118,7 @@ async fn retire(parts: &WorkerParts) -> Result<usize, RetireError> {
     Ok(removed)
 }
 
-/// Whether it was there.
+/// Returns whether it existed.
 async fn remove(
     fan_out: &Arc<dyn FanOut>,
     which: &stream::WhichConsumer,

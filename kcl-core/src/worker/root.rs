@@ -18,7 +18,7 @@ use super::report::{ShardReport, ShutdownReport, Stopped};
 use super::status::Phase;
 use super::worker::WorkerInner;
 
-/// How long a worker that stops by itself gives its shards.
+/// How long the shards have when a worker stops by itself.
 const OWN_STOP: Duration = Duration::from_secs(30);
 /// How long the coordination thread may take to end after its last lease.
 const THREAD_END: Duration = Duration::from_secs(5);
@@ -31,20 +31,21 @@ struct Root {
     leash: CoordinationGuard,
     news: mpsc::UnboundedReceiver<ToRoot>,
     consumers: Tasks<(LeaseKey, Ended)>,
-    /// What consumers say must stop the worker, at once: their handlers may take long to end.
+    /// Causes, from shard consumers, for the worker to stop. Sent immediately, because their
+    /// handlers may take long to end.
     causes: (
         mpsc::UnboundedSender<RunError>,
         mpsc::UnboundedReceiver<RunError>,
     ),
-    /// Once it is asked for the consumers give their shards up.
+    /// Once it is requested, the consumers give up their shards.
     stop: WorkerStop,
     stopping: Option<Moment>,
     cause: Option<RunError>,
     report: ShutdownReport,
 }
 
-/// Works until it is told to stop or cannot go on: what became of the shards, and the cause if it
-/// could not.
+/// Runs until the worker is told to stop or cannot continue. Returns what happened to the shards
+/// and, in the latter case, the cause.
 pub(crate) async fn run(inner: Arc<WorkerInner>) -> (ShutdownReport, Option<RunError>) {
     let (coordination, leash, news) = match Coordination::start(&inner) {
         Ok(started) => started,
@@ -71,12 +72,10 @@ impl Root {
         let mut asked = self.inner.stop.subscribe();
         let mut coordinated = true;
         let mut heard = false;
-        // The thread ends with its last lease, while a handler may still be told that the lease is
-        // given up.
+        // The thread ends with its last lease, while a handler may still be in its last call.
         while coordinated || !self.consumers.is_empty() {
             let deadline = self.stopping;
-            // In this order: the user's word, what has ended, what has failed, what is new, the
-            // deadline.
+            // In this order: the user's stop, ended consumers, failures, news, the deadline.
             tokio::select! {
                 biased;
                 stop = asked.wait_for(Option::is_some), if !heard => {
@@ -88,7 +87,7 @@ impl Root {
                 Some(cause) = self.causes.1.recv() => self.fail(cause),
                 news = self.news.recv(), if coordinated => match news {
                     Some(news) => self.on_news(news),
-                    // By order when it stops, by a defect otherwise.
+                    // Expected during a stop, otherwise a bug.
                     None if self.stopping.is_none() => break,
                     None => coordinated = false,
                 },
@@ -101,7 +100,7 @@ impl Root {
     fn stop(&mut self, until: Moment) {
         let now = self.inner.parts.clock.now();
         if let Some(before) = self.stopping {
-            // A user who is in more of a hurry than the worker itself.
+            // The user's deadline may be earlier than the worker's own.
             self.stopping = Some(before.min(until));
             self.stop.ask(now, until);
             return;
@@ -114,7 +113,7 @@ impl Root {
     }
 
     fn fail(&mut self, cause: RunError) {
-        // The first cause is the one that explains the others.
+        // The first cause explains the others.
         self.cause.get_or_insert(cause);
         self.stop(self.inner.parts.clock.now() + OWN_STOP);
     }
@@ -145,7 +144,8 @@ impl Root {
     fn on_ended(&mut self, ended: Result<(LeaseKey, Ended), String>) {
         let (key, ended) = match ended {
             Ok(ended) => ended,
-            // Handlers' panics are caught where they are called: this one is ours.
+            // Panics of handlers are caught where they are called, so this is a panic of this
+            // crate.
             Err(panic) => {
                 return self.fail(RunError::Internal(format!(
                     "a shard consumer panicked: {panic}"
@@ -180,7 +180,7 @@ impl Root {
         }
     }
 
-    /// Ends what is left and says how it went.
+    /// Ends what is left, and returns the report.
     async fn finish(mut self) -> (ShutdownReport, Option<RunError>) {
         for (key, status) in self.inner.board.snapshot(self.inner.parts.clock.now()) {
             let report = ShardReport {
@@ -191,17 +191,17 @@ impl Root {
             self.report.shards.entry(key).or_insert(report);
         }
         if self.stopping.is_none() {
-            // Nobody asked the thread to end.
+            // The thread was not asked to end.
             let defect = RunError::Internal("the coordination thread ended by itself".to_owned());
             return (self.report, Some(self.cause.unwrap_or(defect)));
         }
         let clock = Arc::clone(&self.inner.parts.clock);
-        // What was said last and not heard yet.
+        // The last messages that were not received yet.
         while let Ok(cause) = self.causes.1.try_recv() {
             self.cause.get_or_insert(cause);
         }
-        // Consumers that are dropped here leave their leases to expire; a handler that blocks its
-        // thread is not waited for.
+        // The leases of consumers that are dropped here expire. This does not wait for a handler
+        // that blocks its thread.
         drop(self.consumers);
         drop(self.leash);
         let news = &mut self.news;

@@ -9,11 +9,11 @@ use crate::stream::{self, ErrorKind};
 use super::event::Event;
 use super::events::EventSender;
 
-/// What a service has granted a worker, and what it refuses: a refusal that has not lasted is a
-/// failure that passes.
+/// What a service has granted a worker, and what it denies: a denial that has not lasted counts as
+/// a transient failure.
 #[derive(Debug)]
 pub(crate) struct ServiceAccess {
-    /// The service, as people call it.
+    /// The service's name, for messages.
     of: Arc<str>,
     limit: Duration,
     clock: Arc<dyn Clock>,
@@ -21,16 +21,17 @@ pub(crate) struct ServiceAccess {
     refusals: Mutex<Refusals>,
 }
 
-/// What a call tells of a service when it is granted.
+/// What it proves if a call is granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tells {
-    /// That every right is there that the service asks for: other calls, too, are refused for a
-    /// while only.
+    /// That every permission is there: other denied calls, too, are only transient failures for a
+    /// while.
     Everything,
-    /// That this call may be made, which needs no more than what proves everything.
+    /// Only that this call is permitted; it needs no permission besides those that `Everything`
+    /// proves.
     Itself,
-    /// That this call may be made. It needs a right of its own, which an application may do
-    /// without.
+    /// Only that this call is permitted. It needs its own permission, which an application may
+    /// lack.
     ItselfAlone,
 }
 
@@ -50,7 +51,7 @@ impl ServiceAccess {
         }
     }
 
-    /// The answer of a call of a stream, as the worker is to see it.
+    /// The result of a call to a stream, as the worker should see it.
     pub(super) fn stream<T>(
         &self,
         tells: Tells,
@@ -62,7 +63,7 @@ impl ServiceAccess {
                 self.granted(call, tells);
                 Ok(answer)
             }
-            // Another worker may have rights that this one lacks.
+            // Another worker may have permissions that this one lacks.
             Err(error) if error.kind == ErrorKind::Fatal && self.passes(call, tells, &error) => {
                 Err(stream::Error {
                     kind: ErrorKind::Unreachable,
@@ -73,7 +74,7 @@ impl ServiceAccess {
         }
     }
 
-    /// The answer of a call of the lease table, as the worker is to see it.
+    /// The result of a call to the lease table, as the worker should see it.
     pub(super) fn table<T>(
         &self,
         tells: Tells,

@@ -27,11 +27,12 @@ pub struct SettingError {
     pub setting: &'static str,
     /// The value that was set, or `nothing` if none was set.
     pub value: String,
-    /// The values that are allowed.
+    /// The allowed values, in words.
     pub allowed: String,
 }
 
-// A `main` that returns an error prints its `Debug`: that has to be the sentence, not the fields.
+// A `main` that returns an error prints its `Debug` output, which should be the message and not the
+// fields.
 impl fmt::Debug for SettingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -1,4 +1,4 @@
-//! The values that the settings of a worker may have.
+//! The allowed values of a worker's settings.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(super) fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingEr
     };
     let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
     let milli = Duration::from_millis(1);
-    // Below a second the call limit falls under what a table on a network needs.
+    // With less than a second, the call limit would be too short for a table on a network.
     span("failover", settings.failover, second, hour)?;
     if let Some(start_within) = settings.start_within {
         span("start_within", start_within, milli, hour * 24)?;
@@ -87,7 +87,7 @@ pub(super) fn check_position(
     if let InitialPosition::AtTimestamp(time) = position
         && time > now
     {
-        // The service refuses it, for every shard and until that time has come.
+        // The service rejects a time in the future for every shard, until that time has come.
         let allowed = format!("a time that has come (it is {now}), TRIM_HORIZON or LATEST");
         return Err(SettingError {
             setting: "initial_position",
@@ -98,8 +98,8 @@ pub(super) fn check_position(
     Ok(())
 }
 
-/// A worker of one application on the leases of another would share that one's shards, and its own
-/// workers would read them again: neither would notice.
+/// A worker that uses the lease table of another application would share that application's shards,
+/// so each application would read only some of them, and neither would notice.
 pub(super) fn check_application(
     table: &dyn LeaseTable,
     application: &str,

@@ -24,7 +24,7 @@ use super::mode::Mode;
 ///
 /// impl RecordProcessor for Orders {
 ///     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
-///         // ... everything is written, and seen to be; only now:
+///         // ... write everything and make sure that it is stored, and only then:
 ///         input.checkpointer.checkpoint().await?;
 ///         Ok(())
 ///     }
@@ -82,15 +82,15 @@ pub enum OnDataGap {
 /// by other live workers. It may briefly acquire a shard that another worker has already read; it
 /// then receives no record of it.
 ///
-/// A replay is an application with a name and a lease table of its own: it does not touch the
-/// leases of the live application. But all that poll a shard share its 5 calls and 2 MB a second:
-/// `.calls_per_second(1)` leaves the live application four of the calls, and
+/// A replay is an application with its own name and lease table: it does not touch the leases of
+/// the live application. But all applications that poll a shard share its 5 calls and 2 MB per
+/// second: `.calls_per_second(1)` leaves four of the calls to the live application, and
 /// [`Mode::FanOut`](super::Mode::FanOut) takes nothing from it. The leases of a replay stay until
-/// somebody deletes them: see [operations](crate::guide::operations).
+/// they are deleted: see [operations](crate::guide::operations).
 ///
-/// Arrival times are those of the stream; the time of the tip is that of this machine. If the
-/// records of a shard are not in the order of their arrival times, the shard is read up to the
-/// first record that arrived after the bound.
+/// Arrival times are from the stream's clock; the time at which the tip is requested is from this
+/// machine's clock. If the records of a shard are not in the order of their arrival times, the
+/// shard is read up to the first record that arrived after the bound.
 ///
 /// ```
 /// use kcl_core::InitialPosition;
@@ -108,7 +108,7 @@ pub enum OnDataGap {
 /// # async fn main() -> Result<(), BoxError> {
 /// # let stream = MemoryStream::new("orders", 1);
 /// # stream.put("customer-7", "an order of today")?;
-/// // January once more, under a name of its own: the leases of the live application stay as they are.
+/// // Replays January under its own name: the leases of the live application stay as they are.
 /// let from: Timestamp = "2025-01-01T00:00:00Z".parse()?;
 /// let to: Timestamp = "2025-01-31T23:59:59.999Z".parse()?;
 /// let replay = Worker::builder()
@@ -148,17 +148,17 @@ pub enum WorkerLabel {
     Never,
 }
 
-/// Where a worker's coordination runs: lease renewals, scans of the lease table, acquisition of
+/// Where a worker's coordination runs: lease renewals, scans of the lease table, and acquisition of
 /// leases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CoordinationOn {
-    /// On a thread and runtime of its own: a handler that blocks its thread costs no shard its
+    /// On its own thread and runtime: a handler that blocks its thread does not cost any shard its
     /// lease.
     #[default]
     OwnThread,
-    /// On the runtime that [`Worker::run`](super::Worker::run) is awaited on: for a simulated
-    /// clock, and for programs that must not start threads. There a handler that blocks also stops
+    /// On the runtime on which [`Worker::run`](super::Worker::run) is awaited: for a simulated
+    /// clock, and for programs that must not start threads. A handler that blocks then also stops
     /// the renewals.
     CallersRuntime,
 }
@@ -185,27 +185,28 @@ pub struct Settings {
     pub until: Option<Until>,
     /// How long the worker may take to start, up to [`Event::Started`](super::Event::Started): if
     /// the lease table or a stream is unreachable for longer, [`run`](super::Worker::run) ends with
-    /// [`RunError::NotStarted`](super::RunError::NotStarted). Default: no limit, as a waiting
+    /// [`RunError::NotStarted`](super::RunError::NotStarted). Default: no limit, because a waiting
     /// worker starts as soon as they are reachable; events say what it is waiting for.
     pub start_within: Option<Duration>,
     /// How long an owner may go without a heartbeat before its leases are taken. Default: 10 s, as
     /// in the KCL.
     pub failover: Duration,
-    /// The most leases that this worker holds. Default: no limit, as in the KCL.
+    /// How many leases this worker holds at most. Default: no limit, as in the KCL.
     pub max_leases: usize,
     /// How many leases this worker may be requesting from others at the same time. Default: 8.
     pub max_moves: usize,
     /// How long a shard may take to finish the batch in flight after another worker has requested
-    /// its lease. After that the request is refused and the shard is read on. Also how long records
-    /// that are processed in the background ([`handler`](crate::handler)) may take once their shard
-    /// is handed over or given up; when the worker is stopped, its deadline counts instead.
-    /// Default: 10 s (the KCL hands the lease over after 30 s, whatever the handler is doing).
+    /// its lease. After that, the request is refused, and reading the shard continues. Also how
+    /// long records that are processed in the background ([`handler`](crate::handler)) may take
+    /// once their shard is handed over or given up; when the worker is stopped, its deadline counts
+    /// instead. Default: 10 s (the KCL hands the lease over after 30 s, whatever the handler is
+    /// doing).
     pub drain_limit: Duration,
     /// See [`Mode`]. Default: polling (KCL: fan-out). A [stream](super::StreamConfig::mode) may
     /// have its own.
     pub mode: Mode,
-    /// The most records to request in one call. Default: 10,000, the limit of `GetRecords` and the
-    /// KCL's default.
+    /// How many records to request in one call at most. Default: 10,000, the limit of `GetRecords`
+    /// and the KCL's default.
     pub max_records: u32,
     /// `GetRecords` calls per second and shard. Default: 5, the limit of the service.
     pub calls_per_second: usize,
@@ -251,7 +252,7 @@ pub struct Settings {
     pub audit_every: Duration,
     /// See [`WorkerLabel`]. Default: if the application has named the worker.
     pub worker_label: WorkerLabel,
-    /// See [`CoordinationOn`]. Default: a thread of its own.
+    /// See [`CoordinationOn`]. Default: its own thread.
     pub coordination_on: CoordinationOn,
 }
 
@@ -293,7 +294,7 @@ impl Settings {
         Timing::for_failover(self.failover)
     }
 
-    /// The pauses before a failed call of a handler is made again.
+    /// The pauses before a failed call of a handler is retried.
     pub(crate) const fn retry(&self) -> Backoff {
         Backoff::new(self.retry_from, self.retry_to)
     }

@@ -6,36 +6,37 @@ use std::time::Duration;
 use crate::model::Moment;
 use crate::runtime::{Clock, pause};
 
-/// A question that many ask at a time, and that is put once for all of them: one at a time is under
-/// way.
+/// A call that many tasks need at the same time, and that is made once for all of them: only one is
+/// in flight at a time.
 ///
-/// An answer shows what was so when it was asked for. It is given to those alone who had asked by
-/// then: who asks while one is under way gets the next one, with everybody else who has asked
-/// meanwhile.
+/// An answer shows the state at the time of its call. It is given only to the tasks that had asked
+/// before the call: a task that asks while a call is in flight gets the next answer, together with
+/// all others that have asked in the meantime.
 pub(crate) struct SingleFlight<T, E> {
-    /// Held by the one who puts the question.
+    /// Held by the task that makes the call.
     turn: tokio::sync::Mutex<()>,
-    /// How many have asked.
+    /// How many tasks have asked.
     asked: AtomicU64,
-    /// How many of them wait.
+    /// How many of them are waiting.
     waiting: AtomicUsize,
     last: Mutex<LastAnswer<T, E>>,
 }
 
-/// What an answer came to. Failures are shared too: a thousand who wait for a service that does not
-/// answer are not to ask it a thousand times.
+/// The last answer. Failures are shared too: a thousand tasks that wait for a service that does not
+/// answer should not call it a thousand times.
 pub(crate) type SharedAnswer<T, E> = Result<Arc<T>, Arc<E>>;
 
 struct LastAnswer<T, E> {
-    /// When the question was put last.
+    /// When the last call was made.
     put: Option<Moment>,
-    /// The answer, and how many had asked when it was asked for. Kept as long as somebody waits.
+    /// The answer, and how many tasks had asked when its call was made. Kept while a task is
+    /// waiting.
     answer: Option<(u64, SharedAnswer<T, E>)>,
 }
 
 impl<T, E> SingleFlight<T, E> {
-    /// The answer to the question `put`, which is put at most every `apart`. Cancel safe: if the
-    /// one who puts it goes, the next one who waits puts it.
+    /// The result of the call `put`, which is made at most once every `apart`. Cancel safe: if the
+    /// task that makes the call is dropped, the next waiting task makes it.
     pub(crate) async fn ask(
         &self,
         clock: &dyn Clock,
@@ -94,7 +95,7 @@ impl<T, E> fmt::Debug for SingleFlight<T, E> {
     }
 }
 
-/// Somebody waits. The last one to go takes the answer along: nobody who comes later may have it.
+/// Counts a waiting task. The last one removes the answer, because no later task may get it.
 struct Waits<'a, T, E>(&'a SingleFlight<T, E>);
 
 impl<'a, T, E> Waits<'a, T, E> {

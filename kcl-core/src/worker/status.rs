@@ -11,14 +11,15 @@ use crate::model::{
 
 use super::event::HandlerCall;
 
-/// What a worker is doing at one instant: everything that an operator asks first, in one call.
+/// What a worker is doing at one instant: everything that an operator wants to know first, in one
+/// call.
 ///
 /// With the feature `serde` it can be serialized, for a page that shows it.
 ///
 /// ```
 /// use kcl_core::worker::{Phase, Status};
 ///
-/// /// What a health check asks: it reads, and no shard is more than a minute behind.
+/// /// A health check: the worker runs, and no shard is more than a minute behind.
 /// fn is_well(status: &Status) -> bool {
 ///     let is_behind = |behind: Option<u64>| behind.is_some_and(|millis| millis > 60_000);
 ///     status.phase == Phase::Running
@@ -49,7 +50,7 @@ use super::event::HandlerCall;
 pub struct Status {
     /// The worker.
     pub worker: WorkerId,
-    /// Its place between start and end.
+    /// Its phase between start and end.
     pub phase: Phase,
     /// The streams that it reads.
     pub streams: BTreeMap<StreamName, StreamState>,
@@ -60,8 +61,8 @@ pub struct Status {
     pub shards: BTreeMap<LeaseKey, ShardStatus>,
     /// The shards that it could not read on its last attempt: it has released their leases and
     /// retries later. A shard leaves this list when this worker reads it again; one that another
-    /// worker reads meanwhile stays. A shard whose row in the lease table is malformed is listed
-    /// too, until a scan of the table finds the row repaired.
+    /// worker reads in the meantime stays. A shard whose row in the lease table is malformed is
+    /// listed too, until a scan of the table finds the row repaired.
     pub unreadable: BTreeMap<LeaseKey, UnreadableShard>,
     /// The leases that have no owner and that this worker does not acquire, because it already
     /// holds [`Settings::max_leases`](super::Settings::max_leases).
@@ -72,7 +73,7 @@ pub struct Status {
     pub budget_total: usize,
 }
 
-/// The place of a worker between start and end.
+/// The phase of a worker between start and end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -90,7 +91,7 @@ pub enum Phase {
     Stopped,
     /// It ended with this error.
     Failed(Arc<str>),
-    /// The future of `run` was dropped: what it held expires.
+    /// The future of `run` was dropped: its leases expire.
     Dropped,
 }
 
@@ -126,12 +127,12 @@ pub enum StreamState {
     },
 }
 
-/// Where the work on a shard is.
+/// The state of the work on a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum ShardState {
-    /// A parent is not finished yet; the lease is held meanwhile.
+    /// A parent shard is not finished yet. The lease is held in the meantime.
     WaitingForParents,
     /// `initialize` has not succeeded yet.
     Starting,
@@ -147,7 +148,7 @@ pub enum ShardState {
     Ending,
     /// The lease was lost, and the processor is being told.
     Losing,
-    /// Nothing follows.
+    /// The work on the shard has ended.
     Ended,
 }
 
@@ -184,12 +185,12 @@ impl ShardState {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ShardStatus {
-    /// Where the work on it is.
+    /// The state of the work on it.
     pub state: ShardState,
     /// The parent that must be completed before this shard is read, while the shard
     /// [waits](ShardState::WaitingForParents) for it.
     pub waits_for: Option<ShardId>,
-    /// Who holds the lease.
+    /// The worker that holds the lease.
     pub owner: WorkerId,
     /// The stored checkpoint, as last seen by this worker.
     pub checkpoint: Checkpoint,
@@ -208,7 +209,7 @@ pub struct ShardStatus {
     /// How long the handler's current call has been running. Serialized in seconds.
     #[cfg_attr(feature = "serde", serde(serialize_with = "seconds"))]
     pub in_call_for: Option<Duration>,
-    /// Records that were fetched and handed out, in batches that are not done.
+    /// How many records are in batches that were delivered but are not done.
     pub in_flight: usize,
     /// How many calls of a [handler](crate::handler) are at work beside the calls of the processor.
     pub at_work: usize,
@@ -223,14 +224,14 @@ pub struct ShardStatus {
     /// the worker's clock; `None` before the first one since the lease was acquired.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub answered: Option<Moment>,
-    /// Why the shard is currently not read; `None` if the last call to the stream succeeded. What
-    /// the handler does is not meant: see [`failures`](Self::failures).
+    /// Why the shard is currently not read; `None` if the last call to the stream succeeded. This
+    /// is not about the handler: see [`failures`](Self::failures).
     pub failing: Option<ReadFailure>,
-    /// User records that were processed since the lease was acquired.
+    /// How many user records were processed since the lease was acquired.
     pub records: u64,
-    /// How often the current step (the batch in flight, or another call) has failed since it last
-    /// succeeded; with a [handler](crate::handler) of records, how often one that is not done has
-    /// failed. 0: all is well.
+    /// How many times the current step (the batch in flight, or another call) has failed since it
+    /// last succeeded. With a [handler](crate::handler) of single records, the highest number of
+    /// failed attempts of a record that is not done. 0: all is well.
     pub failures: u32,
     /// The last failure since the lease was acquired, even if the step has succeeded since.
     pub last_error: Option<ShardError>,
@@ -241,17 +242,17 @@ pub struct ShardStatus {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ReadFailure {
-    /// When the first of them failed, by the worker's clock. Not serialized, as it means nothing to
-    /// another clock.
+    /// When the first of them failed, by the worker's clock. Not serialized, because it has no
+    /// meaning outside that clock.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub since: Moment,
-    /// When the last one did.
+    /// When the last one failed.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub last: Moment,
     /// For how long they have failed. Serialized in seconds.
     #[cfg_attr(feature = "serde", serde(serialize_with = "span_in_seconds"))]
     pub for_long: Duration,
-    /// How many did.
+    /// How many calls have failed.
     pub attempts: u32,
     /// The error of the last one, with its causes.
     pub error: Arc<str>,
@@ -276,8 +277,8 @@ impl ReadFailure {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct TableFailure {
-    /// When the first of these calls failed, by the clock of the worker. Not serialized, as it
-    /// means nothing to another process.
+    /// When the first of these calls failed, by the worker's clock. Not serialized, because it has
+    /// no meaning outside that clock.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub since: Moment,
     /// How long they have been failing. Serialized in seconds.
@@ -324,7 +325,7 @@ pub struct UnreadableShard {
     pub error: Arc<str>,
     /// Since when.
     pub since: Timestamp,
-    /// How often it was tried since; 1 if its row is malformed.
+    /// How many attempts have failed since then; 1 if its row is malformed.
     pub attempts: u32,
 }
 

@@ -11,31 +11,31 @@ use crate::tenancy::held::Held;
 use super::event::{Event, HandlerCall};
 use super::status::{Phase, ReadFailure, ShardState, ShardStatus, UnreadableShard};
 
-/// Where the parts of a worker write what they do.
+/// The registry to which the parts of a worker report what they do.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StatusRegistry(Arc<Mutex<StatusState>>);
 
 #[derive(Debug, Default)]
 struct StatusState {
-    /// The leases that nobody reads, as this worker has no room for them.
+    /// The leases that are left unread because this worker has no room for them.
     left: Arc<[LeaseKey]>,
-    /// The malformed rows of the table, as the last scan has shown them, and since when each is.
+    /// The malformed rows of the table in the last scan, and since when each has been malformed.
     malformed_rows: BTreeMap<RowKey, (Arc<MalformedRow>, Timestamp)>,
     phase: Phase,
     shards: BTreeMap<LeaseKey, ShardEntry>,
     unreadable: BTreeMap<LeaseKey, UnreadableShard>,
 }
 
-/// What a consumer said last, and those who know the rest.
+/// What a shard consumer last reported, and the handles that know the rest.
 #[derive(Debug)]
 struct ShardEntry {
     shard: ShardRef,
     status: ShardStatus,
     held: Arc<Held>,
     lag: Lag,
-    /// A call that takes at least this long is told.
+    /// A call that takes at least this long is reported.
     slow_after: Duration,
-    /// Since when the handler has failed, as far as the gauges know.
+    /// Since when the handler has been failing, according to the gauges.
     handler_fails_since: Option<Moment>,
 }
 
@@ -67,7 +67,7 @@ impl StatusRegistry {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The worker is this far. It never goes back.
+    /// Sets the worker's phase, which never goes back.
     pub(crate) fn reach(&self, phase: Phase) {
         let mut shown = self.shown();
         if shown.phase.rank() < phase.rank() {
@@ -128,7 +128,7 @@ impl StatusRegistry {
         self.shown().shards.remove(key);
     }
 
-    /// A shard cannot be read.
+    /// Notes that a shard cannot be read.
     pub(super) fn cannot_read(&self, key: &LeaseKey, error: Arc<str>, at: Timestamp) {
         let mut shown = self.shown();
         let before = shown
@@ -146,7 +146,7 @@ impl StatusRegistry {
         );
     }
 
-    /// A shard can be read.
+    /// Notes that a shard can be read.
     pub(super) fn can_read(&self, key: &LeaseKey) {
         self.shown().unreadable.remove(key);
     }
@@ -171,18 +171,18 @@ impl StatusRegistry {
         unreadable
     }
 
-    /// Nobody reads these leases, as this worker has no room for them.
+    /// Sets the leases that are left unread because this worker has no room for them.
     pub(crate) fn has_left(&self, leases: Arc<[LeaseKey]>) {
         self.shown().left = leases;
     }
 
-    /// The leases that nobody reads, as this worker has no room for them.
+    /// The leases that are left unread because this worker has no room for them.
     pub(super) fn left_unread(&self) -> BTreeSet<LeaseKey> {
         self.shown().left.iter().cloned().collect()
     }
 
-    /// How many leases are not read for want of room, for their rows, and because this worker could
-    /// not read them.
+    /// How many leases are not read because there is no room, because their rows are malformed, and
+    /// because this worker could not read them.
     pub(super) fn unread(&self) -> [usize; 3] {
         let shown = self.shown();
         let malformed: BTreeSet<_> = shown
@@ -201,7 +201,7 @@ impl StatusRegistry {
         ]
     }
 
-    /// These rows of the table cannot be read, and no others.
+    /// Sets the malformed rows: exactly these.
     pub(crate) fn are_malformed<'a>(
         &self,
         rows: impl Iterator<Item = &'a MalformedRow>,
@@ -217,7 +217,7 @@ impl StatusRegistry {
             .collect();
     }
 
-    /// What was told once and still holds.
+    /// The events that were reported once and still hold.
     pub(super) fn lasting(&self, now: Moment) -> Vec<Event> {
         let shown = self.shown();
         let mut lasting: Vec<_> = shown
@@ -259,8 +259,8 @@ impl StatusRegistry {
             .collect()
     }
 
-    /// Tells the gauges of each shard how late it is. The calls that have become slow since the
-    /// last time.
+    /// Updates the gauges of each shard, and returns the calls that have become slow since the last
+    /// time.
     pub(super) fn refresh(
         &self,
         now: Moment,

@@ -14,13 +14,13 @@ pub use config::StreamConfig;
 pub(super) use config::stream_name;
 pub(crate) use read_stream::ReadStream;
 
-/// The streams of a worker: one for good, or several that come and go while it runs.
+/// The streams of a worker: a single one, or several that can be added and removed while it runs.
 #[derive(Debug)]
 pub(crate) struct Streams {
     streams: Mutex<BTreeMap<StreamName, Arc<ReadStream>>>,
     /// Grows when a stream is added or removed.
     pub(crate) changes: Watermark,
-    /// Several: the keys of leases name their streams.
+    /// Whether there may be several, so that lease keys name their streams.
     pub(crate) several: bool,
 }
 
@@ -41,7 +41,7 @@ impl Streams {
         self.lock().values().cloned().collect()
     }
 
-    /// Whether it is still read: it was neither removed nor replaced.
+    /// Whether a stream is still read, that is, was neither removed nor replaced.
     pub(crate) fn has(&self, of: &Arc<ReadStream>) -> bool {
         self.lock()
             .get(&of.name)
@@ -53,7 +53,7 @@ impl Streams {
         self.lock().values().find(|stream| stream.has(key)).cloned()
     }
 
-    /// Whether it was not there.
+    /// Adds a stream. Returns false if it is read already.
     pub(super) fn add(&self, stream: ReadStream) -> bool {
         let mut streams = self.lock();
         if streams.contains_key(&stream.name) {
@@ -65,7 +65,7 @@ impl Streams {
         true
     }
 
-    /// Whether it was there.
+    /// Removes a stream. Returns whether it was being read.
     pub(super) fn remove(&self, name: &StreamName) -> bool {
         let was_there = self.lock().remove(name).is_some();
         if was_there {
@@ -74,7 +74,8 @@ impl Streams {
         was_there
     }
 
-    /// Reads the stream that has taken the place of `old` from now on. Whether that was news.
+    /// From now on, reads the stream that has replaced `old`. Returns false if `old` is no longer
+    /// read.
     pub(crate) fn replace(&self, old: &Arc<ReadStream>, found: StreamDescription) -> bool {
         let mut streams = self.lock();
         let is_news = streams
@@ -90,7 +91,7 @@ impl Streams {
         is_news
     }
 
-    /// The stream that a lease shows to have been made again, if it is one that this worker reads.
+    /// The stream of this worker that was deleted and created again, if the lease shows that.
     pub(crate) fn replaced_by(&self, key: &LeaseKey) -> Option<Arc<ReadStream>> {
         let seen = key.stream.as_ref().filter(|_| self.several)?;
         self.lock()
@@ -102,7 +103,7 @@ impl Streams {
             .cloned()
     }
 
-    /// The names, for messages.
+    /// The names of the streams, for messages.
     pub(crate) fn names(&self) -> String {
         let names: Vec<String> = self
             .lock()
@@ -117,8 +118,8 @@ impl Streams {
     }
 }
 
-/// Whether the second stream, in the KCL's serialised form, was made under the name of the first
-/// one after it.
+/// Whether the second stream has the same account and name as the first one, but was created later.
+/// Both are in the KCL's serialised form.
 fn is_successor(known: &str, seen: &str) -> bool {
     let parts = |text: &str| {
         text.rsplit_once(':')

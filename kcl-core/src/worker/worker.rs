@@ -48,10 +48,10 @@ use super::streams::{StreamConfig, Streams, stream_name};
 /// # async fn main() -> Result<(), BoxError> {
 /// # let stream = MemoryStream::new("orders", 1);
 /// # let builder = Worker::builder().stream("orders").source(stream).application("printer").lease_table(MemoryLeaseTable::new());
-/// // A name that the next process of this place has too.
+/// // An id that the next process will use too.
 /// let worker = builder.worker_id("printer-0").processor(|_: &ShardRef| Printer).build()?;
 /// let restart = async {
-///     // Whatever asks for a restart is awaited here.
+///     // Await the request for a restart here.
 ///     worker.stop(Stop::Keep, Duration::from_secs(10)).await;
 /// };
 /// worker.run_until(restart, Duration::from_secs(10)).await?;
@@ -64,18 +64,18 @@ pub enum Stop {
     /// They are released at once, and other workers continue with their shards.
     #[default]
     Release,
-    /// They stay with this worker, so that a restart under the same id moves no shard: for a worker
-    /// with a fixed [`worker_id`](Builder::worker_id) that is back within the failover time. If it
-    /// is not, other workers take the leases as they take those of a dead worker.
+    /// They stay with this worker, so that a restart with the same id moves no shard. For a worker
+    /// with a fixed [`worker_id`](Builder::worker_id) that is back within the failover time; if it
+    /// is not, other workers take the leases like those of a dead worker.
     Keep,
 }
 
-/// What a worker is put together from.
+/// The parts from which a worker is built.
 pub(crate) struct WorkerParts {
     pub(crate) streams: Streams,
     pub(crate) application: String,
     pub(crate) worker: WorkerId,
-    /// What its metrics bear.
+    /// The labels of its metrics.
     pub(crate) labels: WorkerLabels,
     pub(crate) table: Arc<dyn LeaseTable>,
     pub(crate) factory: Arc<dyn ErasedFactory>,
@@ -91,10 +91,10 @@ pub(crate) struct WorkerInner {
     pub(crate) board: StatusRegistry,
     pub(crate) table_health: TableHealth,
     pub(crate) meters: WorkerMeters,
-    /// Set once: how to stop, and by when.
+    /// How to stop, and by when. Set once.
     pub(crate) stop: watch::Sender<Option<(Stop, Moment)>>,
     pub(super) report: watch::Sender<Option<ShutdownReport>>,
-    /// The time up to which is read, once the worker runs.
+    /// The time up to which records are read, set when the worker runs.
     bound: OnceLock<Bound>,
     ran: AtomicBool,
 }
@@ -124,7 +124,7 @@ pub(crate) struct WorkerInner {
 /// let worker = builder.processor(|_: &ShardRef| Printer).build()?;
 /// let mut events = worker.events();
 ///
-/// // Until all that was there is done; a service takes `kcl_core::stop_signal()?` in its place.
+/// // Stops when all existing records are processed; a service would use `kcl_core::stop_signal()?`.
 /// let caught_up = async {
 ///     while let Some(event) = events.next().await {
 ///         if matches!(event, Event::CaughtUp { .. }) {
@@ -185,7 +185,7 @@ impl Worker {
     /// that is possible.
     ///
     /// # Cancel safety
-    /// Dropping the future is a crash: everything ends where it stands, nothing is stored, and
+    /// Dropping the future is like a crash: everything ends immediately, nothing is stored, and
     /// other workers take the leases over when they expire. A [`shutdown`](Self::shutdown) after
     /// that reports [`RunEnd::Dropped`].
     pub async fn run(&self) -> Result<ShutdownReport, RunError> {
@@ -206,7 +206,8 @@ impl Worker {
             report: None,
             phase: Phase::Dropped,
         };
-        // Boxed: whatever the loading of a configuration needs is not the callers' stack to carry.
+        // Boxed, so that the large future of loading an AWS configuration is not on the caller's
+        // stack.
         let (mut report, cause) = Box::pin(root::run(Arc::clone(&self.0))).await;
         report.run = if cause.is_some() {
             RunEnd::Failed
@@ -254,8 +255,8 @@ impl Worker {
             ended = &mut run => return ended,
             _ = &mut signal => self.ask_to_stop(Stop::Release, deadline),
         }
-        // The signal lives until the worker has ended: who is dropped may give back what it has
-        // caught.
+        // The signal is kept until the worker has ended: when it is dropped, signals may no longer
+        // be caught.
         run.await
     }
 
@@ -285,7 +286,7 @@ impl Worker {
     /// # let worker = builder.processor(|_: &ShardRef| Printer).build()?;
     /// let handle = worker.clone();
     /// let is_told_to_end = async move {
-    ///     // Whatever tells your service to end is awaited here.
+    ///     // Await whatever tells your service to end here.
     ///     handle.shutdown(Duration::from_secs(10)).await
     /// };
     /// let (ended, report) = tokio::join!(worker.run(), is_told_to_end);
@@ -306,7 +307,7 @@ impl Worker {
             return ShutdownReport::default();
         }
         let mut report = self.0.report.subscribe();
-        // The sender lives in `self`.
+        // The sender is in `self`, so this never fails.
         match report.wait_for(Option::is_some).await {
             Ok(report) => report.clone().unwrap_or_default(),
             Err(_) => ShutdownReport::default(),
@@ -369,7 +370,7 @@ impl Worker {
     }
 
     /// Stops reading a stream. Its shards are drained as in a shutdown; their leases and
-    /// checkpoints stay in the table, and other workers that read the stream go on with them.
+    /// checkpoints stay in the table, and other workers that read the stream continue with them.
     /// Returns whether the stream was being read.
     ///
     /// # Errors
@@ -437,7 +438,7 @@ impl Worker {
 }
 
 impl WorkerInner {
-    /// The time up to which is read, if the reading ends.
+    /// The time up to which records are read, if there is one.
     pub(crate) fn bound(&self) -> Option<Bound> {
         self.bound.get().copied()
     }

@@ -1,5 +1,5 @@
-//! Batches whose records are at work after the call that they were handed out in, and what waits
-//! for them.
+//! Batches whose records are still being processed after the call in which they were delivered, and
+//! what waits for them.
 
 use std::sync::Arc;
 
@@ -24,11 +24,11 @@ use super::{GiveUp, ShardConsumer};
 pub(super) enum AfterWork {
     /// The shard has ended.
     End,
-    /// It was read up to the bound of the reading.
+    /// It was read up to the bound.
     Bound,
 }
 
-/// The background of a shard, with what is told of it: events, the status, the figures.
+/// The background work of a shard, with what is reported about it: events, the status, metrics.
 pub(super) fn of_shard(
     inner: &Arc<WorkerInner>,
     shard: &ShardRef,
@@ -43,7 +43,7 @@ pub(super) fn of_shard(
         drain_limit: settings.drain_limit,
     };
     let clock = Arc::clone(&inner.parts.clock);
-    // A processor may keep what it was given for longer than the worker lives.
+    // Weak, because a processor may keep its input for longer than the worker exists.
     let (worker, shard, meters) = (Arc::downgrade(inner), shard.clone(), meters.clone());
     let listener = move |told: WorkEvent<'_>| {
         let Some(heard) = worker.upgrade() else {
@@ -127,7 +127,7 @@ pub(super) fn of_shard(
 }
 
 impl ShardConsumer {
-    /// This much of the batch in hand was accepted, and is worked on from now on.
+    /// Notes how much of the batch in flight was accepted, and is processed from now on.
     pub(super) fn accepted(&mut self, taken: &TakenOver) {
         if let (Some(batch), Some(up_to)) = (&mut self.in_hand, &taken.up_to) {
             batch.rest = batch.rest.after(up_to);
@@ -135,22 +135,22 @@ impl ShardConsumer {
         }
     }
 
-    /// This much of the batch in hand was accepted. What was not is handed out next.
+    /// Notes how much of the batch in flight was accepted. The rest is delivered next.
     pub(super) fn batch_taken_over(&mut self, taken: &TakenOver) -> Step {
         self.accepted(taken);
         if taken.whole {
             return self.batch_done();
         }
         if let Some(batch) = &mut self.in_hand {
-            // It is to be given up, or waits no longer for another reason: the next turn of the
-            // loop sees which.
+            // The shard has to be given up, or there is another reason to stop waiting: the next
+            // iteration of the loop sees which.
             batch.attempt = batch.attempt.saturating_sub(1);
         }
         Step::WokenForNothing
     }
 
-    /// Nothing of the batch in hand is left to hand out. It is done when all is that was accepted
-    /// so far.
+    /// Keeps the batch in flight, which has been delivered completely. It is done when everything
+    /// accepted so far is done.
     pub(super) fn keep_batch(&mut self) -> Step {
         if let Some(in_hand) = self.in_hand.take() {
             let batch = in_hand.batch;
@@ -170,8 +170,8 @@ impl ShardConsumer {
         Step::BatchDone
     }
 
-    /// The call itself has done the batch in hand up to here: that counts when all is done that was
-    /// accepted before.
+    /// Notes that the call itself has processed the batch in flight up to this position, which
+    /// counts when everything accepted before is done.
     pub(super) fn keep_part(&mut self, last: Position) {
         let Some(in_hand) = &self.in_hand else { return };
         let (fetched, fetched_at) = (in_hand.batch.fetched, in_hand.batch.fetched_at);
@@ -188,8 +188,8 @@ impl ShardConsumer {
         });
     }
 
-    /// What follows the end of the shard, which has been found: while its records are at work,
-    /// nothing yet.
+    /// Delays the step that follows the end of the shard while its records are still being
+    /// processed.
     pub(super) fn end_after_work(&mut self, step: Option<Step>) -> Option<Step> {
         if step == Some(Step::EndReached) && !self.background.is_idle() {
             self.after_work = Some(AfterWork::End);
@@ -198,8 +198,8 @@ impl ShardConsumer {
         step
     }
 
-    /// Waits for the work that something else has to follow. Nothing when nothing has to, or it
-    /// does now.
+    /// Waits for the work after which another step follows. Returns `None` if there is no such
+    /// step, or it follows now.
     pub(super) async fn await_work(&mut self) -> Option<Step> {
         let after = self.after_work?;
         if !self.background.is_idle() {
@@ -219,7 +219,7 @@ impl ShardConsumer {
         })
     }
 
-    /// The work on the records cannot go on.
+    /// The step if the work on the records cannot continue.
     pub(super) fn work_stopped(&mut self) -> Step {
         match self.background.take_stopped() {
             Some(WorkStopped::Failed(Failure { at, source })) => {
@@ -230,8 +230,8 @@ impl ShardConsumer {
         }
     }
 
-    /// Everything that the shard had was handed out: it has caught up when all of that is done,
-    /// whatever has come since.
+    /// Notes that every record that the shard had was delivered: it has caught up when all of those
+    /// are done, whatever has arrived since.
     pub(super) fn tip_read(&mut self) {
         if self.background.is_idle() {
             self.tip = None;

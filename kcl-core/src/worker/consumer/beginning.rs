@@ -1,4 +1,4 @@
-//! How a processor is made and initialized, and where it begins.
+//! How a processor is created and initialized, and where it begins.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::{ShardConsumer, panic_error};
 impl ShardConsumer {
     pub(super) async fn initialize(&mut self) -> Step {
         let stored = self.held.stored();
-        // A call before this one, which failed, may have committed it.
+        // An earlier call that failed may have committed it.
         let pending = self
             .row
             .pending
@@ -40,7 +40,7 @@ impl ShardConsumer {
             .lag
             .is_to_be_read(self.clock.now(), self.usual_silence());
         if self.processor.is_none() {
-            // The factory is the application's code too.
+            // The factory is application code too, and may panic.
             let factory = AssertUnwindSafe(|| self.inner.parts.factory.processor(&self.shard));
             match std::panic::catch_unwind(factory) {
                 Ok(processor) => self.processor = Some(processor),
@@ -66,7 +66,7 @@ impl ShardConsumer {
         }
     }
 
-    /// Takes in what `initialize` has said and stored.
+    /// Applies the start that `initialize` has chosen, and the checkpoint that it has stored.
     fn begin_at(&mut self, start: &Start) -> Result<(), StartRefused> {
         let stored = self.held.stored();
         let elsewhere = begin(&stored, start)?;

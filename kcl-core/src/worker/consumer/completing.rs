@@ -1,4 +1,4 @@
-//! The end of a shard, once it is confirmed: what its processor is told, and how it is stored.
+//! The end of a shard, once it is confirmed: the call of the processor, and how the end is stored.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ impl ShardConsumer {
         }
     }
 
-    /// The children's leases first: they exist before the parent is at its end.
+    /// Creates the children's leases first, so that they exist before the parent's end is stored.
     pub(super) async fn store_end(&mut self) -> Step {
         let turns = self.held.turns(Arc::clone(&self.clock));
         let made = tokio::select! {
@@ -41,7 +41,7 @@ impl ShardConsumer {
             Ok(children) => children,
             Err(unanswered) => {
                 let failed = self.unanswered("to make the leases of the child shards", &unanswered);
-                // Another worker may get through: it is given the same end.
+                // Another worker may be able to reach the stream, and will get the same end.
                 return if self.leaves_to_others() {
                     Step::LeftToOthers
                 } else {

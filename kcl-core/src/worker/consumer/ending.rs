@@ -1,4 +1,4 @@
-//! Whether a shard has ended: an answer says so, and the listing has the last word.
+//! Whether a shard has ended: an answer says so, and the listing has to confirm it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,24 +14,25 @@ use crate::worker::event::Event;
 
 use super::{Backoff, ShardConsumer};
 
-/// The last records of a shard are not held back for longer than this while the listing is asked
-/// whether they are the last.
+/// How long the last records of a shard are held back at most while the listing is asked whether
+/// they are the last.
 const LAST_BATCH: Duration = Duration::from_secs(2);
-/// A listing that does not know enough yet is asked again after 250 ms, doubled up to 2 s.
+/// The pauses before a listing that does not show enough yet is repeated: 250 ms, doubled up to 2
+/// s.
 const LIST_AGAIN: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(2));
 
-/// An end that was read and is not confirmed yet.
+/// An end that was read but is not confirmed yet.
 pub(super) struct PendingEnd {
     read: ReadEnd,
     /// When it was read.
     since: Moment,
-    /// How often the listing was asked.
+    /// How many listings were requested.
     asked: u32,
 }
 
 impl ShardConsumer {
-    /// An answer says that these records are the last. Whether they are is told to the processor if
-    /// it is known soon: the records come first.
+    /// Handles the records that an answer says are the last. The processor is told whether they
+    /// are, if that is known soon: delivering the records is more important.
     pub(super) async fn last_batch(&mut self, batch: &mut Batch) {
         let since = self.clock.now();
         let said = SaidEnd {
@@ -48,7 +49,7 @@ impl ShardConsumer {
         let turns = self.held.turns(Arc::clone(&self.clock));
         let judged = tokio::select! {
             biased;
-            // What is signalled comes in place of the batch.
+            // A signal replaces the batch.
             () = self.signalled() => None,
             judged = turns.while_waiting(asked) => judged,
         };
@@ -60,7 +61,7 @@ impl ShardConsumer {
         }
     }
 
-    /// All has been handed out, as an answer says.
+    /// Notes that every record up to the end in an answer was delivered.
     pub(super) fn end_read(&mut self, read: ReadEnd) {
         self.ending = Some(PendingEnd {
             read,
@@ -69,10 +70,11 @@ impl ShardConsumer {
         });
     }
 
-    /// Asks the listing whether the shard has ended; if not, it is opened again where it was.
+    /// Asks the listing whether the shard has ended. If not, the shard is opened again at the same
+    /// position.
     ///
-    /// Until then the shard is one that is being read: it may be given up, handed over and lost,
-    /// and whoever reads it next is given the same end.
+    /// Until then, the shard counts as being read: it may be given up, handed over and lost, and
+    /// its next owner gets the same end.
     pub(super) async fn await_end(&mut self) -> Option<Step> {
         let ending = self.ending.as_mut()?;
         let since = ending.since;
@@ -107,7 +109,7 @@ impl ShardConsumer {
             };
             match judged {
                 Ok(end) => end,
-                // It was told, and the listing is asked again.
+                // It was reported, and the listing is requested again.
                 Err(unanswered) => {
                     self.not_read(&unanswered);
                     return None;
@@ -122,7 +124,7 @@ impl ShardConsumer {
                 let pause = self.unnamed_ends.came(since);
                 self.open_again(pause, true);
             }
-            // The end was not believed yet, and can never be.
+            // The end was not confirmed, and never can be.
             EndVerdict::Left => {
                 let unread = DataGap {
                     after: self.read_up_to(),
@@ -136,7 +138,7 @@ impl ShardConsumer {
         None
     }
 
-    /// `unread` is what may be missing before the end, where the answer itself shows nothing.
+    /// `unread` is the gap that may be before the end, which the answer itself does not show.
     fn end_confirmed(&mut self, children: Vec<ChildShard>, unread: Option<DataGap>) -> Step {
         let gap = self
             .ending

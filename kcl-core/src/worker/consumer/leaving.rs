@@ -1,4 +1,4 @@
-//! How a shard is given up: what its processor is told, and how the lease is left.
+//! How a shard is given up: the last calls of the processor, and the release of the lease.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use super::{GiveUp, ShardConsumer};
 
 impl ShardConsumer {
     pub(super) async fn call_shutdown_requested(&mut self) -> Step {
-        // No more is fetched, and what was fetched ahead is given back.
+        // No more is fetched, and prefetched batches are dropped.
         (self.feed, self.in_hand) = (None, None);
-        // Not what was handed out last: that batch may have failed, or its records may be at work
-        // still.
+        // Not up to the last delivered batch: that may have failed, or its records may still be in
+        // progress.
         let done = self.background.finished(self.done.as_ref());
         let checkpointer = done.map(|done| Checkpointer::new(Arc::clone(&self.tenancy), done));
         let input = ShutdownRequestedInput {
@@ -29,7 +29,7 @@ impl ShardConsumer {
             .call(|processor| processor.shutdown_requested(input))
             .await
         {
-            // A stop does not wait for a handler that panics at it.
+            // A stop does not retry a handler that panics in it.
             self.panicked(HandlerCall::ShutdownRequested, &panic);
         }
         Step::ShutdownRequested
@@ -37,7 +37,7 @@ impl ShardConsumer {
 
     pub(super) async fn release(&mut self) -> Step {
         let how = match self.inner.stop_kind() {
-            // Who leaves cannot see to it that what it handed over is claimed.
+            // A worker that is leaving cannot make sure that a lease it hands over is claimed.
             _ if self.handing_over && self.stop.is_asked() => Leave::Free,
             _ if self.handing_over => Leave::PassOn,
             Some(Stop::Keep) if self.give_up.is_none() => Leave::Keep,
@@ -78,7 +78,7 @@ impl ShardConsumer {
         Step::LeaseLostReturned
     }
 
-    /// A call that is not made again has panicked.
+    /// Reports the panic of a call that is not retried.
     fn panicked(&self, call: HandlerCall, panic: &BoxError) {
         let (shard, error) = (self.shard.clone(), panic.to_string().into());
         self.inner.outlet.say(Event::HandlerFailed {

@@ -1,4 +1,4 @@
-//! Where and how a shard begins to be read, and whether it is still there.
+//! Where and how the reading of a shard begins, and whether the shard still exists.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,13 +21,13 @@ use crate::worker::event::Event;
 
 use super::{GiveUp, ShardConsumer};
 
-/// A few polls, where the [idle ceiling](crate::worker::Settings::idle_ceiling) is very low: calls
-/// may be slow.
+/// The minimum time for a few polls if the [idle ceiling](crate::worker::Settings::idle_ceiling) is
+/// very low, because calls may be slow.
 const A_FEW_POLLS: Duration = Duration::from_secs(2);
 
 impl ShardConsumer {
-    /// A row that says where to begin by a time, and does not have that time: it is resolved now,
-    /// by the service's clock, and kept in the row, so that a restart before the next checkpoint
+    /// Resolves the start of a row that begins at a time but does not contain it: the time is taken
+    /// from the service's clock and stored in the row, so that a restart before the next checkpoint
     /// begins at the same place.
     async fn resolve_start(&mut self) -> Result<(), Step> {
         let at = match first_time::missing(
@@ -67,7 +67,7 @@ impl ShardConsumer {
 
     pub(super) async fn open_feed(&mut self) -> Result<Prefetcher, Step> {
         self.resolve_start().await?;
-        // A feed that is opened again goes on behind what is done.
+        // A feed that is opened again continues after the records that are done.
         let begin = self
             .done
             .clone()
@@ -141,8 +141,8 @@ impl ShardConsumer {
         Ok(Prefetcher::start(fetch))
     }
 
-    /// How long the stream may say nothing of this shard while all is well: a few polls, or what a
-    /// subscription may be silent for.
+    /// How long the stream may be silent about this shard while all is well: a few polls, or the
+    /// usual silence of a subscription.
     pub(super) fn usual_silence(&self) -> Duration {
         let settings = &self.inner.parts.settings;
         if self.subscribed {
@@ -152,7 +152,7 @@ impl ShardConsumer {
         }
     }
 
-    /// The consumer that the shard is read by; nothing where it is polled.
+    /// The fan-out consumer by which the shard is read; `None` if it is polled.
     async fn consumer_of(
         &mut self,
         source: &Arc<dyn Stream>,
@@ -202,8 +202,8 @@ impl ShardConsumer {
         }
     }
 
-    /// There is no consumer, asked for since then: the shard is polled if it may be (nothing more
-    /// is to be done), or not read.
+    /// Handles a missing consumer: the shard is polled if that is allowed (`None`), or else not
+    /// read. `since` is when the consumer was first requested.
     fn no_consumer(&mut self, why: NoConsumer, since: Moment) -> Option<Step> {
         if self.poll_instead(&why) {
             return None;
@@ -222,7 +222,7 @@ impl ShardConsumer {
                 &error,
             ));
         }
-        // One stream of several that cannot be read is no reason to stop reading the others.
+        // If one of several streams cannot be read, the others are still read.
         Some(if self.stream.is_one_of_several() {
             self.unreadable(&why)
         } else {
@@ -230,7 +230,7 @@ impl ShardConsumer {
         })
     }
 
-    /// The shard is given up for now: it is tried again after a pause.
+    /// Gives up the shard for now; it is tried again after a pause.
     fn unreadable(&mut self, why: &(dyn std::error::Error + 'static)) -> Step {
         let error: Arc<str> = with_causes(why).into();
         self.say_unreadable(&error);
@@ -248,7 +248,7 @@ impl ShardConsumer {
         });
     }
 
-    /// The stream is polled from now on, if it may be: its shards open their feeds anew.
+    /// Switches the stream to polling, if that is allowed: its shards open their feeds again.
     fn poll_instead(&mut self, why: &(dyn std::error::Error + 'static)) -> bool {
         let may_poll = self
             .stream
@@ -268,10 +268,10 @@ impl ShardConsumer {
         may_poll
     }
 
-    /// What follows when the shard cannot be read any further.
+    /// The step that follows if the shard cannot be read any further.
     pub(super) fn cannot_read(&mut self, error: FetchError) -> Option<Step> {
         match error {
-            // The right to read by polling is another one.
+            // Polling needs other permissions.
             FetchError::Denied(error) | FetchError::Fatal(error)
                 if self.subscribed && self.poll_instead(&error) =>
             {
@@ -283,8 +283,8 @@ impl ShardConsumer {
         }
     }
 
-    /// No shard of the stream can be read by this worker. One stream of several is no reason to
-    /// stop reading the others.
+    /// Handles a stream of which this worker cannot read any shard. If it is one of several, the
+    /// others are still read.
     fn refused(&mut self, error: stream::Error) -> Step {
         if self.stream.is_one_of_several() {
             self.unreadable(&error)
@@ -293,7 +293,8 @@ impl ShardConsumer {
         }
     }
 
-    /// What is behind this was never given to anybody. Records at work are not lost: they are here.
+    /// The position up to which records were delivered. Records in progress are not lost: they are
+    /// in this process.
     pub(super) fn read_up_to(&self) -> Checkpoint {
         let read = if self.background.has_begun() {
             self.done.clone()
@@ -303,7 +304,8 @@ impl ShardConsumer {
         read.map_or_else(|| self.held.stored(), Checkpoint::At)
     }
 
-    /// The service does not know the shard: has it left the stream, or was that a passing answer?
+    /// Finds out whether a shard that the service does not know was removed from the stream, or
+    /// whether that answer was transient.
     pub(super) async fn look_for_gone(&mut self) -> Option<Step> {
         let turns = self.turns();
         let read = self.read_up_to();
@@ -319,7 +321,7 @@ impl ShardConsumer {
                 self.children = children;
                 Some(self.report_gap(gap).unwrap_or(Step::EndReached))
             }
-            // One stream of several that cannot be listed is no reason to stop reading the others.
+            // If one of several streams cannot be listed, the others are still read.
             ShardFate::Failed(RunError::Stream(error)) => Some(self.refused(error)),
             ShardFate::Failed(cause) => Some(self.stop_worker(cause)),
         }

@@ -1,4 +1,4 @@
-//! A batch: how it is handed to the processor, and what follows its answer.
+//! How a batch is delivered to the processor, and what follows its result.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl ShardConsumer {
             background: self.background.clone(),
         };
         self.delivered.reach(&end);
-        // With no await between the question and the hand-out.
+        // There is no await between this check and the delivery.
         if !self.held.is_valid(self.clock.now()) {
             return self.lose();
         }
@@ -54,7 +54,7 @@ impl ShardConsumer {
             return self.batch_taken_over(taken);
         }
         if let Some(taken) = &taken_over {
-            // What failed is something else around it: what was accepted is not handed out again.
+            // Something else failed: the accepted records are not delivered again.
             self.accepted(taken);
         }
         match result {
@@ -92,7 +92,7 @@ impl ShardConsumer {
         Step::BatchDone
     }
 
-    /// Everything up to here is done.
+    /// Notes that everything up to this position is done.
     pub(super) fn finished(&mut self, position: Position) {
         if self.background.has_begun() {
             return self.keep_part(position);
@@ -106,7 +106,7 @@ impl ShardConsumer {
     fn batch_failed(&mut self, failure: Failure) -> Step {
         self.meters.failed.increment(1);
         let policy = self.inner.parts.settings.on_failure;
-        // What was stored before a replay is not what its handler has done.
+        // A checkpoint from before a replay does not show what this handler has done.
         let stored = if self.tenancy.replays() {
             Checkpoint::TrimHorizon
         } else {
@@ -124,7 +124,7 @@ impl ShardConsumer {
             &*failure.source,
         );
         if skipped || next != AfterFailure::Again {
-            // What was passed has not recovered.
+            // A skipped record has not recovered.
             self.failed_call = None;
         }
         if let Some(at) = failure.at.clone().filter(|_| skipped) {

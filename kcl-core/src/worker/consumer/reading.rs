@@ -1,5 +1,5 @@
-//! What is said when a shard is not read any more and when it is again, and what follows if others
-//! can read it.
+//! What is reported when a shard can no longer be read and when it can be read again, and what
+//! follows if other workers can read it.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use crate::worker::event::Event;
 use super::{GiveUp, ShardConsumer};
 
 impl ShardConsumer {
-    /// A handle for saying that this shard's loop turned, and what the calls that read it came to.
+    /// A handle to report that this shard's loop makes progress, and the results of the calls that
+    /// read it.
     pub(super) fn turns(&self) -> ProgressReporter {
         let (outlet, shard) = (self.inner.outlet.clone(), self.shard.clone());
         let listener = move |news: ReadingChange, error: Arc<str>| match news {
@@ -42,8 +43,7 @@ impl ShardConsumer {
         )
     }
 
-    /// Whether the shard is to be left to another worker because this one does not get through to
-    /// it.
+    /// Whether to leave the shard to another worker because this one cannot reach it.
     pub(super) fn leaves_to_others(&mut self) -> bool {
         let Some(error) = self.held.out_of_reach() else {
             return false;

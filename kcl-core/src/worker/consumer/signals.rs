@@ -1,5 +1,5 @@
-//! What comes to a shard from outside, and from inside to stop it: each signal takes the place of
-//! what was to be done, once.
+//! Signals to a shard, from outside or from inside to stop it. Each signal replaces the pending
+//! command, once.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::worker::error::RunError;
 use super::{GiveUp, ShardConsumer};
 
 impl ShardConsumer {
-    /// What came from outside since the last step; each signal once.
+    /// The signal that has arrived since the last step, if any; each signal only once.
     pub(super) fn signal(&mut self) -> Option<Step> {
         if !self.told_loss
             && let Some(reason) = self.held.loss()
@@ -29,7 +29,7 @@ impl ShardConsumer {
         None
     }
 
-    /// A shard that has been read to its end is ended, not handed over.
+    /// Whether the shard can be handed over. One that has been read to its end is ended instead.
     pub(super) fn may_hand_over(&self) -> bool {
         !self.told_stop
             && matches!(
@@ -40,7 +40,7 @@ impl ShardConsumer {
             )
     }
 
-    /// Waits for a signal; the next turn of the loop sees which.
+    /// Waits for a signal; the next iteration of the loop sees which one.
     pub(super) fn signalled(&self) -> impl Future<Output = ()> + use<> {
         let (held, stop) = (Arc::clone(&self.held), self.stop.clone());
         let (told_stop, may_hand_over) = (self.told_stop, self.may_hand_over());
@@ -59,7 +59,7 @@ impl ShardConsumer {
         match self.signal() {
             Some(step) => step,
             None if self.held.loss().is_some() => self.lose(),
-            // A request for the lease that was taken back again.
+            // A request for the lease that was withdrawn.
             None => Step::WokenForNothing,
         }
     }
@@ -76,9 +76,9 @@ impl ShardConsumer {
         Step::StopAsked
     }
 
-    /// The root hears of the cause now, not when this shard's handlers have returned.
+    /// The root gets the cause now, not when this shard's handlers have returned.
     pub(super) fn stop_worker(&mut self, cause: RunError) -> Step {
-        // A root that is gone has no use for it.
+        // A root that has ended does not need it.
         let _ = self.causes.send(cause);
         self.stop_with(GiveUp::Worker)
     }

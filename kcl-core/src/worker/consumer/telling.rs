@@ -1,4 +1,4 @@
-//! What a consumer tells of its shard: the status, the lag, and events of what failed.
+//! What a shard consumer reports: the status, the lag, and events about failures.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::worker::status::{ShardError, ShardState};
 use super::ShardConsumer;
 
 impl ShardConsumer {
-    /// Where the work is now.
+    /// Reports the current state of the work.
     pub(super) fn tell_state(&self) {
         let state = ShardState::new(self.machine.state(), self.handing_over);
-        // A record that is at work beside the calls may fail while these succeed.
+        // A record that is processed in the background may fail while calls succeed.
         let failures = self.failures.max(self.background.failures());
         self.inner.board.change(&self.row.key, |status| {
             (status.state, status.failures) = (state, failures);
@@ -47,7 +47,7 @@ impl ShardConsumer {
         Step::Failed
     }
 
-    /// The call that had failed has succeeded.
+    /// Reports that a call that had failed has succeeded.
     pub(super) fn tell_recovered(&mut self) {
         if let Some((call, failures)) = self.failed_call.take() {
             self.inner.outlet.say(Event::HandlerRecovered {
@@ -59,12 +59,12 @@ impl ShardConsumer {
         }
     }
 
-    /// A step failed, because a call of the lease table did.
+    /// Reports a step that failed because a call to the lease table did.
     pub(super) fn step_failed(&mut self, what: &'static str, error: &str) -> Step {
         self.step_failed_with(what, None, error)
     }
 
-    /// The same, where it may be a call of this stream.
+    /// The same for a call that may be one to this stream.
     pub(super) fn step_failed_with(
         &mut self,
         what: &'static str,
@@ -82,22 +82,22 @@ impl ShardConsumer {
         Step::Failed
     }
 
-    /// The coordination could not answer, and is asked again: where the stream failed, that is a
-    /// failure of reading this shard.
+    /// Reports that the coordination could not answer, and will be asked again. If the stream
+    /// failed, that counts as a failure to read this shard.
     pub(super) fn unanswered(&mut self, what: &'static str, unanswered: &Unanswered) -> Step {
         self.not_read(unanswered);
         let stream = unanswered.kind.map(|_| self.stream.name.clone());
         self.step_failed_with(what, stream, &unanswered.error)
     }
 
-    /// The same, where it was told already.
+    /// The same, without reporting the failed step again.
     pub(super) fn not_read(&self, Unanswered { kind, error }: &Unanswered) {
         if let Some(kind) = kind {
             self.turns().failed_with(*kind, Arc::clone(error));
         }
     }
 
-    /// Something of this shard failed: it stands in the status.
+    /// Puts a failure of this shard into the status.
     pub(super) fn failed(&self, what: &str, error: &Arc<str>) {
         self.failed_at(what, None, error);
     }
@@ -114,14 +114,15 @@ impl ShardConsumer {
             .change(&self.row.key, |status| status.last_error = Some(error));
     }
 
-    /// The oldest record that is not done is the first one that is left of the batch in flight.
+    /// Sets the age of the oldest record that is not done: the first one left of the batch in
+    /// flight.
     pub(super) fn see_undone(&self) {
         let Some(batch) = &self.in_hand else { return };
         let Some(oldest) = batch.rest.first() else {
             return;
         };
         if !self.background.is_idle() {
-            // Something older is at work still.
+            // An older record is still being processed.
             return;
         }
         let age = age(oldest.arrived_at, batch.batch.fetched_at);
@@ -130,7 +131,7 @@ impl ShardConsumer {
             .has_undone(self.clock.now(), age, batch.batch.fetched);
     }
 
-    /// All that was fetched so far is done, and there was no more.
+    /// Reports that everything fetched so far is done, and that there was no more.
     pub(super) fn caught_up(&mut self) {
         self.inner.board.can_read(&self.row.key);
         if !std::mem::replace(&mut self.told_caught_up, true) {

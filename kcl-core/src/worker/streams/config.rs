@@ -67,18 +67,18 @@ impl StreamConfig {
         self
     }
 
-    /// How its shards are read. Default: as the worker's [settings](Settings::mode) say.
+    /// How its shards are read. Default: the worker's [mode](Settings::mode).
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = Some(mode);
         self
     }
 
-    /// Without a source a stream is read from AWS, if that can be.
+    /// Without a source, the stream is read from AWS, if the feature `kinesis` is on.
     pub(in crate::worker) const fn lacks_source(&self) -> bool {
         cfg!(not(feature = "kinesis")) && self.source.is_none()
     }
 
-    /// The stream to read, checked.
+    /// Checks the settings, and returns the stream to read.
     pub(in crate::worker) fn checked(
         self,
         settings: &Settings,

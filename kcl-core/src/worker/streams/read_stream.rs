@@ -16,14 +16,14 @@ use crate::worker::single_flight::SingleFlight;
 use crate::worker::status::StreamState;
 use crate::worker::worker::WorkerInner;
 
-/// What is asked of a stream and fails.
+/// The calls about a stream that are failing.
 #[derive(Debug, Default)]
 struct StreamTrouble {
     describing: FailingCall,
     listing: FailingCall,
 }
 
-/// The last error of a call, and since when it has failed; nothing while it is answered.
+/// The last error of a call, and since when it has failed; `None` while it succeeds.
 #[derive(Debug, Default)]
 struct FailingCall(Option<(Arc<str>, Moment)>);
 
@@ -34,15 +34,15 @@ impl FailingCall {
     }
 }
 
-/// A stream that a worker reads, and what is known of it.
+/// A stream that a worker reads, and what is known about it.
 #[derive(Debug)]
 pub(crate) struct ReadStream {
     pub(crate) name: StreamName,
     pub(crate) initial_position: InitialPosition,
-    /// Its leases are told from those of other streams in the same table by its identity in their
-    /// keys.
+    /// Whether its lease keys contain its identity, to distinguish them from those of other streams
+    /// in the same table.
     is_one_of_several: bool,
-    /// The consumer that it is to be read by; nothing: it is polled.
+    /// The fan-out consumer by which it should be read; `None` for polling.
     pub(crate) consumer: Option<WantedConsumer>,
     registration: OnceLock<Arc<Registration>>,
     polled_instead: AtomicBool,
@@ -51,15 +51,15 @@ pub(crate) struct ReadStream {
     description: Mutex<Option<Arc<StreamDescription>>>,
     identity: OnceLock<Arc<str>>,
     unread: Mutex<Unread>,
-    /// The listing of all its shards that is under way.
+    /// The listing of all its shards, shared by all callers.
     pub(crate) listing: SingleFlight<Listing, CoordinationError>,
-    /// The question for the service's time that is under way.
+    /// The call for the service's time, shared by all callers.
     pub(crate) time: SingleFlight<Timestamp, CoordinationError>,
-    /// The question for what it is that is under way.
+    /// The call that describes it, shared by all callers.
     pub(crate) facts: SingleFlight<StreamDescription, CoordinationError>,
-    /// Why its shards could not be listed, when that was tried last.
+    /// Why its shards could not be listed on the last attempt.
     trouble: Mutex<StreamTrouble>,
-    /// Which of its shards are closed, for those whose subscription does not say so.
+    /// Which of its shards are listed as closed, for subscriptions that do not say so.
     pub(crate) listed: ListedClosed,
 }
 
@@ -91,7 +91,7 @@ impl ReadStream {
         }
     }
 
-    /// How it is read: as it was given, or as the environment says.
+    /// The source: the given one, or AWS according to the environment.
     pub(crate) async fn source(&self) -> Result<Arc<dyn Stream>, stream::Error> {
         self.source
             .get_or_try_init(|| Box::pin(from_environment(&self.name)))
@@ -99,7 +99,8 @@ impl ReadStream {
             .map(Arc::clone)
     }
 
-    /// The stream as its shards are read and listed: a refusal has to last before it counts.
+    /// The stream through which its shards are read and listed, in which a denial counts only after
+    /// it has lasted.
     pub(crate) async fn reader(
         &self,
         inner: &WorkerInner,
@@ -117,22 +118,22 @@ impl ReadStream {
         Ok(Arc::new(Patient::new(Arc::clone(refused), source)))
     }
 
-    /// The consumer on its way to be used, one for all the shards.
+    /// The registration of its consumer, one for all shards.
     pub(crate) fn registration(&self, make: impl FnOnce() -> Registration) -> &Arc<Registration> {
         self.registration.get_or_init(|| Arc::new(make()))
     }
 
-    /// The consumer that it was to be read by is not available: it is polled instead.
+    /// Whether it is polled because its consumer is not available.
     pub(crate) fn is_polled_instead(&self) -> bool {
         self.polled_instead.load(Ordering::SeqCst)
     }
 
-    /// From now on it is polled. Whether that is news.
+    /// Switches to polling. Returns false if it was polled already.
     pub(crate) fn poll_instead(&self) -> bool {
         !self.polled_instead.swap(true, Ordering::SeqCst)
     }
 
-    /// What the stream is, as it was described last, once that is known.
+    /// The last description of the stream, once it is known.
     pub(crate) fn description(&self) -> Option<Arc<StreamDescription>> {
         self.description
             .lock()
@@ -140,8 +141,8 @@ impl ReadStream {
             .clone()
     }
 
-    /// Takes in what the stream is now. Not that of another stream, which has taken its place: that
-    /// is given back.
+    /// Sets the current description. The description of another stream that has replaced this one
+    /// is not stored but returned.
     pub(crate) fn learn(
         &self,
         found: StreamDescription,
@@ -160,8 +161,8 @@ impl ReadStream {
         Ok(Arc::clone(description.insert(Arc::new(found))))
     }
 
-    /// The stream that was made again under the name of this one. All of it came after this worker
-    /// had begun: "latest" would skip what came before that was noticed.
+    /// The stream that was created again under the same name. All its records arrived after this
+    /// worker had started, so `LATEST` would skip those that arrived before the change was noticed.
     pub(super) fn successor(&self, found: StreamDescription) -> Self {
         let position = match self.initial_position {
             InitialPosition::Latest => InitialPosition::TrimHorizon,
@@ -174,13 +175,13 @@ impl ReadStream {
             self.consumer.clone(),
             self.source.get().cloned(),
         );
-        // Nothing is known of it yet.
+        // Nothing is known about it yet.
         let _ = new.learn(found);
         new
     }
 
-    /// What stands in the keys of its leases: nothing in a worker of one stream; nothing yet in one
-    /// of several before the stream was described.
+    /// Its identity in lease keys: `None` in a worker of one stream, and in a worker of several
+    /// until the stream has been described.
     pub(crate) fn identity(&self) -> Option<Arc<str>> {
         if self.is_one_of_several {
             self.identity.get().cloned()
@@ -189,7 +190,7 @@ impl ReadStream {
         }
     }
 
-    /// Whether a lease is one of this stream's.
+    /// Whether a lease belongs to this stream.
     pub(crate) fn has(&self, key: &LeaseKey) -> bool {
         match &key.stream {
             None => !self.is_one_of_several,
@@ -197,8 +198,8 @@ impl ReadStream {
         }
     }
 
-    /// Takes in the leases and the shards as an audit has left them. The hash keys that nobody
-    /// reads, if that is news.
+    /// Notes the leases and shards after an audit. Returns the hash keys that are not read, if they
+    /// have changed.
     pub(crate) fn see_unread<'a>(
         &self,
         leases: impl IntoIterator<Item = &'a Lease>,
@@ -210,24 +211,24 @@ impl ReadStream {
             .see(leases, graph)
     }
 
-    /// Its shards could be listed, or not for this reason.
+    /// Notes that its shards could be listed, or why not.
     pub(crate) fn listed(&self, error: Option<Arc<str>>, now: Moment) {
         self.trouble().listing.came(error, now);
     }
 
-    /// It could be described, or not for this reason.
+    /// Notes that it could be described, or why not.
     pub(crate) fn described(&self, error: Option<Arc<str>>, now: Moment) {
         self.trouble().describing.came(error, now);
     }
 
-    /// Its ARN, once it was described.
+    /// Its ARN, once it has been described.
     pub(in crate::worker) fn arn(&self) -> Option<Arc<str>> {
         self.description()
             .map(|description| Arc::clone(&description.arn))
     }
 
-    /// How long it could not be described, or its shards not be listed; nothing while both can be
-    /// done.
+    /// For how long it could not be described or its shards could not be listed; `None` while both
+    /// succeed.
     pub(in crate::worker) fn failing_for(&self, now: Moment) -> Duration {
         let trouble = self.trouble();
         let since = [&trouble.describing, &trouble.listing]
