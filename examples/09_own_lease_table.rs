@@ -1,23 +1,18 @@
-//! Your own lease table: any store with conditional writes will do. This one keeps its rows in
-//! memory, and prints each lease after a write.
-//!
-//! Only six methods are required; `LeaseTable` documents the others, which have defaults.
+//! Your own lease table, in six methods: any store with conditional writes will do.
 //! `kcl_core::lease_table_contract!` (feature `testing`) tests whether yours keeps the contract.
 //!
 //! ```text
 //! cargo run --example 09_own_lease_table
 //! ```
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::btree_map::{BTreeMap, Entry};
 
 use async_trait::async_trait;
 use examples::demo::{Demo, Printer};
-use kcl_core::lease::{
-    Consistency, Error, Expect, LeaseTable, PageToken, ScanPage, WorkerRow, Write,
-};
+use kcl_core::BoxError;
+use kcl_core::lease::{Consistency, Error, Expect, LeaseTable, PageToken, ScanPage};
+use kcl_core::lease::{WorkerRow, Write};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
-use kcl_core::{BoxError, Worker};
 use tokio::sync::Mutex;
 
 #[derive(Debug, Default)]
@@ -38,22 +33,17 @@ impl LeaseTable for OwnTable {
         Ok(all)
     }
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
-        let mut leases = self.leases.lock().await;
-        match leases.get(&lease.key) {
-            Some(row) => return Err(Error::conflict(Some(row.clone()))),
-            None => leases.insert(lease.key.clone(), lease.clone()),
-        };
-        Ok(lease.clone())
+        match self.leases.lock().await.entry(lease.key.clone()) {
+            Entry::Occupied(row) => Err(Error::conflict(Some(row.get().clone()))),
+            Entry::Vacant(place) => Ok(place.insert(lease.clone()).clone()),
+        }
     }
     async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
         let mut leases = self.leases.lock().await;
         let row = write.apply(leases.get(key))?;
         leases.insert(key.clone(), row.clone());
         let owner = row.owner.as_ref().map_or("nobody", WorkerId::as_str);
-        println!(
-            "{key}: held by {owner}, counter {}, checkpoint {}",
-            row.counter, row.checkpoint
-        );
+        println!("{key}: held by {owner}, checkpoint {}", row.checkpoint);
         Ok(row)
     }
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
@@ -72,10 +62,8 @@ impl LeaseTable for OwnTable {
         if workers.get(worker) != seen {
             return Err(Error::conflict(None));
         }
-        match row {
-            Some(row) => workers.insert(worker.clone(), row.clone()),
-            None => workers.remove(worker),
-        };
+        workers.remove(worker);
+        workers.extend(row.map(|row| (worker.clone(), row.clone())));
         Ok(())
     }
 }
@@ -83,19 +71,8 @@ impl LeaseTable for OwnTable {
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     let demo = Demo::start("orders", 2, 20).await?;
-    let worker = Worker::builder()
-        .stream("orders")
-        .source(demo.source()?)
-        .application("own-table");
-    let worker = worker
-        .lease_table(OwnTable::default())
-        .processor(Printer::new)
-        .build()?;
-    println!(
-        "{}",
-        worker
-            .run_until(kcl_core::stop_signal()?, Duration::from_secs(10))
-            .await?
-    );
+    let builder = demo.builder("own-table")?.until_caught_up();
+    let builder = builder.lease_table(OwnTable::default());
+    println!("{}", builder.processor(Printer::new).build()?.run().await?);
     Ok(())
 }

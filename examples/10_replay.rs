@@ -1,10 +1,8 @@
 //! Replays a time range of a stream next to the live application, without touching its leases.
 //!
 //! All applications that poll a shard share its 5 calls and 2 MB per second: `.calls_per_second(1)`
-//! leaves four of the calls to the live application, and fan-out takes nothing from it. The replay
-//! has its own application name, and therefore its own leases and checkpoints. It begins at one
-//! time and ends at another, and `run` returns when everything in between has been processed. If it
-//! is stopped or dies before that, it continues from its checkpoints when it is run again.
+//! leaves four of the calls to the live application. The replay has its own application name,
+//! leases and checkpoints: if it is stopped, it continues from there when it is run again.
 //!
 //! ```text
 //! cargo run --example 10_replay
@@ -27,11 +25,8 @@ impl RecordProcessor for Printer {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         for record in &input.records {
             if let Some(arrived_at) = record.arrived_at {
-                println!(
-                    "{}: {arrived_at} {}",
-                    self.application,
-                    String::from_utf8_lossy(&record.data)
-                );
+                let text = String::from_utf8_lossy(&record.data);
+                println!("{}: {arrived_at} {text}", self.application);
                 self.arrivals.send(arrived_at)?;
             }
         }
@@ -69,12 +64,8 @@ async fn main() -> Result<(), BoxError> {
             .until(times[14])
             .processor(move |_: &ShardRef| printer("replay"))
             .build()?;
-        println!(
-            "replayed from {} to {}: {}",
-            times[5],
-            times[14],
-            replay.run().await?
-        );
+        let report = replay.run().await?;
+        println!("replayed from {} to {}: {report}", times[5], times[14]);
         Ok::<(), BoxError>(())
     };
     let (lived, replayed) = tokio::join!(

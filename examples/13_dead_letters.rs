@@ -63,10 +63,8 @@ async fn main() -> Result<(), BoxError> {
         let Ok(letter) = serde_json::from_str::<Value>(line) else {
             continue;
         };
-        println!(
-            "dead: {}, after {} attempts",
-            letter["error"], letter["attempts"]
-        );
+        let (error, attempts) = (&letter["error"], &letter["attempts"]);
+        println!("dead: {error}, after {attempts} attempts");
         let data = letter["data"].as_str().ok_or("a letter without data")?;
         // With the bug fixed, the dead letter can be parsed.
         Amounts { words: true }.read(&decode(data)?)?;
@@ -76,7 +74,6 @@ async fn main() -> Result<(), BoxError> {
 
 /// Decodes a Base64 field to text.
 fn decode(data: &str) -> Result<String, BoxError> {
-    Ok(String::from_utf8(
-        base64_simd::STANDARD.decode_to_vec(data)?,
-    )?)
+    let bytes = base64_simd::STANDARD.decode_to_vec(data)?;
+    Ok(String::from_utf8(bytes)?)
 }

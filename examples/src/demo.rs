@@ -7,7 +7,8 @@ use aws_sdk_kinesis::primitives::Blob;
 use kcl_core::BoxError;
 use kcl_core::model::StreamName;
 use kcl_core::processor::{ProcessRecordsInput, ShardRef};
-use kcl_core::{Failure, KinesisStream, RecordProcessor};
+use kcl_core::worker::Builder;
+use kcl_core::{Failure, KinesisStream, RecordProcessor, Worker};
 
 use crate::embedded::Embedded;
 
@@ -70,6 +71,17 @@ impl Demo {
             self.0.client(),
             self.0.name().parse::<StreamName>()?,
         ))
+    }
+
+    /// The beginning of a worker of this application that reads it.
+    ///
+    /// # Errors
+    /// It has no name that a stream can have.
+    pub fn builder(&self, application: &str) -> Result<Builder, BoxError> {
+        let builder = Worker::builder()
+            .stream(self.0.name())
+            .source(self.source()?);
+        Ok(builder.application(application))
     }
 }
 

@@ -12,7 +12,6 @@ use std::time::Duration;
 use crate::support::{
     Call, Fleet, Heard, Nth, PATIENCE, Scribe, Script, Seen, lease_of, one_shard, script,
 };
-use kcl_core::lease::LeaseTable;
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::processor::ShardRef;
 use kcl_core::stream::memory::MemoryStream;

@@ -6,7 +6,6 @@ use kcl_core::stream::memory::{MemoryStream, Operation};
 use kcl_core::stream::{ConsumerStatus, ErrorKind, FanOut, WhichConsumer};
 use kcl_core::worker::WhyNoConsumer as Why;
 use kcl_core::worker::{Event, FanOutConfig, Mode, StreamConfig};
-use std::error::Error as _;
 use std::time::Duration;
 
 use super::consumers::{put, register, without_consumer};

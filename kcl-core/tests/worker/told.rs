@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kcl_core::Failure;
 use kcl_core::lease::memory::MemoryLeaseTable;
-use kcl_core::lease::{LeaseTable, MalformedRow, RowKey};
+use kcl_core::lease::{MalformedRow, RowKey};
 use kcl_core::model::{InitialPosition, LeaseKey, ShardId};
 use kcl_core::stream::ErrorKind;
 use kcl_core::stream::memory::{MemoryStream, Operation};
