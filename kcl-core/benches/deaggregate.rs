@@ -10,8 +10,8 @@
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use kcl_core::aggregate::Aggregator;
-use kcl_core::deaggregate::{Deaggregator, UserRecords};
 use kcl_core::model::{HashKeyRange, RawRecord, SequenceNumber};
+use kcl_core::testing::internals::{Deaggregator, UserRecords};
 use md5::{Digest, Md5};
 use rustix::time::{ClockId, clock_gettime};
 

@@ -68,8 +68,8 @@ pub(crate) mod decide;
 
 // The data path.
 pub mod checkpoint;
-pub mod deaggregate;
-pub mod fetch;
+mod deaggregate;
+mod fetch;
 pub mod handler;
 pub mod processor;
 pub mod stream;

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, ValueEnum};
-use kcl_core::fetch::ByteBudget;
+use kcl_core::ByteBudget;
 use kcl_core::model::{StreamName, Timestamp};
 use kcl_core::worker::{Builder, FanOutConfig, Mode, Stop, Until};
 use kcl_core::{InitialPosition, OnFailure, Worker};

@@ -1,8 +1,8 @@
 use bytes::Bytes;
 
 use crate::model::{
-    Checkpoint, Facts, HashKeyRange, InvalidHashKeyRange, InvalidPosition, Lease, LeaseKey,
-    Pending, Position, ShardId, Timestamp,
+    Checkpoint, Facts, HashKeyRange, InvalidValue, Lease, LeaseKey, Pending, Position, ShardId,
+    Timestamp,
 };
 
 /// A lease as text and numbers: what `kcl export` writes and `kcl import` reads.
@@ -136,11 +136,11 @@ pub enum WrongValue {
         /// What stands there.
         text: String,
         /// Why it is no position.
-        source: InvalidPosition,
+        source: InvalidValue,
     },
     /// A range of hash keys.
     #[error(transparent)]
-    HashRange(#[from] InvalidHashKeyRange),
+    HashRange(#[from] InvalidValue),
     /// Bytes.
     #[error("its pending state is invalid: expected an even number of hexadecimal digits")]
     State,

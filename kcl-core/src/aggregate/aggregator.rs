@@ -4,6 +4,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::deaggregate::{DIGEST, MAGIC, digest};
+use crate::model::InvalidValue;
 
 use super::varint;
 
@@ -45,16 +46,6 @@ pub struct Aggregate {
     pub data: Bytes,
     /// How many user records it holds.
     pub records: u64,
-}
-
-/// An invalid limit of an aggregate.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid aggregate limit: got {value} {what}, expected {least} to {most}")]
-pub struct InvalidLimit {
-    what: &'static str,
-    value: u64,
-    least: u64,
-    most: u64,
 }
 
 /// A user record that the service would not accept.
@@ -111,14 +102,13 @@ impl Aggregator {
     ///
     /// # Errors
     /// If it is not between 64 and 1,048,576, the KPL's bounds.
-    pub fn with_max_bytes(mut self, bytes: usize) -> Result<Self, InvalidLimit> {
+    pub fn with_max_bytes(mut self, bytes: usize) -> Result<Self, InvalidValue> {
         if !(MIN_BYTES..=MAX_BYTES).contains(&bytes) {
-            return Err(InvalidLimit {
-                what: "bytes",
-                value: bytes as u64,
-                least: MIN_BYTES as u64,
-                most: MAX_BYTES as u64,
-            });
+            let (value, expected) = (
+                format!("{bytes} bytes"),
+                format!("{MIN_BYTES} to {MAX_BYTES}"),
+            );
+            return Err(InvalidValue::new("aggregate limit", value, expected));
         }
         self.max_bytes = bytes;
         Ok(self)
@@ -128,14 +118,13 @@ impl Aggregator {
     ///
     /// # Errors
     /// If it is not between 1 and 9,223,372,036,854,775,807, the KPL's bounds.
-    pub fn with_max_records(mut self, records: u64) -> Result<Self, InvalidLimit> {
+    pub fn with_max_records(mut self, records: u64) -> Result<Self, InvalidValue> {
         if records == 0 || records > i64::MAX as u64 {
-            return Err(InvalidLimit {
-                what: "user records",
-                value: records,
-                least: 1,
-                most: i64::MAX as u64,
-            });
+            let (value, expected) = (
+                format!("{records} user records"),
+                format!("1 to {}", i64::MAX),
+            );
+            return Err(InvalidValue::new("aggregate limit", value, expected));
         }
         self.max_records = records;
         Ok(self)

@@ -10,9 +10,12 @@ use super::message::{Corrupt, Message};
 ///
 /// ```
 /// use kcl_core::aggregate::Aggregator;
-/// use kcl_core::deaggregate::Deaggregator;
 /// use kcl_core::model::{RawRecord, SequenceNumber};
+/// # #[cfg(feature = "testing")]
+/// use kcl_core::testing::internals::Deaggregator;
 ///
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), kcl_core::aggregate::AddError> {
 /// let mut aggregator = Aggregator::new();
 /// aggregator.add("customer-7", None, b"first")?;
 /// aggregator.add("customer-8", None, b"second")?;
@@ -22,7 +25,10 @@ use super::message::{Corrupt, Message};
 /// let user_records = Deaggregator::new(None).take_apart(vec![raw]).records;
 /// assert_eq!(user_records[1].partition_key, "customer-8");
 /// assert_eq!(user_records[1].sub_sequence(), 1);
-/// # Ok::<(), kcl_core::aggregate::AddError>(())
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Deaggregator {

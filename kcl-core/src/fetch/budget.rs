@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use crate::memory_wait::MemoryWait;
+use crate::model::InvalidValue;
 
 mod events;
 mod seats;
@@ -46,15 +47,6 @@ pub struct ByteBudget(Arc<BudgetInner>);
 /// The largest page of the service: `GetRecords` returns at most 10 MiB.
 pub(crate) const LARGEST_PAGE: usize = 10 * 1024 * 1024;
 
-/// The budget is too small for one page.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "byte budget too small: got {bytes} bytes, expected at least {LARGEST_PAGE} (10 MiB, the largest page)"
-)]
-pub struct InvalidBudget {
-    bytes: usize,
-}
-
 struct BudgetInner {
     total: usize,
     state: Mutex<BudgetState>,
@@ -80,9 +72,13 @@ impl ByteBudget {
     ///
     /// # Errors
     /// If it is too small for the largest page that the service may send, 10 MiB.
-    pub fn new(bytes: usize) -> Result<Self, InvalidBudget> {
+    pub fn new(bytes: usize) -> Result<Self, InvalidValue> {
         if bytes < LARGEST_PAGE {
-            return Err(InvalidBudget { bytes });
+            let (value, expected) = (
+                format!("{bytes} bytes"),
+                format!("at least {LARGEST_PAGE} (10 MiB, the largest page)"),
+            );
+            return Err(InvalidValue::new("byte budget", value, expected));
         }
         Ok(Self(Arc::new(BudgetInner {
             total: bytes,

@@ -14,7 +14,7 @@
 //! forever; so a stalled handler stops no other shard.
 
 mod budget;
-pub mod fan_out;
+pub(crate) mod fan_out;
 mod fetched;
 mod page_decoder;
 mod polling;
@@ -24,7 +24,7 @@ mod resume;
 mod scene;
 mod size;
 
-pub use budget::{ByteBudget, InvalidBudget};
+pub use budget::ByteBudget;
 pub(crate) use fetched::{Fetch, FetchError, OpenAgain, ReadEnd};
 pub(crate) use page_decoder::{PageDecoder, bounded};
 pub(crate) use polling::{PollingFetch, PollingSettings};

@@ -16,7 +16,7 @@ use super::{InitialPosition, Position};
 /// let done = Checkpoint::from(position);
 /// assert!(Checkpoint::TrimHorizon < done && done < Checkpoint::ShardEnd);
 /// assert!(!done.is_shard_end());
-/// # Ok::<(), kcl_core::model::InvalidPosition>(())
+/// # Ok::<(), kcl_core::model::InvalidValue>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Checkpoint {

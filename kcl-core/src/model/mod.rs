@@ -4,6 +4,7 @@
 //! other behaviour: decisions are in `decide`, and the other modules carry them out.
 
 mod checkpoint;
+mod invalid;
 mod key;
 mod lease;
 mod name;
@@ -18,12 +19,13 @@ mod time;
 mod utc;
 
 pub use checkpoint::{Checkpoint, Pending};
+pub use invalid::InvalidValue;
 pub use key::Key;
 pub use lease::{Facts, Lease, LeaseKey, Token, WorkerId};
-pub use name::{InvalidStreamName, StreamName};
+pub use name::StreamName;
 pub use ownership::{Fence, LossReason, ShardRef};
-pub use position::{InitialPosition, InvalidPosition, Position};
+pub use position::{InitialPosition, Position};
 pub use record::{Encryption, RawRecord, Record};
-pub use sequence::{InvalidSequenceNumber, SequenceNumber};
-pub use shard::{ChildShard, HashKeyRange, InvalidHashKeyRange, Shard, ShardId};
-pub use time::{InvalidTimestamp, Moment, Timestamp};
+pub use sequence::SequenceNumber;
+pub use shard::{ChildShard, HashKeyRange, Shard, ShardId};
+pub use time::{Moment, Timestamp};

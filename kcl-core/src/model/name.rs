@@ -2,6 +2,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::InvalidValue;
+
 /// The name or the ARN of a stream.
 ///
 /// ```
@@ -10,7 +12,7 @@ use std::sync::Arc;
 /// let by_arn: StreamName = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders".parse()?;
 /// assert_eq!(by_arn.name(), "orders");
 /// assert!("orders and more".parse::<StreamName>().is_err());
-/// # Ok::<(), kcl_core::model::InvalidStreamName>(())
+/// # Ok::<(), kcl_core::model::InvalidValue>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamName {
@@ -19,15 +21,8 @@ pub struct StreamName {
     name_at: usize,
 }
 
-/// A text that is not the name or the ARN of a stream.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "invalid stream name `{text}`: expected a name of 1 to 128 letters, digits, `_`, `.` and `-`, \
-     or an ARN `arn:PARTITION:kinesis:REGION:ACCOUNT:stream/NAME`"
-)]
-pub struct InvalidStreamName {
-    text: String,
-}
+const EXPECTED: &str = "a name of 1 to 128 letters, digits, `_`, `.` and `-`, or an ARN \
+     `arn:PARTITION:kinesis:REGION:ACCOUNT:stream/NAME`";
 
 impl StreamName {
     /// The stream's name, without the rest of an ARN.
@@ -44,7 +39,7 @@ impl StreamName {
 }
 
 impl FromStr for StreamName {
-    type Err = InvalidStreamName;
+    type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let allowed = |name: &str| {
@@ -72,9 +67,7 @@ impl FromStr for StreamName {
                 text: text.into(),
                 name_at,
             })
-            .ok_or_else(|| InvalidStreamName {
-                text: text.chars().take(256).collect(),
-            })
+            .ok_or_else(|| InvalidValue::text("stream name", text, 256, EXPECTED))
     }
 }
 

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{InvalidSequenceNumber, SequenceNumber, Timestamp};
+use super::{InvalidValue, SequenceNumber, Timestamp};
 
 /// The position of a user record in a shard: the sequence number of the Kinesis record, and the
 /// user record's index in it if that is an aggregate.
@@ -16,7 +16,7 @@ use super::{InvalidSequenceNumber, SequenceNumber, Timestamp};
 /// let third: Position = "49590338271490256608559692538361571095921575989136588898.2".parse()?;
 /// assert_eq!(third.sub_sequence, 2);
 /// assert_eq!(third.to_string().parse::<Position>()?, third);
-/// # Ok::<(), kcl_core::model::InvalidPosition>(())
+/// # Ok::<(), kcl_core::model::InvalidValue>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
@@ -52,31 +52,17 @@ impl fmt::Display for Position {
     }
 }
 
-/// The text is not a valid position.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidPosition {
-    /// The part before the dot is not a sequence number.
-    #[error(transparent)]
-    Sequence(#[from] InvalidSequenceNumber),
-    /// The part after the dot is not a sub-sequence number.
-    #[error("invalid sub-sequence number `{text}`: expected a decimal number below 2^64")]
-    SubSequence {
-        /// The part after the dot, at most its first 21 characters.
-        text: String,
-    },
-}
-
 /// How much of an invalid text an error repeats, in characters.
 const REPEATED: usize = 20;
 
 impl FromStr for Position {
-    type Err = InvalidPosition;
+    type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (sequence, sub) = text.split_once('.').unwrap_or((text, "0"));
-        let wrong = || InvalidPosition::SubSequence {
-            text: sub.chars().take(REPEATED + 1).collect(),
+        let wrong = || {
+            let expected = "a decimal number below 2^64";
+            InvalidValue::text("sub-sequence number", sub, REPEATED + 1, expected)
         };
         // `u64` also parses a leading `+`, which is not valid here.
         let sub_sequence = if sub.starts_with('+') {
@@ -97,7 +83,7 @@ impl FromStr for Position {
 /// let opened: Timestamp = "2026-01-31T08:00:00Z".parse()?;
 /// let position = InitialPosition::AtTimestamp(opened);
 /// assert_eq!(position.to_string(), "AT_TIMESTAMP 2026-01-31T08:00:00.000Z");
-/// # Ok::<(), kcl_core::model::InvalidTimestamp>(())
+/// # Ok::<(), kcl_core::model::InvalidValue>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -2,6 +2,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
+use super::InvalidValue;
+
 /// A Kinesis sequence number: a non-negative decimal number that orders the records of a shard.
 ///
 /// Sequence numbers are compared as numbers. The numbers that the service assigns today have 186
@@ -14,7 +16,7 @@ use std::str::FromStr;
 /// let nine: SequenceNumber = "9".parse()?;
 /// let ten: SequenceNumber = "10".parse()?;
 /// assert!(nine < ten, "numbers, not text");
-/// # Ok::<(), kcl_core::model::InvalidSequenceNumber>(())
+/// # Ok::<(), kcl_core::model::InvalidValue>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SequenceNumber(Repr);
@@ -34,15 +36,6 @@ const CHUNK_VALUE: u64 = 10_u64.pow(19);
 /// The longest number that the pattern of the Kinesis API, `0|([1-9]\d{0,128})`, allows.
 const MAX_DIGITS: usize = 129;
 
-/// The text is not a sequence number.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "invalid sequence number `{text}`: expected 1 to {MAX_DIGITS} decimal digits without a leading zero"
-)]
-pub struct InvalidSequenceNumber {
-    text: String,
-}
-
 impl SequenceNumber {
     /// Creates the number with this value.
     #[must_use]
@@ -56,17 +49,19 @@ impl SequenceNumber {
 }
 
 impl FromStr for SequenceNumber {
-    type Err = InvalidSequenceNumber;
+    type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes = text.as_bytes();
         let is_number =
             !bytes.is_empty() && bytes.len() <= MAX_DIGITS && bytes.iter().all(u8::is_ascii_digit);
         if !is_number || (bytes[0] == b'0' && bytes.len() > 1) {
-            // Cut short, because it may be anything that was written into a table.
-            return Err(InvalidSequenceNumber {
-                text: text.chars().take(MAX_DIGITS + 1).collect(),
-            });
+            return Err(InvalidValue::text(
+                "sequence number",
+                text,
+                MAX_DIGITS + 1,
+                format!("1 to {MAX_DIGITS} decimal digits without a leading zero"),
+            ));
         }
         Ok(Self(
             inline(bytes).map_or_else(|| Repr::Digits(text.into()), Repr::Inline),

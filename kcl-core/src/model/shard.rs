@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::SequenceNumber;
+use super::{InvalidValue, SequenceNumber};
 
 /// The id of a shard within its stream, as the service assigns it (`shardId-000000000000`).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,7 +56,7 @@ impl fmt::Debug for ShardId {
 /// assert!(lower.contains(1));
 /// assert!(!lower.contains(u128::MAX));
 /// assert!(HashKeyRange::new(2, 1).is_err());
-/// # Ok::<(), kcl_core::model::InvalidHashKeyRange>(())
+/// # Ok::<(), kcl_core::model::InvalidValue>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HashKeyRange {
@@ -64,14 +64,9 @@ pub struct HashKeyRange {
     end: u128,
 }
 
-/// The two bounds are not a valid range.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "invalid hash key range `{start}` to `{end}`: expected two decimal numbers below 2^128, the first not above the second"
-)]
-pub struct InvalidHashKeyRange {
-    start: String,
-    end: String,
+fn invalid_range(start: &str, end: &str) -> InvalidValue {
+    let expected = "two decimal numbers below 2^128, the first not above the second";
+    InvalidValue::new("hash key range", format!("`{start}` to `{end}`"), expected)
 }
 
 impl HashKeyRange {
@@ -85,12 +80,9 @@ impl HashKeyRange {
     ///
     /// # Errors
     /// If `start` is greater than `end`.
-    pub fn new(start: u128, end: u128) -> Result<Self, InvalidHashKeyRange> {
+    pub fn new(start: u128, end: u128) -> Result<Self, InvalidValue> {
         if start > end {
-            return Err(InvalidHashKeyRange {
-                start: start.to_string(),
-                end: end.to_string(),
-            });
+            return Err(invalid_range(&start.to_string(), &end.to_string()));
         }
         Ok(Self { start, end })
     }
@@ -99,13 +91,10 @@ impl HashKeyRange {
     ///
     /// # Errors
     /// If a bound is not a number below 2^128, or `start` is greater than `end`.
-    pub fn parse(start: &str, end: &str) -> Result<Self, InvalidHashKeyRange> {
+    pub fn parse(start: &str, end: &str) -> Result<Self, InvalidValue> {
         match (start.parse(), end.parse()) {
             (Ok(start), Ok(end)) => Self::new(start, end),
-            _ => Err(InvalidHashKeyRange {
-                start: cut(start),
-                end: cut(end),
-            }),
+            _ => Err(invalid_range(&cut(start), &cut(end))),
         }
     }
 

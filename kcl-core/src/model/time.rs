@@ -3,6 +3,7 @@ use std::ops::{Add, Sub};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::InvalidValue;
 use super::utc::Utc;
 
 /// A wall-clock time in milliseconds since 1970-01-01 UTC, the resolution of Kinesis. It is never
@@ -19,7 +20,7 @@ use super::utc::Utc;
 /// let opened: Timestamp = "2026-01-31T09:00:00+01:00".parse()?;
 /// assert_eq!(opened.to_string(), "2026-01-31T08:00:00.000Z");
 /// assert_eq!(Timestamp::from(SystemTime::from(opened)), opened);
-/// # Ok::<(), kcl_core::model::InvalidTimestamp>(())
+/// # Ok::<(), kcl_core::model::InvalidValue>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -70,24 +71,17 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// The text is not an RFC 3339 time.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "invalid time `{text}`: expected RFC 3339, such as 2026-01-31T08:00:00Z or 2026-01-31T09:00:00.250+01:00"
-)]
-pub struct InvalidTimestamp {
-    text: String,
-}
-
 /// How much of an invalid text an error repeats, in characters.
 const REPEATED: usize = 40;
 
 impl FromStr for Timestamp {
-    type Err = InvalidTimestamp;
+    type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || InvalidTimestamp {
-            text: text.chars().take(REPEATED).collect(),
+        let wrong = || {
+            let expected =
+                "RFC 3339, such as 2026-01-31T08:00:00Z or 2026-01-31T09:00:00.250+01:00";
+            InvalidValue::text("time", text, REPEATED, expected)
         };
         Utc::read(text).map(Self).ok_or_else(wrong)
     }

@@ -66,18 +66,18 @@ mod worker;
 pub use crate::deaggregate::OutOfRange;
 pub use crate::decide::gap::DataGap;
 pub use crate::decide::registration::Why as WhyNoConsumer;
+pub use crate::fetch::fan_out::NoConsumer;
 pub use builder::Builder;
 pub use error::RunError;
 pub use event::{Event, HandlerCall};
 pub use events::Events;
-pub use mode::{FanOutConfig, Lifecycle, Mode};
+pub use mode::{FanOutConfig, Mode};
 pub use report::{RunEnd, ShardReport, ShutdownReport, Stopped};
 pub use retire::RetireError;
 pub use setting_error::SettingError;
 pub use settings::{Checkpoints, CoordinationOn, OnDataGap, Settings, Until, WorkerLabel};
 pub use status::{
-    Phase, ReadFailure, ShardError, ShardState, ShardStatus, Status, StreamState, TableFailure,
-    UnreadableShard,
+    CallFailures, Phase, ShardError, ShardState, ShardStatus, Status, StreamState, UnreadableShard,
 };
 pub use streams::StreamConfig;
 pub use worker::{Stop, Worker};

@@ -46,16 +46,13 @@ pub struct FanOutConfig {
 
 /// Who registers the consumer, and who removes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Lifecycle {
-    /// It belongs to the application, whoever registered it under this name: it is registered if it
-    /// does not exist, and removed only by
-    /// [`Worker::retire_consumers`](super::Worker::retire_consumers).
+enum Lifecycle {
+    /// The application.
     #[default]
     Managed,
-    /// It is registered if it does not exist, and never removed.
+    /// The application registers it, and nobody removes it.
     Shared,
-    /// It exists already: it is neither registered nor removed.
+    /// Neither: it exists already.
     External(ConsumerArn),
 }
 
@@ -63,13 +60,16 @@ const NAME: &str = "a consumer name of 1 to 128 letters, digits, `_`, `.` and `-
 const ARN: &str = "`arn:PARTITION:kinesis:REGION:ACCOUNT:stream/STREAM/consumer/NAME:TIME` of the stream that is read";
 
 impl FanOutConfig {
-    /// A consumer that belongs to the application, under the application's name.
+    /// A consumer that belongs to the application, under the application's name, whoever registered
+    /// it: it is registered if it does not exist, and removed only by
+    /// [`Worker::retire_consumers`](super::Worker::retire_consumers).
     #[must_use]
     pub fn managed() -> Self {
         Self::default()
     }
 
-    /// A consumer that is never removed, under the application's name.
+    /// A consumer under the application's name that is registered if it does not exist, and never
+    /// removed.
     #[must_use]
     pub const fn shared() -> Self {
         Self {
@@ -78,8 +78,9 @@ impl FanOutConfig {
         }
     }
 
-    /// The consumer with this ARN, which belongs to one stream: in a worker of several, it is set
-    /// for a [stream](super::StreamConfig::mode).
+    /// The consumer with this ARN, which exists already: it is neither registered nor removed. It
+    /// belongs to one stream: in a worker of several, it is set for a
+    /// [stream](super::StreamConfig::mode).
     #[must_use]
     pub fn external(arn: impl Into<Arc<str>>) -> Self {
         Self {
@@ -93,12 +94,6 @@ impl FanOutConfig {
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
-    }
-
-    /// Who registers the consumer, and who removes it.
-    #[must_use]
-    pub const fn lifecycle(&self) -> &Lifecycle {
-        &self.lifecycle
     }
 
     /// How to identify the consumer, or the error if the settings are invalid.

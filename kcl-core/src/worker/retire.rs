@@ -48,8 +48,8 @@ fn list(workers: &BTreeSet<WorkerId>) -> String {
 
 impl Worker {
     /// Removes the registered consumers that belong to this application
-    /// ([`Lifecycle::Managed`](super::Lifecycle::Managed)) from the streams of this worker, and
-    /// returns how many were removed. Call it for an application that will not run again: stopping
+    /// ([`FanOutConfig::managed`](super::FanOutConfig::managed)) from the streams of this worker,
+    /// and returns how many were removed. Call it for an application that will not run again: stopping
     /// a worker does not remove consumers, because a restart would then have to register them
     /// again. Shared and external consumers are left alone.
     ///

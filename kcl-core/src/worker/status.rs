@@ -3,8 +3,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decide::consumer::ConsumerState;
-use crate::decide::outage::Outage;
-use crate::decide::reading::Failing;
 use crate::model::{
     Checkpoint, LeaseKey, Moment, Position, ShardId, StreamName, Timestamp, WorkerId,
 };
@@ -56,7 +54,7 @@ pub struct Status {
     pub streams: BTreeMap<StreamName, StreamState>,
     /// Whether the lease table is unreachable or throttles: `None` if its last calls were answered.
     /// Until it answers again, no lease is acquired, and leases that cannot be renewed are lost.
-    pub lease_table: Option<TableFailure>,
+    pub lease_table: Option<CallFailures>,
     /// The shards that it holds or has just completed, by lease key.
     pub shards: BTreeMap<LeaseKey, ShardStatus>,
     /// The shards that it could not read on its last attempt: it has released their leases and
@@ -226,7 +224,7 @@ pub struct ShardStatus {
     pub answered: Option<Moment>,
     /// Why the shard is currently not read; `None` if the last call to the stream succeeded. This
     /// is not about the handler: see [`failures`](Self::failures).
-    pub failing: Option<ReadFailure>,
+    pub failing: Option<CallFailures>,
     /// How many user records were processed since the lease was acquired.
     pub records: u64,
     /// How many times the current step (the batch in flight, or another call) has failed since it
@@ -237,48 +235,14 @@ pub struct ShardStatus {
     pub last_error: Option<ShardError>,
 }
 
-/// A shard that is not being read: every call since the last successful one has failed.
+/// Calls that keep failing: all of them since the last one that was answered, of those that read a
+/// shard, or of those that read, or write, the lease table.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct ReadFailure {
+pub struct CallFailures {
     /// When the first of them failed, by the worker's clock. Not serialized, because it has no
     /// meaning outside that clock.
-    #[cfg_attr(feature = "serde", serde(skip))]
-    pub since: Moment,
-    /// When the last one failed.
-    #[cfg_attr(feature = "serde", serde(skip))]
-    pub last: Moment,
-    /// For how long they have failed. Serialized in seconds.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "span_in_seconds"))]
-    pub for_long: Duration,
-    /// How many calls have failed.
-    pub attempts: u32,
-    /// The error of the last one, with its causes.
-    pub error: Arc<str>,
-}
-
-impl ReadFailure {
-    pub(super) fn new((failing, error): (Failing, Arc<str>), now: Moment) -> Self {
-        let for_long = now.since(failing.since);
-        Self {
-            since: failing.since,
-            last: failing.last,
-            for_long,
-            attempts: failing.attempts,
-            error,
-        }
-    }
-}
-
-/// The lease table is unreachable or throttles: every read, or every write, has failed since the
-/// last one that was answered.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct TableFailure {
-    /// When the first of these calls failed, by the worker's clock. Not serialized, because it has
-    /// no meaning outside that clock.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub since: Moment,
     /// How long they have been failing. Serialized in seconds.
@@ -290,12 +254,13 @@ pub struct TableFailure {
     pub error: Arc<str>,
 }
 
-impl TableFailure {
-    pub(super) fn new((outage, error): (Outage, Arc<str>), now: Moment) -> Self {
+impl CallFailures {
+    pub(super) fn new(since: Moment, attempts: u32, error: Arc<str>, now: Moment) -> Self {
+        let for_long = now.since(since);
         Self {
-            since: outage.since,
-            for_long: now.since(outage.since),
-            attempts: outage.attempts,
+            since,
+            for_long,
+            attempts,
             error,
         }
     }

@@ -9,7 +9,7 @@ use crate::processor::ShardRef;
 use crate::tenancy::held::Held;
 
 use super::event::{Event, HandlerCall};
-use super::status::{Phase, ReadFailure, ShardState, ShardStatus, UnreadableShard};
+use super::status::{CallFailures, Phase, ShardState, ShardStatus, UnreadableShard};
 
 /// The registry to which the parts of a worker report what they do.
 #[derive(Clone, Debug, Default)]
@@ -53,10 +53,9 @@ impl ShardEntry {
             gathered_bytes: gathered.bytes,
             gathered_for: gathered.since.map(|since| now.since(since)),
             answered: self.held.answered(),
-            failing: self
-                .held
-                .failing()
-                .map(|failing| ReadFailure::new(failing, now)),
+            failing: self.held.failing().map(|(failing, error)| {
+                CallFailures::new(failing.since, failing.attempts, error, now)
+            }),
             ..self.status.clone()
         }
     }

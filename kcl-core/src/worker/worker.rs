@@ -26,7 +26,7 @@ use super::root;
 use super::service_access::ServiceAccess;
 use super::setting_error::SettingError;
 use super::settings::{Settings, Until};
-use super::status::{Phase, Status, TableFailure};
+use super::status::{CallFailures, Phase, Status};
 use super::status_registry::StatusRegistry;
 use super::streams::{StreamConfig, Streams, stream_name};
 
@@ -408,11 +408,9 @@ impl Worker {
                 .iter()
                 .map(|of| (of.name.clone(), of.state()))
                 .collect(),
-            lease_table: self
-                .0
-                .table_health
-                .failing()
-                .map(|failing| TableFailure::new(failing, now)),
+            lease_table: self.0.table_health.failing().map(|(outage, error)| {
+                CallFailures::new(outage.since, outage.attempts, error, now)
+            }),
             shards: self.0.board.snapshot(now),
             unreadable: self
                 .0

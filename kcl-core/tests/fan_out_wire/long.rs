@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use kcl_core::fetch::ByteBudget;
+use kcl_core::ByteBudget;
 use kcl_core::processor::{Failure, ProcessRecordsInput, RecordProcessor, ShardRef};
 use tokio::sync::watch;
 

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use crate::support::{
     Counters, Fleet, HookedStream, Script, lease_of, locked, payloads, until, wait_for_lease,
 };
+use kcl_core::ByteBudget;
 use kcl_core::Failure;
 use kcl_core::aggregate::{Aggregate, Aggregator};
-use kcl_core::fetch::ByteBudget;
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::model::{Checkpoint, HashKeyRange, Position, Record, SequenceNumber, ShardId};
 use kcl_core::stream::StartAt;

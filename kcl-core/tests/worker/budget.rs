@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::support::{Fleet, HookedStream, Script};
 use bytes::Bytes;
+use kcl_core::ByteBudget;
 use kcl_core::Worker;
-use kcl_core::fetch::ByteBudget;
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::model::ShardId;
 use kcl_core::stream::memory::{MemoryStream, Operation};

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use kcl_core::fetch::ByteBudget;
+use kcl_core::ByteBudget;
 use kcl_core::handler::{FlushCause, buffer};
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::model::Checkpoint;

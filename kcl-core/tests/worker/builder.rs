@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::{Scribe, Script, Seen};
-use kcl_core::fetch::ByteBudget;
+use kcl_core::ByteBudget;
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::model::Timestamp;
 use kcl_core::processor::ShardRef;

@@ -42,7 +42,7 @@ pub(super) fn put(world: &Pushing, numbers: std::ops::Range<usize>) {
 }
 
 /// Lets a worker end that cannot have its consumer.
-pub(super) async fn without_consumer(run: Run) -> kcl_core::fetch::fan_out::NoConsumer {
+pub(super) async fn without_consumer(run: Run) -> kcl_core::worker::NoConsumer {
     match run.ended().await {
         Err(RunError::NoConsumer(why)) => why,
         other => panic!("{other:?}"),

@@ -218,7 +218,7 @@ async fn one_stopped_handler_of_sixty_four_affects_no_other_shard() {
     let (gate, stuck) = (Gate::new(), shards[7].clone());
     let (opened, stopped) = (gate.clone(), stuck.clone());
     let most = Arc::new(AtomicUsize::new(0));
-    let budget = kcl_core::fetch::ByteBudget::new(10 * MIB).unwrap();
+    let budget = kcl_core::ByteBudget::new(10 * MIB).unwrap();
     let (held, of) = (Arc::clone(&most), budget.clone());
     let run = world
         .fleet()
@@ -287,7 +287,7 @@ async fn one_stopped_handler_of_sixty_four_affects_no_other_shard() {
 async fn idle_subscriptions_leave_the_shared_part_of_the_budget_alone() {
     const MIB: usize = 1024 * 1024;
     let world = Pushing::new(64);
-    let budget = kcl_core::fetch::ByteBudget::new(10 * MIB).unwrap();
+    let budget = kcl_core::ByteBudget::new(10 * MIB).unwrap();
     let run = world
         .fleet()
         .with(|builder| builder.byte_budget(budget.clone()))

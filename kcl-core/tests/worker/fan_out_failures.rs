@@ -3,7 +3,6 @@
 
 use crate::support::{Pushing, Script, lease_of, payloads, until};
 use kcl_core::InitialPosition;
-use kcl_core::fetch::fan_out::SILENCE;
 use kcl_core::model::ShardId;
 use kcl_core::stream::memory::{Operation, SubscriptionFault};
 use kcl_core::stream::{ErrorKind, StartAt};
@@ -11,6 +10,9 @@ use kcl_core::worker::Event;
 use std::time::Duration;
 
 use super::fan_out::{put_aggregate, starts};
+
+/// After so long without an event a subscription is replaced.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// The other one: a sentinel that is resolved anew by each call skips what arrived between two of
 /// them.

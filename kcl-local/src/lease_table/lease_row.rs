@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use kcl_core::lease::{Error, MalformedRow, RowKey};
 use kcl_core::model::{
-    Checkpoint, Facts, HashKeyRange, InvalidSequenceNumber, Lease, LeaseKey, Pending, Position,
-    ShardId, Timestamp, Token, WorkerId,
+    Checkpoint, Facts, HashKeyRange, InvalidValue, Lease, LeaseKey, Pending, Position, ShardId,
+    Timestamp, Token, WorkerId,
 };
 use rusqlite::Row;
 use rusqlite::types::{FromSql, Type, Value};
@@ -295,7 +295,7 @@ impl Reader<'_> {
         let allowed = "a decimal number, TRIM_HORIZON, LATEST, AT_TIMESTAMP or SHARD_END";
         let sequence = value
             .parse()
-            .map_err(|_: InvalidSequenceNumber| self.broken(column, value, allowed))?;
+            .map_err(|_: InvalidValue| self.broken(column, value, allowed))?;
         let sub_sequence = self.get::<Option<String>>(sub_column)?.unwrap_or_default();
         let sub_sequence = sub_sequence
             .parse()

@@ -4,7 +4,7 @@ use kcl_core::KinesisStream;
 use kcl_core::aws_sdk_kinesis::Client;
 use kcl_core::aws_sdk_kinesis::config::retry::RetryConfig;
 use kcl_core::aws_sdk_kinesis::config::{BehaviorVersion, Config, Credentials, Region};
-use kcl_core::model::InvalidStreamName;
+use kcl_core::model::InvalidValue;
 
 use super::LocalStream;
 
@@ -32,7 +32,7 @@ impl LocalStream {
     ///
     /// # Errors
     /// If the name is not a valid stream name.
-    pub fn source(&self, stream: &str) -> Result<KinesisStream, InvalidStreamName> {
+    pub fn source(&self, stream: &str) -> Result<KinesisStream, InvalidValue> {
         Ok(KinesisStream::new(&self.client(), stream.parse()?))
     }
 

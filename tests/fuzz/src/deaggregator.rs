@@ -1,4 +1,4 @@
-use kcl_core::deaggregate::{Deaggregator, UserRecords};
+use kcl_core::testing::internals::{Deaggregator, UserRecords};
 use kcl_core::model::{HashKeyRange, RawRecord, Record, SequenceNumber};
 
 use crate::oracle::{Expected, UserRecord, expected, seal};

@@ -2,7 +2,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kcl_core::fetch::ByteBudget;
+use kcl_core::ByteBudget;
 use kcl_core::processor::ShardRef;
 use kcl_core::stream::Stream;
 use kcl_core::stream::kinesis::KinesisStream;

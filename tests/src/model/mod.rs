@@ -2,7 +2,7 @@
 //!
 //! The simulator draws worlds and sees some of what can happen; this sees all of it, in a world
 //! that is small enough. Every write is made, judged and carried out by the product's own code:
-//! [`Write`](kcl_core::lease::Write), `Expect`, `Edits` and [`settle`](kcl_core::testing::settle).
+//! [`Write`](kcl_core::lease::Write), `Expect`, `Edits` and [`settle`](kcl_core::testing::internals::settle).
 //! What a worker *wants* is not decided here: each step that a plan could ever ask for may come at
 //! any time, so what holds, holds for every plan.
 //!

@@ -2,7 +2,7 @@
 
 use kcl_core::lease::{Edits, Error, Expect, Match};
 use kcl_core::model::Lease;
-use kcl_core::testing::{Settled, settle};
+use kcl_core::testing::internals::{Settled, settle};
 
 use super::row::{Name, ProcessId, Row, WriteKind, token};
 use super::state::{Defect, Held, Late, ModelBounds, ModelState, Worker};

@@ -18,7 +18,7 @@ use super::{ListedClosed, MAX_RECORDS, Registration};
 /// How long a subscription may give no event while it is waited for, before it is replaced: 30 s,
 /// six of the empty events that the service sends every five seconds or so. (The KCL waits for 60
 /// s.)
-pub const SILENCE: Duration = Duration::from_secs(30);
+pub(crate) const SILENCE: Duration = Duration::from_secs(30);
 
 /// What a shard is subscribed to with.
 #[derive(Clone, Debug)]

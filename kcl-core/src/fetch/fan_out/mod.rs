@@ -60,8 +60,7 @@ mod listed;
 mod no_consumer;
 mod registration;
 
-pub use fan_out_fetch::SILENCE;
-pub(crate) use fan_out_fetch::{FanOutFetch, FanOutSettings};
+pub(crate) use fan_out_fetch::{FanOutFetch, FanOutSettings, SILENCE};
 pub(crate) use listed::ListedClosed;
 pub use no_consumer::NoConsumer;
 pub(crate) use registration::Registration;

@@ -49,7 +49,7 @@ use crate::stream::ErrorKind;
 /// A call that reads Kinesis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum KinesisOperation {
+pub(crate) enum KinesisOperation {
     /// A page of records.
     GetRecords,
     /// A place in a shard.
@@ -71,7 +71,7 @@ pub enum KinesisOperation {
 impl KinesisOperation {
     /// The service's name for it.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::GetRecords => "GetRecords",
             Self::GetShardIterator => "GetShardIterator",
@@ -88,7 +88,7 @@ impl KinesisOperation {
 /// What came back instead of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum CallFailure<'a> {
+pub(crate) enum CallFailure<'a> {
     /// An answer that is an error.
     Refusal {
         /// Its HTTP status.
@@ -113,7 +113,7 @@ pub enum CallFailure<'a> {
 
 /// What a reader does about this failure of this call: the table of the [module](self).
 #[must_use]
-pub fn classify(operation: KinesisOperation, failure: &CallFailure<'_>) -> ErrorKind {
+pub(crate) fn classify(operation: KinesisOperation, failure: &CallFailure<'_>) -> ErrorKind {
     let decides = |row: &&ErrorRow| row.calls.contains(&operation) && row.sign.fits(failure);
     // Every failure has a row for every call (a test goes through them). To try again is never
     // wrong for long.

@@ -1,9 +1,8 @@
 //! The contract of [`LeaseTable`] as a test suite.
 //!
-//! Each function below tests one point of the contract. It gets a [`TableFixture`] with a fresh,
-//! empty table, and panics if the table violates that point.
-//! [`lease_table_contract!`](crate::lease_table_contract) makes a separate test of each point, and
-//! [`suite`] runs all of them in one call.
+//! [`lease_table_contract!`](crate::lease_table_contract) makes a separate test of each point of the
+//! contract, named for what it shows, and [`suite`] runs all of them in one call. Each point gets a
+//! [`TableFixture`] with a fresh, empty table, and panics if the table violates it.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -72,15 +71,20 @@ mod memory_test;
 #[cfg(test)]
 mod suite_test;
 
-pub use creation::*;
-pub use exactness::*;
 pub use fixture::TableFixture;
-pub use hand_over::*;
-pub use malformed::*;
-pub use progress::*;
-pub use races::*;
-pub use reads::*;
-pub use signal::*;
 pub use suite::suite;
-pub use tenancy::*;
-pub use workers::*;
+
+/// The points, for the tests that [`lease_table_contract!`](crate::lease_table_contract) makes.
+#[doc(hidden)]
+pub mod points {
+    pub use super::creation::*;
+    pub use super::exactness::*;
+    pub use super::hand_over::*;
+    pub use super::malformed::*;
+    pub use super::progress::*;
+    pub use super::races::*;
+    pub use super::reads::*;
+    pub use super::signal::*;
+    pub use super::tenancy::*;
+    pub use super::workers::*;
+}

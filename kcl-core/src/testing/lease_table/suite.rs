@@ -21,7 +21,7 @@ where
     macro_rules! run {
         ($($point:ident)*) => {$(
             let fixture = fresh().await;
-            let point = Box::pin(AssertUnwindSafe(super::$point(&fixture)).catch_unwind());
+            let point = Box::pin(AssertUnwindSafe(super::points::$point(&fixture)).catch_unwind());
             if let Err(panic) = point.await {
                 broken.push(format!("{}: {}", stringify!($point), panic_message(&*panic)));
             }
@@ -55,7 +55,7 @@ macro_rules! __lease_table_tests {
         #[::tokio::test]
         async fn $point() {
             let fixture = $fresh().await;
-            $crate::testing::lease_table::$point(&fixture).await;
+            $crate::testing::lease_table::points::$point(&fixture).await;
         }
     )*};
 }

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::model::{InitialPosition, InvalidStreamName, StreamName, Timestamp};
+use crate::model::{InitialPosition, InvalidValue, StreamName, Timestamp};
 use crate::stream::Stream;
 use crate::worker::mode::Mode;
 use crate::worker::setting_error::SettingError;
@@ -112,7 +112,7 @@ impl fmt::Debug for StreamConfig {
 pub(in crate::worker) fn stream_name(name_or_arn: &str) -> Result<StreamName, SettingError> {
     name_or_arn
         .parse()
-        .map_err(|error: InvalidStreamName| SettingError {
+        .map_err(|error: InvalidValue| SettingError {
             setting: "stream",
             value: format!("`{name_or_arn}`"),
             allowed: error.to_string(),

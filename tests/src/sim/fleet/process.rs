@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kcl_core::deaggregate::OutOfRange;
 use kcl_core::lease::LeaseTable;
 use kcl_core::model::WorkerId;
+use kcl_core::worker::OutOfRange;
 use kcl_core::worker::{Checkpoints, CoordinationOn, Event as Heard, FanOutConfig, Mode, Stopped};
 use kcl_core::{InitialPosition, OnFailure, Worker};
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use kcl_core::testing::Timing;
+use kcl_core::testing::internals::Timing;
 
 use crate::sim::history::{Call, Entry, Event};
 

@@ -1,4 +1,4 @@
-use crate::model::InvalidSequenceNumber;
+use crate::model::InvalidValue;
 
 use super::MAX_DEPTH;
 
@@ -26,5 +26,5 @@ pub(crate) enum Unreadable {
     OfNeitherForm { content_type: String, first: String },
     /// A record without its place cannot be handed on.
     #[error("the answer holds an invalid sequence number")]
-    Sequence(#[source] InvalidSequenceNumber),
+    Sequence(#[source] InvalidValue),
 }

@@ -1,0 +1,43 @@
+/// A value that is not what it has to be: a text that cannot be parsed, or a number out of bounds.
+/// The error says what it was to be, what was given, and what is expected.
+///
+/// ```
+/// use kcl_core::model::StreamName;
+///
+/// let error = "s!t".parse::<StreamName>().unwrap_err();
+/// assert!(error.to_string().starts_with("invalid stream name `s!t`: expected a name of 1 to 128"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid {what} {value}: expected {expected}")]
+pub struct InvalidValue {
+    what: &'static str,
+    value: String,
+    expected: String,
+}
+
+impl InvalidValue {
+    /// A text, of which so many characters are repeated: it may be anything that was written into a
+    /// table.
+    pub(crate) fn text(
+        what: &'static str,
+        text: &str,
+        repeated: usize,
+        expected: impl Into<String>,
+    ) -> Self {
+        let text: String = text.chars().take(repeated).collect();
+        Self::new(what, format!("`{text}`"), expected)
+    }
+
+    pub(crate) fn new(
+        what: &'static str,
+        value: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
+        let (value, expected) = (value.into(), expected.into());
+        Self {
+            what,
+            value,
+            expected,
+        }
+    }
+}
