@@ -68,10 +68,11 @@ pub enum LeaseDuty {
 /// Whether a worker has nothing left to read: each unfinished lease is done, belongs to another
 /// worker, or waits for a parent that is done and therefore does not end in this run. False if
 /// there are no leases at all.
-pub fn is_read(leases: &[Lease], part: impl Fn(&Lease) -> LeaseDuty) -> bool {
+pub fn is_read(leases: &[&Lease], part: impl Fn(&Lease) -> LeaseDuty) -> bool {
     let unfinished = || {
         leases
             .iter()
+            .copied()
             .filter(|lease| !lease.checkpoint.is_shard_end())
     };
     // A shard that is done does not end in this run, and neither does one that waits for it: both
@@ -149,7 +150,7 @@ mod tests {
             lease
         };
         let leases: Vec<Lease> = rows.iter().map(lease).collect();
-        is_read(&leases, |lease| {
+        is_read(&leases.iter().collect::<Vec<_>>(), |lease| {
             rows.iter()
                 .find(|(name, ..)| lease.key.shard.as_str() == *name)
                 .expect("a row")

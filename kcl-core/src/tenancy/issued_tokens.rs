@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::decide::fleet::OwnTokens;
 use crate::model::{Lease, Token};
 use crate::runtime::random_token;
 
@@ -71,22 +72,22 @@ impl IssuedTokens {
         self.lock().standing.remove(token);
     }
 
-    /// Whether this process began the tenancy of the row.
-    pub(crate) fn is_ours(&self, row: &Lease) -> bool {
+    fn lock(&self) -> MutexGuard<'_, TokenRegistry> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OwnTokens for IssuedTokens {
+    fn is_ours(&self, row: &Lease) -> bool {
         row.token
             .as_ref()
             .is_some_and(|token| self.lock().standing.contains_key(token))
     }
 
-    /// Whether it did, and does not work on it any more.
-    pub(crate) fn is_abandoned(&self, row: &Lease) -> bool {
+    fn is_abandoned(&self, row: &Lease) -> bool {
         row.token
             .as_ref()
             .is_some_and(|token| self.lock().standing.get(token) == Some(&TokenState::Abandoned))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, TokenRegistry> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

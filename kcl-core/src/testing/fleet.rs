@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::decide::assignment::{KnownRows, Me, OwnLeases, plan};
+use crate::decide::assignment::{Me, plan};
 use crate::decide::expiry::Timing;
+use crate::decide::fleet::{LeaseEntries, OwnTokens};
 use crate::decide::members::Members;
 use crate::lease::WorkerRow;
 use crate::model::{Checkpoint, Lease, LeaseKey, Moment, WorkerId};
@@ -29,8 +30,8 @@ pub enum FleetScene {
 /// A fleet as seen by its last worker, which is one of those without leases if there are any.
 #[derive(Debug)]
 pub struct SeenFleet {
-    rows: Vec<Lease>,
-    workers: Vec<WorkerRow>,
+    leases: LeaseEntries,
+    workers: BTreeMap<WorkerId, WorkerRow>,
     members: Members,
     me: WorkerId,
     now: Moment,
@@ -82,9 +83,22 @@ impl SeenFleet {
         now = now + timing.look;
         members.look(&rows, &workers, now, now, &timing);
         let me = id(workers.len() - 1);
+        let mut leases = LeaseEntries::default();
+        let held: Vec<_> = rows
+            .iter()
+            .filter(|row| row.owner.as_ref() == Some(&me))
+            .map(|row| row.key.clone())
+            .collect();
+        leases.scan(rows, (now, now), &me, timing.look, timing.failover);
+        for key in held {
+            leases.hold(&key, true);
+        }
         Self {
-            rows,
-            workers,
+            leases,
+            workers: workers
+                .into_iter()
+                .map(|row| (row.worker.clone(), row))
+                .collect(),
             members,
             me,
             now,
@@ -103,34 +117,24 @@ impl SeenFleet {
             passive: false,
             stole: None,
             former_left: false,
-            engaged: &self.me,
-            asked: &BTreeMap::new(),
-            handed_over: &BTreeMap::new(),
+            leases: &self.leases,
+            tokens: &NoOtherProcess,
         };
-        let known = KnownRows {
-            rows: self.rows.iter().collect(),
-            workers: self.workers.iter().collect(),
-        };
-        let plan = plan(&known, &me, &self.members, self.now, &self.timing);
+        let plan = plan(&me, &self.workers, &self.members, self.now, &self.timing);
         plan.take.len() + plan.request.len()
     }
 }
 
-/// A worker that processes every lease that names it.
-impl OwnLeases for WorkerId {
-    fn is_busy(&self, _: &LeaseKey) -> bool {
-        false
-    }
+/// Every tenancy is this process's.
+#[derive(Debug)]
+struct NoOtherProcess;
 
-    fn is_mine(&self, row: &Lease) -> bool {
-        row.owner.as_ref() == Some(self)
+impl OwnTokens for NoOtherProcess {
+    fn is_ours(&self, _: &Lease) -> bool {
+        true
     }
 
     fn is_abandoned(&self, _: &Lease) -> bool {
         false
-    }
-
-    fn may_ask(&self, _: &LeaseKey) -> bool {
-        true
     }
 }

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use crate::decide::fleet::LeaseEntry;
 use crate::decide::rendezvous::LeaseScores;
 use crate::model::{LeaseKey, WorkerId};
 
@@ -23,6 +24,7 @@ pub(super) struct Donors<'a> {
 #[derive(Debug)]
 struct MovableLease<'a> {
     key: &'a LeaseKey,
+    own: &'a LeaseEntry,
     scores: LeaseScores,
     is_taken: bool,
 }
@@ -66,6 +68,7 @@ impl<'a> Donors<'a> {
             if askable {
                 by_owner[place].push(MovableLease {
                     key: &row.key,
+                    own: lease.own,
                     scores: LeaseScores::new(&row.key),
                     is_taken: false,
                 });
@@ -97,7 +100,7 @@ impl<'a> Donors<'a> {
 
 /// The leases that a worker requests first, the first of them last.
 fn seek(leases: &[MovableLease<'_>], to: usize, fleet: &Fleet<'_>) -> Vec<usize> {
-    let (id, me) = (&fleet.live[to], fleet.me);
+    let id = &fleet.live[to];
     let is_me = fleet.my_place == Some(to);
     let mut best: Vec<(u64, &LeaseKey, usize)> = Vec::with_capacity(AT_A_TIME + 1);
     for (place, lease) in leases.iter().enumerate() {
@@ -108,7 +111,7 @@ fn seek(leases: &[MovableLease<'_>], to: usize, fleet: &Fleet<'_>) -> Vec<usize>
         if best.len() == AT_A_TIME && best.first().is_some_and(|least| next < *least) {
             continue;
         }
-        if is_me && (!me.engaged.may_ask(lease.key) || me.engaged.is_busy(lease.key)) {
+        if is_me && (lease.own.is_refused(fleet.now) || fleet.is_busy(lease.key, lease.own)) {
             continue;
         }
         best.insert(best.partition_point(|other| *other < next), next);

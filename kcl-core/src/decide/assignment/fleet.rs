@@ -2,9 +2,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
+use crate::decide::fleet::LeaseEntry;
 use crate::decide::members::{Members, SeenLease};
 use crate::decide::rendezvous::score;
-use crate::model::{Moment, WorkerId};
+use crate::model::{LeaseKey, Moment, WorkerId};
 
 use super::me::Me;
 
@@ -84,6 +85,11 @@ impl<'a> Fleet<'a> {
     /// no worker has a row, this cannot be known.
     pub(super) fn is_ours(&self, worker: &WorkerId) -> bool {
         !self.has_rows || self.members.failover(worker).is_some()
+    }
+
+    /// Whether this worker is doing anything with a lease, or leaves it alone for now.
+    pub(super) fn is_busy(&self, key: &LeaseKey, own: &LeaseEntry) -> bool {
+        own.is_busy(self.now) || self.me.leases.is_out_of_reach(key)
     }
 
     /// Until when a plan looks ahead: the end of the next scan, even if that is slow. Leases that

@@ -52,10 +52,10 @@ mod planned_lease;
 mod standing;
 mod steal;
 
-pub use me::{HandedOver, Me, OwnLeases, OwnRequest};
+pub use me::Me;
 #[cfg(test)]
 pub(crate) use plan::Ask;
-pub use plan::{KnownRows, Plan, Take, is_duplicated, plan, share};
+pub use plan::{Plan, Take, is_duplicated, plan, share};
 
 #[cfg(test)]
 mod fleet_test;

@@ -1,5 +1,5 @@
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
@@ -26,15 +26,6 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 const MIXED_MOVES: usize = 1;
 /// How many scans other workers have to take a lease for which this worker has no room.
 const LOOKS_FOR_OTHERS: u32 = 2;
-
-/// The rows that a worker knows, each in its newest known state.
-#[derive(Clone, Debug)]
-pub struct KnownRows<'a> {
-    /// The leases.
-    pub rows: Vec<&'a Lease>,
-    /// The workers.
-    pub workers: Vec<&'a WorkerRow>,
-}
 
 /// What to do about the leases of the table.
 ///
@@ -89,17 +80,17 @@ pub struct Ask {
 /// Makes the plan from what is known at `now`.
 #[must_use]
 pub fn plan(
-    view: &KnownRows<'_>,
     me: &Me<'_>,
+    workers: &BTreeMap<WorkerId, WorkerRow>,
     members: &Members,
     now: Moment,
     timing: &Timing,
 ) -> Plan {
     let fleet = Fleet::new(me, members, now, timing);
-    let leases: Vec<_> = view
-        .rows
-        .iter()
-        .map(|row| PlannedLease::of(members.lease(row), &fleet))
+    let leases: Vec<_> = me
+        .leases
+        .known()
+        .map(|(row, own)| PlannedLease::of(members.lease(row), own, &fleet))
         .collect();
     let mut loads = Loads::new(&leases, &fleet);
     let mut plan = Plan::default();
@@ -137,7 +128,11 @@ pub fn plan(
         .filter(|lease| is_request_of(lease.seen.row, me.id) && !lease.standing.is_free(now))
         .collect();
     let seen: BTreeSet<_> = open.iter().map(|lease| &lease.seen.row.key).collect();
-    let landing = me.asked.keys().filter(|key| !seen.contains(key)).count();
+    let landing = me
+        .leases
+        .requests()
+        .filter(|(key, _)| !seen.contains(key))
+        .count();
     plan.withdraw = withdrawals(&open, &loads, &fleet, room.saturating_sub(landing));
     if !takes_nothing && members.is_watching(now, timing) {
         let open_now = open.len() + landing - plan.withdraw.len();
@@ -156,7 +151,7 @@ pub fn plan(
         plan.request = my_moves(&leases, &unfinished, &loads, &fleet, most);
     }
     if !takes_nothing {
-        plan.reap = dead(view, &fleet);
+        plan.reap = dead(workers, &fleet);
     }
     plan
 }
@@ -175,7 +170,7 @@ pub fn share(missing: usize, live: usize) -> usize {
 pub fn is_duplicated(lease: SeenLease<'_>, me: &Me<'_>) -> bool {
     let row = lease.row;
     let foreign =
-        row.actual_owner() == Some(me.id) && row.token.is_some() && !me.engaged.is_mine(row);
+        row.actual_owner() == Some(me.id) && row.token.is_some() && !me.tokens.is_ours(row);
     foreign && lease.moves() >= 2
 }
 
@@ -219,7 +214,7 @@ fn takes(leases: &[PlannedLease<'_>], loads: &mut Loads<'_>, fleet: &Fleet<'_>) 
                 });
             }
             LeaseStanding::Free | LeaseStanding::Expiring { .. }
-                if fleet.me.engaged.is_busy(key) => {}
+                if fleet.is_busy(key, lease.own) => {}
             LeaseStanding::Free => free.push((fleet.since(lease.seen), key, None)),
             LeaseStanding::Expiring { at, owner } => {
                 let pool = if lease.counted_by.is_some() {
@@ -279,21 +274,22 @@ fn withdrawals(
     let mut withdraw = Vec::new();
     let mut requests: Vec<_> = open
         .iter()
-        .filter_map(|lease| Some((lease.seen, lease.seen.row.checkpoint_owner.as_ref()?)))
+        .filter_map(|lease| Some((*lease, lease.seen.row.checkpoint_owner.as_ref()?)))
         .collect();
     // The latest request is withdrawn first; before those, requests that this process does not know
     // of.
     requests.sort_by_key(|(lease, _)| {
         Reverse(
-            me.asked
-                .get(&lease.row.key)
+            lease
+                .own
+                .request()
                 .map_or_else(|| fleet.horizon(), |asked| asked.since),
         )
     });
     for (lease, of) in requests {
-        let row = lease.row;
+        let row = lease.seen.row;
         let alive = fleet.members.is_alive(of, fleet.now, fleet.timing);
-        let asked = me.asked.get(&row.key).filter(|asked| asked.of == *of);
+        let asked = lease.own.request().filter(|asked| asked.of == *of);
         let limit = if fleet.may_be_mixed() {
             ANSWER_LIMIT
         } else {
@@ -305,7 +301,7 @@ fn withdrawals(
         // A lease of a dead owner is taken when it expires. A row without a token belongs to a KCL
         // worker, which does not expect a withdrawal and would drop the lease anyway.
         let ours =
-            row.token.is_some() && !fleet.foreign.contains(of) && !lease.is_held_by_foreign();
+            row.token.is_some() && !fleet.foreign.contains(of) && !lease.seen.is_held_by_foreign();
         if ours && (me.leaving || me.passive || (alive && (late || too_many))) {
             withdraw.push(Ask {
                 key: row.key.clone(),
@@ -318,11 +314,9 @@ fn withdrawals(
 }
 
 /// The workers whose rows this worker has to delete: they are silent, and no lease names them.
-fn dead(view: &KnownRows<'_>, fleet: &Fleet<'_>) -> Vec<WorkerId> {
-    let mut dead: Vec<_> = view
-        .workers
-        .iter()
-        .map(|row| &row.worker)
+fn dead(workers: &BTreeMap<WorkerId, WorkerRow>, fleet: &Fleet<'_>) -> Vec<WorkerId> {
+    let mut dead: Vec<_> = workers
+        .keys()
         .filter(|worker| {
             *worker != fleet.me.id && fleet.members.is_silent(worker, fleet.now, fleet.timing)
         })
@@ -330,9 +324,10 @@ fn dead(view: &KnownRows<'_>, fleet: &Fleet<'_>) -> Vec<WorkerId> {
     if dead.is_empty() {
         return Vec::new();
     }
-    let named: BTreeSet<_> = view
-        .rows
-        .iter()
+    let named: BTreeSet<_> = fleet
+        .me
+        .leases
+        .rows()
         .flat_map(|row| row.owner.iter().chain(&row.checkpoint_owner))
         .collect();
     dead.retain(|worker| !named.contains(worker) && fleet.is_mine_to_bury(worker));

@@ -1,5 +1,6 @@
+use crate::decide::fleet::LeaseEntry;
 use crate::decide::members::SeenLease;
-use crate::model::WorkerId;
+use crate::model::{Lease, WorkerId};
 
 use super::fleet::Fleet;
 use super::standing::LeaseStanding;
@@ -8,18 +9,21 @@ use super::standing::LeaseStanding;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PlannedLease<'a> {
     pub(super) seen: SeenLease<'a>,
+    /// What this worker is doing with it.
+    pub(super) own: &'a LeaseEntry,
     pub(super) standing: LeaseStanding<'a>,
     /// The place of the live worker for which it counts, or `None` if no live worker will have it.
     pub(super) counted_by: Option<usize>,
 }
 
 impl<'a> PlannedLease<'a> {
-    pub(super) fn of(seen: SeenLease<'a>, fleet: &Fleet<'_>) -> Self {
-        let standing = LeaseStanding::of(seen, fleet);
+    pub(super) fn of(seen: SeenLease<'a>, own: &'a LeaseEntry, fleet: &Fleet<'_>) -> Self {
+        let standing = LeaseStanding::of(seen, own, fleet);
         Self {
             seen,
+            own,
             standing,
-            counted_by: counted_by(seen, standing, fleet),
+            counted_by: counted_by(seen.row, own, standing, fleet),
         }
     }
 
@@ -49,15 +53,15 @@ impl<'a> PlannedLease<'a> {
 /// hand-over is pending. A request of this worker counts from the moment it was sent, and a lease
 /// that this worker is just taking counts as taken.
 fn counted_by(
-    SeenLease { row, .. }: SeenLease<'_>,
+    row: &Lease,
+    own: &LeaseEntry,
     standing: LeaseStanding<'_>,
     fleet: &Fleet<'_>,
 ) -> Option<usize> {
-    let me = fleet.me;
     if standing.is_free(fleet.now) {
-        return fleet.my_place.filter(|_| me.engaged.is_busy(&row.key));
+        return fleet.my_place.filter(|_| fleet.is_busy(&row.key, own));
     }
-    if me.asked.contains_key(&row.key) {
+    if own.request().is_some() {
         return fleet.my_place;
     }
     let place = |worker: &Option<WorkerId>| fleet.place(worker.as_ref()?);

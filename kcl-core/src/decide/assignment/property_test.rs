@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
+use crate::decide::fleet::{LeaseEntries, OwnTokens};
 use crate::decide::members::Members;
 use crate::lease::WorkerRow;
 use crate::model::{Checkpoint, Lease, LeaseKey, Moment, WorkerId};
 
-use super::{KnownRows, Me, OwnLeases, OwnRequest, Plan, plan};
+use super::{Me, Plan, plan};
 
 const FLEETS: u64 = 3000;
 const F: Duration = Duration::from_secs(10);
@@ -26,24 +27,17 @@ impl Numbers {
     }
 }
 
+/// Every tenancy is this process's.
 #[derive(Debug)]
-struct Idle;
+struct AllOwn;
 
-impl OwnLeases for Idle {
-    fn is_busy(&self, _: &LeaseKey) -> bool {
-        false
-    }
-
-    fn is_mine(&self, _: &Lease) -> bool {
+impl OwnTokens for AllOwn {
+    fn is_ours(&self, _: &Lease) -> bool {
         true
     }
 
     fn is_abandoned(&self, _: &Lease) -> bool {
         false
-    }
-
-    fn may_ask(&self, _: &LeaseKey) -> bool {
-        true
     }
 }
 
@@ -52,7 +46,8 @@ impl OwnLeases for Idle {
 struct ScannedFleet {
     live: Vec<WorkerId>,
     rows: Vec<Lease>,
-    asked: BTreeMap<LeaseKey, OwnRequest>,
+    /// The owners of the leases that are requested.
+    asked: BTreeMap<LeaseKey, WorkerId>,
 }
 
 impl ScannedFleet {
@@ -91,13 +86,7 @@ impl ScannedFleet {
         let mut asked = BTreeMap::new();
         for row in &rows {
             if let Some(of) = &row.checkpoint_owner {
-                asked.insert(
-                    row.key.clone(),
-                    OwnRequest {
-                        of: of.clone(),
-                        since: Moment::default(),
-                    },
-                );
+                asked.insert(row.key.clone(), of.clone());
             }
         }
         Self { live, rows, asked }
@@ -112,13 +101,15 @@ impl ScannedFleet {
             .collect();
         let mut members = Members::default();
         members.look(&self.rows, &workers, now, now, &timing);
-        let asked = self
-            .asked
-            .iter()
-            .filter(|(key, _)| self.row(key).owner.as_ref() == Some(worker));
-        let asked = asked
-            .map(|(key, asked)| (key.clone(), asked.clone()))
-            .collect();
+        let mut leases = LeaseEntries::default();
+        for row in &self.rows {
+            leases.see(row.clone(), now);
+        }
+        for (key, of) in &self.asked {
+            if self.row(key).owner.as_ref() == Some(worker) {
+                leases.request(key, of.clone(), Moment::default());
+            }
+        }
         let me = Me {
             id: worker,
             room,
@@ -127,20 +118,14 @@ impl ScannedFleet {
             passive: false,
             stole: None,
             former_left: false,
-            engaged: &Idle,
-            asked: &asked,
-            handed_over: &BTreeMap::new(),
+            leases: &leases,
+            tokens: &AllOwn,
         };
-        plan(
-            &KnownRows {
-                rows: self.rows.iter().collect(),
-                workers: workers.iter().collect(),
-            },
-            &me,
-            &members,
-            now,
-            &timing,
-        )
+        let workers = workers
+            .into_iter()
+            .map(|row| (row.worker.clone(), row))
+            .collect();
+        plan(&me, &workers, &members, now, &timing)
     }
 
     fn row(&self, key: &LeaseKey) -> &Lease {

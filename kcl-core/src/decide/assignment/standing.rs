@@ -1,3 +1,4 @@
+use crate::decide::fleet::LeaseEntry;
 use crate::decide::members::SeenLease;
 use crate::model::{Moment, WorkerId};
 
@@ -32,7 +33,7 @@ pub(super) enum LeaseStanding<'a> {
 }
 
 impl<'a> LeaseStanding<'a> {
-    pub(super) fn of(lease: SeenLease<'a>, fleet: &Fleet<'_>) -> Self {
+    pub(super) fn of(lease: SeenLease<'a>, own: &LeaseEntry, fleet: &Fleet<'_>) -> Self {
         let (me, members, row) = (fleet.me, fleet.members, lease.row);
         if row.checkpoint.is_shard_end() {
             return Self::Finished;
@@ -41,17 +42,14 @@ impl<'a> LeaseStanding<'a> {
             return Self::Free;
         };
         if holder == me.id {
-            return Self::of_mine(lease, fleet);
+            return Self::of_mine(lease, own, fleet);
         }
-        if lease.is_unclaimed(members) || me.has_handed_over(row) {
+        let handed_over = own.handed_over(row);
+        if handed_over.is_some() || lease.is_unclaimed(members) {
             if members.is_dead(holder, fleet.now, fleet.timing) {
                 return Self::Free;
             }
-            if let Some(handed_over) = me
-                .handed_over
-                .get(&row.key)
-                .filter(|_| me.has_handed_over(row))
-            {
+            if let Some(handed_over) = handed_over {
                 return Self::Unclaimed {
                     at: handed_over.at + fleet.time_to_claim(holder),
                 };
@@ -73,18 +71,18 @@ impl<'a> LeaseStanding<'a> {
         matches!(self, Self::Free) || matches!(self, Self::Expiring { at, .. } if at <= now)
     }
 
-    fn of_mine(lease: SeenLease<'_>, fleet: &Fleet<'_>) -> Self {
+    fn of_mine(lease: SeenLease<'_>, own: &LeaseEntry, fleet: &Fleet<'_>) -> Self {
         let (me, row) = (fleet.me, lease.row);
-        if me.engaged.is_busy(&row.key) {
+        if fleet.is_busy(&row.key, own) {
             return Self::Mine;
         }
         if row.token.is_none() && row.checkpoint_owner.is_none() {
             return Self::Passed;
         }
-        if me.engaged.is_mine(row) {
+        if me.tokens.is_ours(row) {
             // Abandoned only if a late write or an unsettled end has left it without a consumer.
             // Otherwise it is being created or processed.
-            return if me.engaged.is_abandoned(row) {
+            return if me.tokens.is_abandoned(row) {
                 Self::Adopted { at: fleet.now }
             } else {
                 Self::Mine

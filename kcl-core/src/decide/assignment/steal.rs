@@ -35,9 +35,9 @@ pub(super) fn steal(
     }
     let unanswered = open.iter().find_map(|lease| {
         let row = lease.seen.row;
-        let asked = me
-            .asked
-            .get(&row.key)
+        let asked = lease
+            .own
+            .request()
             .filter(|asked| fleet.now.since(asked.since) > ANSWER_LIMIT)?;
         // For a worker of this framework that has not answered in time, the request is withdrawn
         // instead.
@@ -68,8 +68,10 @@ pub(super) fn steal(
             lease.standing == LeaseStanding::Held && lease.seen.holder() == Some(of)
         });
         let row = held
+            .filter(|lease| {
+                !fleet.is_busy(&lease.seen.row.key, lease.own) && !lease.own.is_refused(fleet.now)
+            })
             .map(|lease| lease.seen.row)
-            .filter(|row| !me.engaged.is_busy(&row.key) && me.engaged.may_ask(&row.key))
             .max_by_key(|row| (lease_score(&row.key, me.id), &row.key))?;
         Some(Ask {
             key: row.key.clone(),

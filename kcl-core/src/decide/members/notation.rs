@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::decide::assignment::{
-    Ask, HandedOver, KnownRows, Me, OwnLeases, OwnRequest, Plan, is_duplicated, plan,
-};
+use crate::decide::assignment::{Ask, Me, Plan, is_duplicated, plan};
 use crate::decide::cases::setting;
 use crate::decide::expiry::Timing;
+use crate::decide::fleet::{HandedOver, LeaseEntries, OwnTokens};
 use crate::decide::hand_over::{HandOverVerdict, judge_request};
 use crate::lease::WorkerRow;
 use crate::model::{Checkpoint, Lease, LeaseKey, Moment, WorkerId};
@@ -29,41 +28,31 @@ pub(crate) struct MembersCase {
     rows: BTreeMap<LeaseKey, Lease>,
     workers: BTreeMap<WorkerId, WorkerRow>,
     members: Members,
-    engaged: CaseLeases,
-    asked: BTreeMap<LeaseKey, OwnRequest>,
-    handed_over: BTreeMap<LeaseKey, HandedOver>,
+    /// What this worker is doing with the leases.
+    own: LeaseEntries,
+    tokens: CaseTokens,
     answers: Vec<String>,
 }
 
-/// What this worker is doing, as given in a case. Every lease of its own with a token that is not
-/// listed as foreign belongs to this process.
+/// The tenancies of a case. Every lease of this worker with a token that is not listed as foreign
+/// belongs to this process.
 #[derive(Debug, Default)]
-struct CaseLeases {
-    busy: BTreeSet<LeaseKey>,
+struct CaseTokens {
     foreign: BTreeSet<LeaseKey>,
     abandoned: BTreeSet<LeaseKey>,
-    refused: BTreeSet<LeaseKey>,
 }
 
-impl OwnLeases for CaseLeases {
-    fn is_busy(&self, key: &LeaseKey) -> bool {
-        self.busy.contains(key)
-    }
-
-    fn is_mine(&self, row: &Lease) -> bool {
+impl OwnTokens for CaseTokens {
+    fn is_ours(&self, row: &Lease) -> bool {
         !self.foreign.contains(&row.key)
     }
 
     fn is_abandoned(&self, row: &Lease) -> bool {
         self.abandoned.contains(&row.key)
     }
-
-    fn may_ask(&self, key: &LeaseKey) -> bool {
-        !self.refused.contains(key)
-    }
 }
 
-fn seconds(text: &str) -> Moment {
+pub(crate) fn seconds(text: &str) -> Moment {
     let seconds = text
         .trim_end_matches(',')
         .parse()
@@ -116,9 +105,8 @@ impl MembersCase {
             rows: BTreeMap::new(),
             workers: BTreeMap::new(),
             members: Members::default(),
-            engaged: CaseLeases::default(),
-            asked: BTreeMap::new(),
-            handed_over: BTreeMap::new(),
+            own: LeaseEntries::default(),
+            tokens: CaseTokens::default(),
             answers: Vec::new(),
         };
         for line in given {
@@ -174,17 +162,20 @@ impl MembersCase {
             ["no", "lease", which] => keys(which)
                 .iter()
                 .for_each(|key| drop(self.rows.remove(key))),
-            ["busy", which] => self.engaged.busy.extend(keys(which)),
-            ["of", "another", "process", which] => self.engaged.foreign.extend(keys(which)),
-            ["abandoned", which] => self.engaged.abandoned.extend(keys(which)),
-            ["refused", which] => self.engaged.refused.extend(keys(which)),
+            ["busy", which] => keys(which).iter().for_each(|key| self.own.take(key)),
+            ["of", "another", "process", which] => self.tokens.foreign.extend(keys(which)),
+            ["abandoned", which] => self.tokens.abandoned.extend(keys(which)),
+            ["refused", which] => {
+                let late = Moment::from_origin(Duration::from_secs(1_000_000));
+                keys(which)
+                    .iter()
+                    .for_each(|key| self.own.refuse(key, late));
+            }
             ["asked", of, "for", which, "at", since] => {
-                let asked = OwnRequest {
-                    of: of.into(),
-                    since: seconds(since),
-                };
-                self.asked
-                    .extend(keys(which).into_iter().map(|key| (key, asked.clone())));
+                for key in keys(which) {
+                    self.own.request(&key, of.into(), seconds(since));
+                    self.own.request_answered(&key, true, seconds(since));
+                }
             }
             ["stole", "at", when] => self.stole = Some(seconds(when)),
             [ref answering @ .., "answer" | "answers"] => {
@@ -192,16 +183,13 @@ impl MembersCase {
                     .see_answering(answering.iter().map(|id| WorkerId::from(*id)));
             }
             ["passed", "on", which, "at", moment] => {
-                let passed = |key: LeaseKey| {
-                    (
-                        key.clone(),
-                        HandedOver {
-                            counter: self.rows[&key].counter,
-                            at: seconds(moment),
-                        },
-                    )
-                };
-                self.handed_over.extend(keys(which).into_iter().map(passed));
+                for key in keys(which) {
+                    let handed_over = HandedOver {
+                        counter: self.rows[&key].counter,
+                        at: seconds(moment),
+                    };
+                    self.own.hand_over(&key, handed_over);
+                }
             }
             _ => return false,
         }
@@ -318,6 +306,10 @@ impl MembersCase {
     }
 
     fn with_me<T>(&self, of: impl FnOnce(&Me<'_>) -> T) -> T {
+        let mut leases = self.own.clone();
+        for row in self.rows.values() {
+            leases.see(row.clone(), Moment::default());
+        }
         of(&Me {
             id: &self.me,
             room: self.room,
@@ -326,23 +318,18 @@ impl MembersCase {
             passive: self.passive,
             stole: self.stole,
             former_left: self.former_left,
-            engaged: &self.engaged,
-            asked: &self.asked,
-            handed_over: &self.handed_over,
+            leases: &leases,
+            tokens: &self.tokens,
         })
     }
 
     fn plan(&self, now: Moment) -> String {
-        let view = KnownRows {
-            rows: self.rows.values().collect(),
-            workers: self.workers.values().collect(),
-        };
-        write(&self.with_me(|me| plan(&view, me, &self.members, now, &self.timing)))
+        write(&self.with_me(|me| plan(me, &self.workers, &self.members, now, &self.timing)))
     }
 }
 
 /// `of A 5/a`, `of B from A 5/a`, `free 5`; then perhaps `finished`, `switches 1`.
-fn lease(key: LeaseKey, words: &[&str]) -> Lease {
+pub(crate) fn lease(key: LeaseKey, words: &[&str]) -> Lease {
     let mut row = Lease::new(key, Checkpoint::TrimHorizon);
     let mut words = words.iter();
     while let Some(word) = words.next() {

@@ -5,12 +5,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::BoxError;
-use crate::decide::assignment::{HandedOver, OwnRequest, Take};
+use crate::decide::assignment::Take;
 use crate::decide::audit::{next_audit, rank};
 use crate::decide::backoff::Backoff;
 use crate::lease::{Changed, with_causes};
 use crate::model::{LeaseKey, Moment, StreamName, Token};
 use crate::runtime::{Tasks, jitter, pause, within};
+use crate::tenancy::held::Orders;
 use crate::tenancy::writer::{FromWriter, TenancyEnd};
 use crate::watermark::Watermark;
 use crate::worker::error::RunError;
@@ -22,7 +23,6 @@ use super::context::{Audited, Context};
 use super::error::CoordinationError;
 use super::heartbeat::Heartbeat;
 use super::link::{Request, ToRoot, WantedPhase};
-use super::local_leases::LocalLeases;
 use super::signal::{self, Announcer, ChangeNotice};
 use super::table_cache::TableCache;
 
@@ -67,13 +67,8 @@ pub(super) struct Coordinator {
     ),
     gates: Tasks,
     view: TableCache,
-    engaged: LocalLeases,
-    /// The requests of this worker that are not over.
-    asked: BTreeMap<LeaseKey, OwnRequest>,
-    /// Those of them that have not been answered by the table yet.
-    asking: BTreeSet<LeaseKey>,
-    /// What this worker has handed over and not seen claimed.
-    handed_over: BTreeMap<LeaseKey, HandedOver>,
+    /// The writers of the leases that are held.
+    orders: BTreeMap<LeaseKey, Orders>,
     /// When this worker last took, or tried to take, a lease from a live worker that is not of
     /// ours.
     stole: Option<Moment>,
@@ -158,10 +153,7 @@ impl Coordinator {
             heard: mpsc::unbounded_channel(),
             gates: Tasks::new(),
             view: TableCache::default(),
-            engaged: LocalLeases::default(),
-            asked: BTreeMap::new(),
-            asking: BTreeSet::new(),
-            handed_over: BTreeMap::new(),
+            orders: BTreeMap::new(),
             stole: None,
             due: Vec::new(),
             former_left: false,
@@ -304,7 +296,7 @@ impl Coordinator {
                 told = true;
                 self.stop_moving();
             }
-            if !working && self.engaged.held() == 0 && self.at_work == 0 {
+            if !working && self.view.leases.held() == 0 && self.at_work == 0 {
                 return true;
             }
             let next = self.next_due().filter(|_| working);
@@ -336,10 +328,12 @@ impl Coordinator {
     /// Streams were added or removed: the shards of the new ones are looked up now, those of the
     /// others given up.
     fn on_streams_changed(&mut self) {
-        for key in self.engaged.keys().filter(|key| !self.context.knows(key)) {
-            if let Some(orders) = self.engaged.orders(key) {
-                orders.give_up();
-            }
+        for (_, orders) in self
+            .orders
+            .iter()
+            .filter(|(key, _)| !self.context.knows(key))
+        {
+            orders.give_up();
         }
         if self.auditing {
             // It may have begun before.
@@ -389,7 +383,7 @@ impl Coordinator {
             .parts
             .settings
             .max_leases
-            .saturating_sub(self.engaged.len())
+            .saturating_sub(self.view.leases.engaged())
     }
 
     fn job(&mut self, job: impl Future<Output = JobResult> + Send + 'static) {

@@ -15,8 +15,7 @@
 //! | file | what |
 //! |---|---|
 //! | `coordinator` | the loop, and what it knows; `observe` takes in what was read, `execute` carries out a plan, `results` follows up on jobs, `auditing` says when shards are compared with leases, `tenancies` begins and ends what is held |
-//! | `table_cache` | the rows, each as new as it has been read |
-//! | `local_leases` | what this worker has to do with which lease, and what it leaves alone for now |
+//! | `table_cache` | the rows of workers, and what is known of each lease ([`LeaseEntries`](crate::decide::fleet::LeaseEntries)) |
 //! | `moves` | the writes that move a lease between workers |
 //! | `heartbeat` | this worker's own row: its heartbeats, and the mark that it is leaving |
 //! | `signal` | the change signal, both ways |
@@ -42,7 +41,6 @@ mod gate;
 mod heartbeat;
 mod link;
 mod listing;
-mod local_leases;
 mod moves;
 mod signal;
 mod table_cache;

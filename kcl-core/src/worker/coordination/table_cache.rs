@@ -5,19 +5,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
+use crate::decide::fleet::LeaseEntries;
 use crate::decide::members::Members;
 use crate::lease::{ForeignWorkers, MalformedRow, ScanPage, WorkerRow};
-use crate::model::{Lease, LeaseKey, Moment, WorkerId};
+use crate::model::{Lease, Moment, WorkerId};
 
 #[derive(Debug, Default)]
 pub(super) struct TableCache {
-    pub(super) leases: BTreeMap<LeaseKey, Lease>,
+    pub(super) leases: LeaseEntries,
     pub(super) workers: BTreeMap<WorkerId, WorkerRow>,
     pub(super) members: Members,
-    /// When a row was last read by itself or written by this worker.
-    fresh: BTreeMap<LeaseKey, Moment>,
-    /// When a row was last seen to be there.
-    there: BTreeMap<LeaseKey, Moment>,
     /// What shows that somebody else gives the leases away, as the last scan of all rows has shown
     /// it.
     pub(super) led: Option<String>,
@@ -76,31 +73,9 @@ impl TableCache {
         self.led = foreign.leading;
         self.has_malformed = !malformed.is_empty();
         self.members.look(&leases, &workers, begun, ended, timing);
-        self.fresh.retain(|_, at| *at + timing.look > begun);
-        let mut before = std::mem::take(&mut self.leases);
-        self.leases = leases
-            .into_iter()
-            .map(|row| (row.key.clone(), row))
-            .collect();
-        for key in self.fresh.keys() {
-            match before.remove(key) {
-                Some(row)
-                    if self
-                        .leases
-                        .get(key)
-                        .is_none_or(|seen| !is_newer(seen, &row, me)) =>
-                {
-                    self.leases.insert(key.clone(), row);
-                }
-                Some(_) => {}
-                // It was read, and not there, or it is not known what it is.
-                None => drop(self.leases.remove(key)),
-            }
-        }
         let patience = self.patience(timing);
-        self.there.retain(|_, at| *at + patience > ended);
-        self.there
-            .extend(self.leases.keys().map(|key| (key.clone(), ended)));
+        self.leases
+            .scan(leases, (begun, ended), me, timing.look, patience);
         self.workers = workers
             .into_iter()
             .map(|row| (row.worker.clone(), row))
@@ -119,43 +94,16 @@ impl TableCache {
         holder.renew_every + holder.call_limit + timing.look
     }
 
-    /// The rows that are there, or were a short while ago.
-    pub(super) fn there_of_late(
-        &self,
-        now: Moment,
-        timing: &Timing,
-    ) -> impl Iterator<Item = &LeaseKey> {
-        let patience = self.patience(timing);
-        self.there
-            .iter()
-            .filter(move |(_, at)| **at + patience > now)
-            .map(|(key, _)| key)
-    }
-
     /// Takes in a row that was read by itself, or returned by a write.
     pub(super) fn see(&mut self, row: Lease, at: Moment) {
         self.members.see(&row, at);
-        self.there.insert(row.key.clone(), at);
-        self.fresh.insert(row.key.clone(), at);
-        self.leases.insert(row.key.clone(), row);
-    }
-
-    /// Whether a read of the row that was begun at this moment may show it as it was before what is
-    /// known of it.
-    pub(super) fn is_older(&self, key: &LeaseKey, begun: Moment) -> bool {
-        self.fresh.get(key).is_some_and(|at| *at > begun)
-    }
-
-    /// The row was read and is not there, or is not known any more.
-    pub(super) fn forget(&mut self, key: &LeaseKey, at: Moment) {
-        self.fresh.insert(key.clone(), at);
-        self.leases.remove(key);
+        self.leases.see(row, at);
     }
 
     /// Whether every row could be read, and nothing is known to have changed that was not read
     /// since. What a scan shows of such a row may be older than the change.
     pub(super) fn is_whole(&self) -> bool {
-        !self.has_malformed && self.fresh.keys().all(|key| self.leases.contains_key(key))
+        !self.has_malformed && self.leases.is_whole()
     }
 
     pub(super) fn see_worker(&mut self, worker: &WorkerId, row: Option<WorkerRow>, at: Moment) {
@@ -181,15 +129,6 @@ impl TableCache {
         self.audits = audits;
         new
     }
-}
-
-/// Whether a row of a scan goes before the one that is known, whenever it was read. A request moves
-/// no counter; one that was withdrawn before the row was read costs an answer that the table
-/// refuses.
-fn is_newer(seen: &Lease, known: &Lease, me: &WorkerId) -> bool {
-    let asked = |row: &Lease| row.checkpoint_owner.as_ref() == Some(me);
-    let is_request = asked(seen) && !asked(known) && known.owner.as_ref() == Some(me);
-    seen.counter > known.counter || seen.counter == known.counter && is_request
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::decide::assignment::{
-    HandedOver, KnownRows, Me, OwnLeases, OwnRequest, Plan, Take, plan,
-};
+use crate::decide::assignment::{Me, Plan, Take, plan};
 use crate::decide::expiry::Timing;
+use crate::decide::fleet::{HandedOver, LeaseEntries, OwnRequest, OwnTokens};
 use crate::decide::hand_over::{HandOverVerdict, judge_request};
 use crate::decide::members::Members;
 use crate::lease::{WorkerRow, Write};
@@ -35,7 +34,7 @@ pub(super) struct TestNode {
     timing: Timing,
     members: Members,
     rows: BTreeMap<LeaseKey, Lease>,
-    workers: Vec<WorkerRow>,
+    workers: BTreeMap<WorkerId, WorkerRow>,
     row: WorkerRow,
     /// Each lease as its last write left it.
     pub(super) held: BTreeMap<LeaseKey, Lease>,
@@ -51,29 +50,19 @@ pub(super) struct TestNode {
     pub(super) gone: bool,
 }
 
+/// The tenancies of a worker are those of the leases that it holds.
 #[derive(Debug)]
-struct NodeLeases<'a> {
-    held: &'a BTreeMap<LeaseKey, Lease>,
-    refused: BTreeSet<&'a LeaseKey>,
-}
+struct NodeTokens<'a>(&'a BTreeMap<LeaseKey, Lease>);
 
-impl OwnLeases for NodeLeases<'_> {
-    fn is_busy(&self, key: &LeaseKey) -> bool {
-        self.held.contains_key(key)
-    }
-
-    fn is_mine(&self, row: &Lease) -> bool {
-        self.held
+impl OwnTokens for NodeTokens<'_> {
+    fn is_ours(&self, row: &Lease) -> bool {
+        self.0
             .get(&row.key)
             .is_some_and(|held| held.token == row.token)
     }
 
     fn is_abandoned(&self, _: &Lease) -> bool {
         false
-    }
-
-    fn may_ask(&self, key: &LeaseKey) -> bool {
-        !self.refused.contains(key)
     }
 }
 
@@ -90,7 +79,7 @@ impl TestNode {
             timing: Timing::for_failover(manner.failover),
             members: Members::default(),
             rows: BTreeMap::new(),
-            workers: Vec::new(),
+            workers: BTreeMap::new(),
             row,
             held: BTreeMap::new(),
             draining: BTreeMap::new(),
@@ -122,10 +111,10 @@ impl TestNode {
         if now >= self.next_look {
             self.next_look = now + self.timing.look;
             let seen = table.as_of(self.manner.lag);
-            self.workers = seen.workers.into_values().collect();
+            self.workers = seen.workers;
+            let workers: Vec<_> = self.workers.values().cloned().collect();
             let rows: Vec<_> = seen.leases.into_values().collect();
-            self.members
-                .look(&rows, &self.workers, now, now, &self.timing);
+            self.members.look(&rows, &workers, now, now, &self.timing);
             // What it wrote itself it knows better than an old reading.
             self.rows = rows
                 .into_iter()
@@ -212,10 +201,22 @@ impl TestNode {
             self.asked.remove(&key);
             self.refused.insert(key, now);
         }
-        let engaged = NodeLeases {
-            held: &self.held,
-            refused: self.refused.keys().collect(),
-        };
+        let mut leases = LeaseEntries::default();
+        for row in self.rows.values() {
+            leases.see(row.clone(), now);
+        }
+        for key in self.held.keys() {
+            leases.hold(key, true);
+        }
+        for (key, at) in &self.refused {
+            leases.refuse(key, *at);
+        }
+        for (key, asked) in &self.asked {
+            leases.request(key, asked.of.clone(), asked.since);
+        }
+        for (key, handed_over) in &self.handed_over {
+            leases.hand_over(key, *handed_over);
+        }
         let me = Me {
             id: &self.id,
             room: self.manner.room.saturating_sub(self.held.len()),
@@ -224,20 +225,10 @@ impl TestNode {
             passive: false,
             stole: None,
             former_left: false,
-            engaged: &engaged,
-            asked: &self.asked,
-            handed_over: &self.handed_over,
+            leases: &leases,
+            tokens: &NodeTokens(&self.held),
         };
-        plan(
-            &KnownRows {
-                rows: self.rows.values().collect(),
-                workers: self.workers.iter().collect(),
-            },
-            &me,
-            &self.members,
-            now,
-            &self.timing,
-        )
+        plan(&me, &self.workers, &self.members, now, &self.timing)
     }
 
     fn carry_out(&mut self, plan: Plan, table: &mut TestTable, now: Moment) {
@@ -269,6 +260,7 @@ impl TestNode {
                     OwnRequest {
                         of: ask.of,
                         since: now,
+                        is_sending: false,
                     },
                 );
                 self.rows.insert(ask.key, row);
@@ -284,7 +276,7 @@ impl TestNode {
             }
         }
         for worker in plan.reap {
-            let seen = self.workers.iter().find(|row| row.worker == worker);
+            let seen = self.workers.get(&worker);
             if table.now.workers.get(&worker) == seen {
                 table.write_worker(&worker, None);
             }

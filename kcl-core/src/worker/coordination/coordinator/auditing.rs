@@ -22,10 +22,10 @@ impl Coordinator {
         let now = self.context.clock().now();
         self.audit_from = now + self.context.inner.parts.settings.audit_every;
         let (context, room) = (Arc::clone(&self.context), self.room());
-        let known = self
-            .engaged
-            .keys()
-            .chain(self.view.there_of_late(now, &context.timing))
+        let leases = &self.view.leases;
+        let known = leases
+            .engaged_keys()
+            .chain(leases.there_of_late(now, self.view.patience(&context.timing)))
             .cloned()
             .collect();
         self.job(async move { JobResult::Audited(context.audit(room, known).await) });

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::decide::assignment::{KnownRows, Me, Plan, Take, is_duplicated, plan};
+use crate::decide::assignment::{Me, Plan, Take, is_duplicated, plan};
+use crate::decide::fleet::LeaseWork;
 use crate::lease::{Error, WorkerRow};
 use crate::model::{LeaseKey, Moment};
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
 
 use super::super::link::ToRoot;
-use super::super::local_leases::LocalLeasesAt;
-use super::{Coordinator, JobResult, LOOK_IDLE, OwnRequest};
+use super::{Coordinator, JobResult, LOOK_IDLE};
 
 impl Coordinator {
     /// Decides by what is known, seen at `now`, and carries it out. What the last plan put off is
@@ -67,11 +67,6 @@ impl Coordinator {
     fn decide(&self, now: Moment) -> Option<Plan> {
         let context = &self.context;
         let members = &self.view.members;
-        let engaged = LocalLeasesAt {
-            engaged: &self.engaged,
-            begun: &context.settler.begun,
-            now,
-        };
         let me = Me {
             id: context.me(),
             room: self.room(),
@@ -80,43 +75,30 @@ impl Coordinator {
             passive: self.view.led.is_some(),
             stole: self.stole,
             former_left: self.former_left,
-            engaged: &engaged,
-            asked: &self.asked,
-            handed_over: &self.handed_over,
+            leases: &self.view.leases,
+            tokens: &context.settler.begun,
         };
-        let rows = || self.view.leases.values();
-        if rows().any(|row| is_duplicated(members.lease(row), &me)) {
+        let mut rows = self.view.leases.rows();
+        if rows.any(|row| is_duplicated(members.lease(row), &me)) {
             let worker = context.me().clone();
             let _ = self
                 .news
                 .send(ToRoot::Failed(RunError::DuplicateWorkerId { worker }));
             return None;
         }
-        Some(plan(
-            &KnownRows {
-                rows: rows().collect(),
-                workers: self.view.workers.values().collect(),
-            },
-            &me,
-            members,
-            now,
-            &context.timing,
-        ))
+        Some(plan(&me, &self.view.workers, members, now, &context.timing))
     }
 
     /// When this worker holds everything and nobody else is there, looks find nothing: the signal
     /// tells when somebody comes.
     fn set_next_look(&mut self, now: Moment) {
-        let others = self
+        let others = self.view.leases.known().any(|(row, entry)| {
+            !row.checkpoint.is_shard_end() && entry.work() == LeaseWork::Nothing
+        }) || self
             .view
-            .leases
-            .values()
-            .any(|row| !row.checkpoint.is_shard_end() && !self.engaged.contains(&row.key))
-            || self
-                .view
-                .workers
-                .keys()
-                .any(|worker| worker != self.context.me())
+            .workers
+            .keys()
+            .any(|worker| worker != self.context.me())
             || !self.view.is_whole();
         if others {
             self.next_look = self
@@ -138,13 +120,13 @@ impl Coordinator {
             return;
         }
         for Take { key, rank, .. } in due {
-            let Some(row) = self.view.leases.get(&key).cloned() else {
+            let Some(row) = self.view.leases.row(&key).cloned() else {
                 continue;
             };
-            if self.engaged.contains(&key) || self.room() == 0 {
+            if self.view.leases.is_engaged(&key) || self.room() == 0 {
                 continue;
             }
-            self.engaged.begin(key.clone());
+            self.view.leases.take(&key);
             let context = Arc::clone(&self.context);
             self.job(async move { JobResult::Taken(key, context.take(&row, rank > 0).await) });
         }
@@ -152,65 +134,58 @@ impl Coordinator {
 
     /// Takes a lease from a live worker that is not of ours.
     fn steal(&mut self, key: LeaseKey, now: Moment) {
-        let Some(row) = self.view.leases.get(&key).cloned() else {
+        let Some(row) = self.view.leases.row(&key).cloned() else {
             return;
         };
-        if self.engaged.contains(&key) || self.room() == 0 {
+        if self.view.leases.is_engaged(&key) || self.room() == 0 {
             return;
         }
         self.stole = Some(now);
-        self.engaged.begin(key.clone());
+        self.view.leases.take(&key);
         let context = Arc::clone(&self.context);
         self.job(async move { JobResult::Taken(key, context.steal(&row).await) });
     }
 
     fn claim(&mut self, key: &LeaseKey) {
-        let Some(row) = self.view.leases.get(key).cloned() else {
+        let Some(row) = self.view.leases.row(key).cloned() else {
             return;
         };
-        if self.engaged.contains(key) {
+        if self.view.leases.is_engaged(key) {
             return;
         }
-        self.engaged.begin(key.clone());
+        self.view.leases.take(&key);
         let (context, key) = (Arc::clone(&self.context), key.clone());
         self.job(async move { JobResult::Taken(key, context.claim(&row).await) });
     }
 
     fn give_back(&mut self, key: &LeaseKey) {
-        let Some(row) = self.view.leases.get(key).cloned() else {
+        let Some(row) = self.view.leases.row(key).cloned() else {
             return;
         };
         let (context, key) = (Arc::clone(&self.context), key.clone());
         // Until the answer is there it is no row to act on.
-        self.view.forget(&key, self.context.clock().now());
+        self.view.leases.forget(&key, self.context.clock().now());
         self.job(async move { JobResult::GivenBack(key, context.give_back(&row).await) });
     }
 
     fn request(&mut self, key: &LeaseKey, of: crate::model::WorkerId, now: Moment) {
-        let Some(row) = self.view.leases.get(key).cloned() else {
+        let Some(row) = self.view.leases.row(key).cloned() else {
             return;
         };
         let since = now.max(self.context.clock().now());
-        self.asked.insert(
-            key.clone(),
-            OwnRequest {
-                of: of.clone(),
-                since,
-            },
-        );
-        self.asking.insert(key.clone());
+        self.view.leases.request(key, of.clone(), since);
         let (context, key) = (Arc::clone(&self.context), key.clone());
         self.job(async move { JobResult::Requested(key, context.request(&row, &of).await) });
     }
 
     fn withdraw(&mut self, key: &LeaseKey, of: crate::model::WorkerId) {
-        let Some(row) = self.view.leases.get(key).cloned() else {
+        let Some(row) = self.view.leases.row(key).cloned() else {
             return;
         };
         let (context, key) = (Arc::clone(&self.context), key.clone());
         // Not one that was refused: its end is no reason not to ask again.
-        self.asked.remove(&key);
-        self.view.forget(&key, self.context.clock().now());
+        self.view.leases.end_request(&key);
+        self.view.leases.forget(&key, self.context.clock().now());
         self.job(async move { JobResult::Withdrawn(key, context.withdraw(&row, &of).await) });
     }
 

@@ -1,6 +1,7 @@
 //! The end of a reading that ends.
 
 use crate::decide::bound::{LeaseDuty, is_read};
+use crate::decide::fleet::LeaseEntry;
 use crate::model::{Lease, Moment};
 
 use super::super::link::ToRoot;
@@ -17,7 +18,7 @@ impl Coordinator {
         if context.inner.bound().is_none() || self.told_read || !context.is_working() {
             return;
         }
-        let rows: Vec<Lease> = self.view.leases.values().cloned().collect();
+        let rows: Vec<&Lease> = self.view.leases.rows().collect();
         if context.undescribed().next().is_some() || !is_read(&rows, |row| self.part(row, now)) {
             return;
         }
@@ -33,10 +34,15 @@ impl Coordinator {
 
     fn part(&self, row: &Lease, now: Moment) -> LeaseDuty {
         let (members, timing) = (&self.view.members, &self.context.timing);
-        if self.engaged.contains(&row.key) {
+        if self.view.leases.is_engaged(&row.key) {
             return LeaseDuty::Mine;
         }
-        if self.engaged.is_read(&row.key) {
+        if self
+            .view
+            .leases
+            .get(&row.key)
+            .is_some_and(LeaseEntry::is_read)
+        {
             return LeaseDuty::Done;
         }
         // A row that has only been seen to be there may be what a crash has left: it is taken when

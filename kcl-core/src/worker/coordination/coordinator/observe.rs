@@ -70,7 +70,7 @@ impl Coordinator {
         self.has_seen(now);
         self.list_for_the_quiet(now);
         // Nobody answers: perhaps the signal went past the owner.
-        for (key, asked) in &self.asked {
+        for (key, asked) in self.view.leases.requests() {
             if now.since(asked.since) >= self.context.timing.look {
                 self.announcer.say(Changed::Lease(key.clone()));
             }
@@ -148,7 +148,7 @@ impl Coordinator {
                 }
                 self.view.see(row, at);
             }
-            None => self.view.forget(key, at),
+            None => self.view.leases.forget(key, at),
         }
     }
 
@@ -163,10 +163,10 @@ impl Coordinator {
         let requested = self
             .view
             .leases
-            .values()
+            .rows()
             .filter(|row| row.checkpoint_owner.as_ref() == Some(self.context.me()));
         for row in requested {
-            let Some(orders) = self.engaged.orders(&row.key) else {
+            let Some(orders) = self.orders.get(&row.key) else {
                 continue;
             };
             orders.seen(row.clone());
@@ -189,31 +189,7 @@ impl Coordinator {
     /// Which of this worker's requests are over, by the rows as they were read at `now`, or by
     /// `slack` before it.
     pub(super) fn look_at_requests(&mut self, now: Moment, slack: Duration) {
-        let me = self.context.me();
-        let mut refused = Vec::new();
-        self.asked.retain(|key, asked| {
-            if self.asking.contains(key) || now <= asked.since + slack {
-                return true;
-            }
-            let Some(row) = self.view.leases.get(key) else {
-                return false;
-            };
-            let open =
-                row.owner.as_ref() == Some(me) && row.checkpoint_owner.as_ref() == Some(&asked.of);
-            if !open && row.actual_owner() == Some(&asked.of) {
-                refused.push(key.clone());
-            }
-            open
-        });
-        for key in refused {
-            self.engaged.refuse(key, now);
-        }
-        self.handed_over.retain(|key, handed_over| {
-            self.view
-                .leases
-                .get(key)
-                .is_none_or(|row| row.counter == handed_over.counter && row.token.is_none())
-        });
+        self.view.leases.settle_moves(self.context.me(), now, slack);
     }
 
     pub(super) fn on_note(&mut self, note: FromWriter) {
@@ -223,7 +199,7 @@ impl Coordinator {
             FromWriter::Refused { lease } => {
                 let now = self.context.clock().now();
                 self.announce(&lease);
-                self.engaged.refuse(lease, now);
+                self.view.leases.refuse(&lease, now);
             }
         }
     }
@@ -236,14 +212,14 @@ impl Coordinator {
         if !self.context.is_working() || live.iter().all(|worker| worker == self.context.me()) {
             return;
         }
-        let Some(orders) = self.engaged.orders(lease) else {
+        let Some(orders) = self.orders.get(lease) else {
             return;
         };
         orders.leave_to_others();
         let Some(stream) = self.context.inner.parts.streams.of(lease) else {
             return;
         };
-        if self.engaged.lose_reach(lease) {
+        if self.view.leases.lose_reach(lease) {
             let (context, lease) = (Arc::clone(&self.context), lease.clone());
             self.job(async move {
                 context.until_within_reach(&stream).await;
@@ -255,12 +231,12 @@ impl Coordinator {
     /// Answers a request for a lease of this worker's. `read` says that the requester's row has
     /// just been read.
     pub(super) fn answer(&mut self, lease: LeaseKey, by: WorkerId, read: bool) {
-        let Some(orders) = self.engaged.orders(&lease) else {
+        let Some(orders) = self.orders.get(&lease) else {
             return;
         };
         let now = self.context.clock().now();
         let leaving = !self.context.is_working();
-        let cooling = self.engaged.is_refused(&lease, now);
+        let cooling = self.view.leases.is_refused(&lease, now);
         match judge_request(
             &by,
             &self.view.members,

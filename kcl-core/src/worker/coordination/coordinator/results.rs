@@ -57,20 +57,21 @@ impl Coordinator {
                 match after {
                     After::CoolDown => {
                         self.describe_anew(&lease);
-                        self.engaged.cool_down(
+                        self.view.leases.cool_down(
                             &lease,
                             now,
                             self.context.timing.failover * PATIENCE,
                         );
                     }
-                    After::Nothing => self.engaged.forgive(&lease),
+                    After::Nothing => self.view.leases.forgive(&lease),
                     After::Read => {
-                        self.engaged.forgive(&lease);
-                        self.engaged.finish_reading(lease.clone());
+                        self.view.leases.forgive(&lease);
+                        self.view.leases.finish_reading(&lease);
                     }
                 }
-                self.engaged.consumed(&lease);
-                self.disengage(&lease);
+                if self.view.leases.consumer_ended(&lease) {
+                    self.disengaged();
+                }
             }
         }
     }
@@ -100,7 +101,7 @@ impl Coordinator {
                 // What this worker has done meanwhile is newer: those rows are read once more.
                 let (again, leases): (Vec<_>, Vec<_>) = leases
                     .into_iter()
-                    .partition(|(key, _)| self.view.is_older(key, at));
+                    .partition(|(key, _)| self.view.leases.is_older(key, at));
                 for (key, row) in leases {
                     self.see(&key, row, at);
                 }
@@ -140,28 +141,23 @@ impl Coordinator {
                 self.audit_soon = Some(now);
             }
             Ok(JobResult::WithinReach(lease)) => {
-                self.engaged.reached(&lease);
+                self.view.leases.reached(&lease);
                 self.next_look = self.next_look.min(now);
             }
             Ok(JobResult::Taken(key, result)) => match result {
                 Ok(Some(acquired)) => {
-                    self.asked.remove(&key);
+                    self.view.leases.end_request(&key);
                     self.acquire_all([acquired]);
                 }
-                Ok(None) => self.disengage(&key),
+                Ok(None) => self.take_ended(&key),
                 Err(error) => {
-                    self.disengage(&key);
+                    self.take_ended(&key);
                     self.trouble("to take a lease", error.into());
                 }
             },
             Ok(JobResult::Requested(key, result)) => {
-                self.asking.remove(&key);
-                if self.answered(&key, result, now, "to ask for a lease") {
-                    // From now on a row without it tells that it is over.
-                    self.asked.entry(key).and_modify(|asked| asked.since = now);
-                } else {
-                    self.asked.remove(&key);
-                }
+                let done = self.answered(&key, result, now, "to ask for a lease");
+                self.view.leases.request_answered(&key, done, now);
                 self.has_seen(now);
             }
             Ok(JobResult::Withdrawn(key, result)) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use crate::decide::assignment::HandedOver;
+use crate::decide::fleet::{HandedOver, LeaseWork};
 use crate::model::{LeaseKey, Moment, Token};
 use crate::tenancy::writer::{Limits, TenancyEnd, Writer};
 use crate::worker::error::RunError;
@@ -29,14 +29,17 @@ impl Coordinator {
             .inner
             .meters
             .leases
-            .set(self.engaged.held() as f64);
+            .set(self.view.leases.held() as f64);
     }
 
     /// A lease is ours: a writer keeps it, the root works on it.
     fn acquire(&mut self, row: crate::model::Lease, sent: Moment) {
         let context = Arc::clone(&self.context);
         let key = row.key.clone();
-        if self.engaged.is_at_work(&key) {
+        if matches!(
+            self.view.leases.work(&key),
+            LeaseWork::Held { .. } | LeaseWork::HandlerLeft
+        ) {
             // Two consumers of one shard must never be: whatever led here, this one is given back
             // by the next scan.
             context.settler.begun.abandon_row(&row);
@@ -44,7 +47,7 @@ impl Coordinator {
         }
         // Nothing when the stream was removed meanwhile.
         let stream = context.inner.parts.streams.of(&key);
-        let held_before = self.engaged.held();
+        let held_before = self.view.leases.held();
         let settings = &context.inner.parts.settings;
         let limits = Limits {
             checkpoint_every: settings.checkpoint_every,
@@ -73,8 +76,8 @@ impl Coordinator {
         context.inner.meters.taken.increment(1);
         self.view.see(row.clone(), context.clock().now());
         let stream = stream.filter(|_| context.is_working() && held_before < settings.max_leases);
-        self.engaged
-            .hold(key.clone(), held.orders(), stream.is_some());
+        self.view.leases.hold(&key, stream.is_some());
+        self.orders.insert(key.clone(), held.orders());
         let Some(stream) = stream else {
             // It came too late, or beside others that filled the last place: it is given back at
             // once, and nobody was told of it.
@@ -119,7 +122,8 @@ impl Coordinator {
             }
         };
         let now = self.context.clock().now();
-        self.engaged.let_go(&key);
+        let is_idle = self.view.leases.writer_ended(&key);
+        self.orders.remove(&key);
         let begun = &self.context.settler.begun;
         token.iter().for_each(|token| match &tenancy {
             TenancyEnd::Ended | TenancyEnd::Released | TenancyEnd::HandedOver(_) => {
@@ -128,10 +132,10 @@ impl Coordinator {
             TenancyEnd::Lost(_) | TenancyEnd::Broken(_) | TenancyEnd::Kept => begun.abandon(token),
         });
         // What the row is now is read by those who hear of it, this worker among them.
-        self.view.forget(&key, now);
+        self.view.leases.forget(&key, now);
         match tenancy {
             TenancyEnd::Ended => {
-                self.engaged.forgive(&key);
+                self.view.leases.forgive(&key);
                 self.ends.raise_by_one();
                 self.announce(&key);
             }
@@ -145,13 +149,11 @@ impl Coordinator {
                         to,
                     });
                 }
-                self.handed_over.insert(
-                    key.clone(),
-                    HandedOver {
-                        counter: row.counter,
-                        at: now,
-                    },
-                );
+                let handed_over = HandedOver {
+                    counter: row.counter,
+                    at: now,
+                };
+                self.view.leases.hand_over(&key, handed_over);
                 self.view.see(*row, now);
                 self.announce(&key);
             }
@@ -164,22 +166,29 @@ impl Coordinator {
                 drop(self.news.send(ToRoot::Failed(RunError::LeaseTable(error))))
             }
         }
-        self.disengage(&key);
+        if is_idle {
+            self.disengaged();
+        }
         self.count();
     }
 
-    /// Forgets a lease that neither a writer nor a consumer has to do with any more, and looks for
-    /// what is free now.
-    pub(super) fn disengage(&mut self, lease: &LeaseKey) {
-        if self.engaged.disengage(lease) {
-            self.disengaged = self.context.clock().now();
-            if self.context.inner.bound().is_some() {
-                // Perhaps that was the last one.
-                self.next_look = self.disengaged;
-            }
-            self.next_look = self
-                .next_look
-                .min(self.context.clock().now() + self.context.timing.look);
+    /// A take has ended without the lease.
+    pub(super) fn take_ended(&mut self, lease: &LeaseKey) {
+        if self.view.leases.take_ended(lease) {
+            self.disengaged();
         }
+    }
+
+    /// This worker has nothing to do any more with a lease that it had to do with: it looks for
+    /// what is free now.
+    pub(super) fn disengaged(&mut self) {
+        self.disengaged = self.context.clock().now();
+        if self.context.inner.bound().is_some() {
+            // Perhaps that was the last one.
+            self.next_look = self.disengaged;
+        }
+        self.next_look = self
+            .next_look
+            .min(self.context.clock().now() + self.context.timing.look);
     }
 }

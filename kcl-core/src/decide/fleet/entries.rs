@@ -1,0 +1,345 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{Lease, LeaseKey, Moment, WorkerId};
+
+use super::cool_down::CoolDown;
+use super::lease_entry::{HandedOver, LeaseEntry, LeaseWork};
+use super::request::{OwnRequest, RequestState};
+
+/// Everything that this worker knows of leases, an entry each.
+#[derive(Clone, Debug, Default)]
+pub struct LeaseEntries {
+    entries: BTreeMap<LeaseKey, LeaseEntry>,
+    /// How many of them this worker has to do with, and how many of those a writer keeps.
+    engaged: usize,
+    held: usize,
+    /// Streams that this worker does not get through to, by what stands for them in the keys of
+    /// their leases: it takes none of theirs.
+    out_of_reach: BTreeSet<Option<Arc<str>>>,
+}
+
+/// Tells which tenancies are those of this process.
+pub trait OwnTokens: fmt::Debug {
+    /// Whether this process began the tenancy of the row.
+    fn is_ours(&self, row: &Lease) -> bool;
+
+    /// Whether it did, and does not work on it any more.
+    fn is_abandoned(&self, row: &Lease) -> bool;
+}
+
+impl LeaseEntries {
+    /// What is known of a lease, if anything is.
+    #[must_use]
+    pub fn get(&self, key: &LeaseKey) -> Option<&LeaseEntry> {
+        self.entries.get(key)
+    }
+
+    /// The row of a lease, as new as it is known.
+    #[must_use]
+    pub fn row(&self, key: &LeaseKey) -> Option<&Lease> {
+        self.get(key)?.row.as_ref()
+    }
+
+    /// The leases whose rows are known, in the order of their keys.
+    pub fn known(&self) -> impl Iterator<Item = (&Lease, &LeaseEntry)> {
+        self.entries
+            .values()
+            .filter_map(|entry| Some((entry.row.as_ref()?, entry)))
+    }
+
+    /// Their rows.
+    pub fn rows(&self) -> impl Iterator<Item = &Lease> {
+        self.known().map(|(row, _)| row)
+    }
+
+    fn entry(&mut self, key: &LeaseKey) -> &mut LeaseEntry {
+        self.entries.entry(key.clone()).or_default()
+    }
+}
+
+/// What is read.
+impl LeaseEntries {
+    /// Takes in a scan of all rows that was begun and ended at these moments. It may be stale: a row
+    /// that was read by itself since, or less than `look` before, stays, unless somebody asks `me`
+    /// for it. A row that is gone is remembered for `patience`.
+    pub fn scan(
+        &mut self,
+        rows: Vec<Lease>,
+        (begun, ended): (Moment, Moment),
+        me: &WorkerId,
+        look: Duration,
+        patience: Duration,
+    ) {
+        let mut scanned: BTreeMap<LeaseKey, Lease> =
+            rows.into_iter().map(|row| (row.key.clone(), row)).collect();
+        for (key, entry) in &mut self.entries {
+            entry.read_at = entry.read_at.filter(|at| *at + look > begun);
+            entry.forget_refusal(begun);
+            entry.take_in(scanned.remove(key), me);
+            entry.there_at = if entry.row.is_some() {
+                Some(ended)
+            } else {
+                entry.there_at.filter(|at| *at + patience > ended)
+            };
+        }
+        self.entries.retain(|_, entry| !entry.is_blank());
+        self.entries.extend(scanned.into_iter().map(|(key, row)| {
+            let entry = LeaseEntry {
+                row: Some(row),
+                there_at: Some(ended),
+                ..LeaseEntry::default()
+            };
+            (key, entry)
+        }));
+    }
+
+    /// Takes in a row that was read by itself, or returned by a write.
+    pub fn see(&mut self, row: Lease, at: Moment) {
+        let entry = self.entry(&row.key);
+        (entry.there_at, entry.read_at) = (Some(at), Some(at));
+        entry.row = Some(row);
+    }
+
+    /// The row was read and is not there, or is not known any more.
+    pub fn forget(&mut self, key: &LeaseKey, at: Moment) {
+        let entry = self.entry(key);
+        (entry.row, entry.read_at) = (None, Some(at));
+    }
+
+    /// Whether a read of the row that was begun at this moment may show it as it was before what is
+    /// known of it.
+    #[must_use]
+    pub fn is_older(&self, key: &LeaseKey, begun: Moment) -> bool {
+        self.get(key)
+            .and_then(|entry| entry.read_at)
+            .is_some_and(|at| at > begun)
+    }
+
+    /// Whether nothing is known to have changed that was not read since. What a scan shows of such
+    /// a row may be older than the change.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.entries
+            .values()
+            .all(|entry| entry.read_at.is_none() || entry.row.is_some())
+    }
+
+    /// The rows that are there, or were less than `patience` ago.
+    pub fn there_of_late(
+        &self,
+        now: Moment,
+        patience: Duration,
+    ) -> impl Iterator<Item = &LeaseKey> {
+        let of_late = move |at: Moment| at + patience > now;
+        self.entries
+            .iter()
+            .filter(move |(_, entry)| entry.there_at.is_some_and(of_late))
+            .map(|(key, _)| key)
+    }
+}
+
+/// What this worker has to do with a lease.
+impl LeaseEntries {
+    /// How many leases it has to do with.
+    #[must_use]
+    pub const fn engaged(&self) -> usize {
+        self.engaged
+    }
+
+    /// How many it holds.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.held
+    }
+
+    /// The leases that it has to do with.
+    pub fn engaged_keys(&self) -> impl Iterator<Item = &LeaseKey> {
+        self.entries
+            .iter()
+            .filter(|(_, entry)| entry.work != LeaseWork::Nothing)
+            .map(|(key, _)| key)
+    }
+
+    /// What it has to do with this lease.
+    #[must_use]
+    pub fn work(&self, key: &LeaseKey) -> LeaseWork {
+        self.get(key).map_or(LeaseWork::Nothing, LeaseEntry::work)
+    }
+
+    /// Whether it has to do with it.
+    #[must_use]
+    pub fn is_engaged(&self, key: &LeaseKey) -> bool {
+        self.work(key) != LeaseWork::Nothing
+    }
+
+    fn set_work(&mut self, key: &LeaseKey, work: LeaseWork) {
+        let before = std::mem::replace(&mut self.entry(key).work, work);
+        let is_held = |work| usize::from(matches!(work, LeaseWork::Held { .. }));
+        let is_engaged = |work| usize::from(work != LeaseWork::Nothing);
+        self.held = self.held + is_held(work) - is_held(before);
+        self.engaged = self.engaged + is_engaged(work) - is_engaged(before);
+    }
+
+    /// It is being taken or claimed.
+    pub fn take(&mut self, key: &LeaseKey) {
+        self.set_work(key, LeaseWork::Taking);
+    }
+
+    /// A writer keeps it, and a consumer works on it if it is `consumed`.
+    pub fn hold(&mut self, key: &LeaseKey, consumed: bool) {
+        self.set_work(key, LeaseWork::Held { consumed });
+    }
+
+    /// What was to take it has ended without it. Whether this worker has nothing to do with it any
+    /// more.
+    pub fn take_ended(&mut self, key: &LeaseKey) -> bool {
+        let was_taking = self.work(key) == LeaseWork::Taking;
+        if was_taking {
+            self.set_work(key, LeaseWork::Nothing);
+        }
+        was_taking
+    }
+
+    /// No writer keeps it any more. Whether this worker has nothing to do with it any more.
+    pub fn writer_ended(&mut self, key: &LeaseKey) -> bool {
+        let next = match self.work(key) {
+            LeaseWork::Held { consumed: true } => LeaseWork::HandlerLeft,
+            LeaseWork::Held { consumed: false } => LeaseWork::Nothing,
+            LeaseWork::Nothing | LeaseWork::Taking | LeaseWork::HandlerLeft => return false,
+        };
+        self.set_work(key, next);
+        next == LeaseWork::Nothing
+    }
+
+    /// No consumer works on it any more. Whether this worker has nothing to do with it any more.
+    pub fn consumer_ended(&mut self, key: &LeaseKey) -> bool {
+        let next = match self.work(key) {
+            LeaseWork::Held { consumed: true } => LeaseWork::Held { consumed: false },
+            LeaseWork::HandlerLeft => LeaseWork::Nothing,
+            LeaseWork::Nothing | LeaseWork::Taking | LeaseWork::Held { consumed: false } => {
+                return false;
+            }
+        };
+        self.set_work(key, next);
+        next == LeaseWork::Nothing
+    }
+}
+
+/// What is left alone.
+impl LeaseEntries {
+    /// Whether this worker does not get through to the stream of a lease.
+    #[must_use]
+    pub fn is_out_of_reach(&self, key: &LeaseKey) -> bool {
+        // As a rule there is none.
+        !self.out_of_reach.is_empty() && self.out_of_reach.contains(&key.stream)
+    }
+
+    /// It went wrong here: see [`CoolDown::after`].
+    pub fn cool_down(&mut self, key: &LeaseKey, now: Moment, tries: Duration) {
+        let entry = self.entry(key);
+        entry.cool_down = Some(CoolDown::after(entry.cool_down, now, tries));
+    }
+
+    /// It goes well again.
+    pub fn forgive(&mut self, key: &LeaseKey) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.cool_down = None;
+        }
+    }
+
+    /// It was read up to the bound of the reading.
+    pub fn finish_reading(&mut self, key: &LeaseKey) {
+        self.entry(key).is_read = true;
+    }
+
+    /// This worker does not get through to the stream of the lease. Whether that is news.
+    pub fn lose_reach(&mut self, key: &LeaseKey) -> bool {
+        self.out_of_reach.insert(key.stream.clone())
+    }
+
+    /// It does again.
+    pub fn reached(&mut self, key: &LeaseKey) {
+        self.out_of_reach.remove(&key.stream);
+    }
+
+    /// A request for it was refused.
+    pub fn refuse(&mut self, key: &LeaseKey, now: Moment) {
+        self.entry(key).refuse(now);
+    }
+
+    /// Whether a request for it was refused a short while ago.
+    #[must_use]
+    pub fn is_refused(&self, key: &LeaseKey, now: Moment) -> bool {
+        self.get(key).is_some_and(|entry| entry.is_refused(now))
+    }
+}
+
+/// What is asked for and handed over.
+impl LeaseEntries {
+    /// The requests of this worker that are not over.
+    pub fn requests(&self) -> impl Iterator<Item = (&LeaseKey, &OwnRequest)> {
+        self.entries
+            .iter()
+            .filter_map(|(key, entry)| Some((key, entry.request.as_ref()?)))
+    }
+
+    /// A request is sent.
+    pub fn request(&mut self, key: &LeaseKey, of: WorkerId, since: Moment) {
+        self.entry(key).request = Some(OwnRequest {
+            of,
+            since,
+            is_sending: true,
+        });
+    }
+
+    /// The table has answered a request at `now`: from then on a row without it tells that it is
+    /// over. One that was not `done` is over.
+    pub fn request_answered(&mut self, key: &LeaseKey, done: bool, now: Moment) {
+        let request = &mut self.entry(key).request;
+        *request = request.take().filter(|_| done).map(|request| OwnRequest {
+            since: now,
+            is_sending: false,
+            ..request
+        });
+    }
+
+    /// The request is over, and nobody has refused it.
+    pub fn end_request(&mut self, key: &LeaseKey) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.request = None;
+        }
+    }
+
+    /// A lease was handed over.
+    pub fn hand_over(&mut self, key: &LeaseKey, handed_over: HandedOver) {
+        self.entry(key).handed_over = Some(handed_over);
+    }
+
+    /// Which requests and hand-overs are over, by the rows as they were read at `now` or up to
+    /// `slack` before.
+    pub fn settle_moves(&mut self, me: &WorkerId, now: Moment, slack: Duration) {
+        for entry in self.entries.values_mut() {
+            let row = entry.row.as_ref();
+            let state = entry
+                .request
+                .as_ref()
+                .map(|request| request.state(row, me, now, slack));
+            if let Some(handed_over) = entry.handed_over {
+                let stands =
+                    row.is_none_or(|row| row.counter == handed_over.counter && row.token.is_none());
+                entry.handed_over = Some(handed_over).filter(|_| stands);
+            }
+            match state {
+                None | Some(RequestState::Open) => {}
+                Some(RequestState::Over) => entry.request = None,
+                Some(RequestState::Refused) => {
+                    entry.request = None;
+                    entry.refuse(now);
+                }
+            }
+        }
+    }
+}
