@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
 use crate::BoxError;
 use crate::decide::expiry::Timing;
+use crate::decide::keeping::{ConsumerProgress, KeepStep, Keeping};
 use crate::lease::{Error, Write, with_causes};
 use crate::model::{Checkpoint, Fence, Lease, LeaseKey, LossReason, Moment, Position, WorkerId};
 
@@ -15,6 +15,8 @@ use super::table_client::TableClient;
 mod orders;
 mod settling;
 
+pub(crate) use crate::decide::keeping::Limits;
+
 /// The one writer of a lease: renewals and checkpoints go through here and cannot race each other.
 /// A checkpoint renews.
 ///
@@ -22,45 +24,23 @@ mod settling;
 #[derive(Debug)]
 pub(crate) struct Writer {
     settler: TableClient,
-    timing: Timing,
-    limits: Limits,
     me: WorkerId,
     /// The row as the table has shown it last.
     row: Lease,
-    /// When the last settled write was sent.
-    sent: Moment,
+    /// When its writes were sent, and what follows by the clock.
+    keeping: Keeping,
     /// When the first write was sent of which nobody knows yet what became.
     unsettled: Option<Moment>,
-    /// The earliest next write after one that was not settled.
-    retry_at: Moment,
-    checkpointed: Option<Moment>,
     /// Who asks for the lease, as the coordination has been told.
     asked: Option<WorkerId>,
     /// Who is to have it.
     heir: Option<WorkerId>,
     /// It is to be given up whoever asks for it.
     giving_up: bool,
-    /// Until when the consumer may take to say yes to that.
-    drain_until: Option<Moment>,
     notes: mpsc::UnboundedSender<FromWriter>,
     shared: Arc<HeldState>,
     orders: mpsc::UnboundedReceiver<Order>,
     loss: watch::Sender<Option<LossReason>>,
-}
-
-/// What bounds a lease beside the failover time.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// How long what is done waits for its automatic checkpoint, at most.
-    pub(crate) checkpoint_every: Duration,
-    /// How long a handler may stay in one call.
-    pub(crate) handler_budget: Duration,
-    /// How long a consumer may go without a turn of its loop when its handler is not called: longer
-    /// than a call of the stream.
-    pub(crate) standstill: Duration,
-    /// How long a consumer may take to finish what it has in hand before a request for its lease is
-    /// refused.
-    pub(crate) drain: Duration,
 }
 
 /// What a writer tells the coordination.
@@ -114,23 +94,19 @@ impl Writer {
             row.checkpoint.clone(),
             now,
         ));
-        shared.set_valid_until(sent + timing.valid_for);
+        let keeping = Keeping::new(sent, timing, limits);
+        shared.set_valid_until(keeping.deadline());
         let held = Held::new(Arc::clone(&shared), give, seen);
         (
             Self {
                 settler,
-                timing,
-                limits,
                 me,
                 row,
-                sent,
+                keeping,
                 unsettled: None,
-                retry_at: Moment::default(),
-                checkpointed: None,
                 asked: None,
                 heir: None,
                 giving_up: false,
-                drain_until: None,
                 notes,
                 shared,
                 orders,
@@ -189,26 +165,9 @@ impl Writer {
     fn next_due(&self) -> Moment {
         // Off before the check, or a position that is finished in between would wake nobody.
         self.shared.timer_armed.store(false, Ordering::SeqCst);
-        let progress = self.automatic().is_some();
-        self.shared.timer_armed.store(progress, Ordering::SeqCst);
-        let due = if progress {
-            self.renewal_due().min(self.checkpoint_due())
-        } else {
-            self.renewal_due()
-        };
-        // A request is refused in time, also while the lease is quiet.
-        let due = self.drain_until.map_or(due, |until| due.min(until));
-        due.max(self.retry_at).min(self.deadline())
-    }
-
-    fn renewal_due(&self) -> Moment {
-        self.sent + self.timing.renew_every
-    }
-
-    /// When progress is worth a write of its own.
-    fn checkpoint_due(&self) -> Moment {
-        self.checkpointed
-            .map_or_else(Moment::default, |last| last + self.limits.checkpoint_every)
+        let is_ahead = self.automatic().is_some();
+        self.shared.timer_armed.store(is_ahead, Ordering::SeqCst);
+        self.keeping.next_due(is_ahead)
     }
 
     /// The position that an automatic checkpoint would store.
@@ -220,53 +179,59 @@ impl Writer {
 
     async fn on_time(&mut self) -> Option<TenancyEnd> {
         let now = self.settler.clock.now();
-        if now >= self.deadline() {
-            return Some(TenancyEnd::Lost(self.shared.out_of_time()));
+        let mut step = self.step(now);
+        if step == KeepStep::RefuseHandOver {
+            self.keeping.drain_until = None;
+            if self.shared.hand_over.take_back()
+                && let Some(asked) = self.heir.take()
+            {
+                let _ = self.notes.send(FromWriter::Refused {
+                    lease: self.row.key.clone(),
+                });
+                return self.refuse(asked).await;
+            }
+            step = self.step(now);
         }
-        let progress = &self.shared.progress;
-        let stuck = match progress.in_call_for(now) {
-            Some(span) => span >= self.limits.handler_budget,
-            None => progress.still_for(now) >= self.limits.standstill,
-        } || progress
-            .working_for(now)
-            .is_some_and(|span| span >= self.limits.handler_budget);
-        if stuck {
-            return Some(self.give_up(LossReason::NoProgress).await);
-        }
-        if self.drain_until.take_if(|until| now >= *until).is_some()
-            && self.shared.hand_over.take_back()
-            && let Some(asked) = self.heir.take()
-        {
-            let _ = self.notes.send(FromWriter::Refused {
-                lease: self.row.key.clone(),
-            });
-            return self.refuse(asked).await;
-        }
-        let renewal_due = now >= self.renewal_due();
-        if renewal_due && !self.giving_up && self.shared.is_out_of_reach(self.timing.failover) {
-            let _ = self.notes.send(FromWriter::OutOfReach {
-                lease: self.row.key.clone(),
-            });
-        }
-        // A renewal takes along what there is: it costs a write anyway.
-        match self
-            .automatic()
-            .filter(|_| renewal_due || now >= self.checkpoint_due())
-        {
-            Some(position) => {
-                self.checkpointed = Some(now);
-                let to = Checkpoint::At(position);
+        match step {
+            KeepStep::Wait | KeepStep::RefuseHandOver => None,
+            KeepStep::Lose => Some(TenancyEnd::Lost(self.shared.out_of_time())),
+            KeepStep::GiveUp => Some(self.give_up(LossReason::NoProgress).await),
+            KeepStep::Renew => {
+                self.tell_reach();
+                self.write(|row| Some(Write::renew(row))).await.err()
+            }
+            KeepStep::Checkpoint { renewal } => {
+                if renewal {
+                    self.tell_reach();
+                }
+                let to = Checkpoint::At(self.automatic()?);
+                self.keeping.checkpointed = Some(now);
                 self.write(|row| (row.checkpoint < to).then(|| Write::checkpoint(row, to.clone())))
                     .await
                     .err()
             }
-            None if renewal_due => self.write(|row| Some(Write::renew(row))).await.err(),
-            None => None,
         }
     }
 
-    fn deadline(&self) -> Moment {
-        self.sent + self.timing.valid_for
+    fn step(&self, now: Moment) -> KeepStep {
+        let progress = &self.shared.progress;
+        let consumer = ConsumerProgress {
+            in_call: progress.in_call_for(now),
+            working: progress.working_for(now),
+            still: progress.still_for(now),
+        };
+        let is_ahead = self.automatic().is_some();
+        self.keeping.step(now, consumer, is_ahead)
+    }
+
+    /// Says with each renewal that another worker should have the lease, if that is so.
+    fn tell_reach(&self) {
+        let failover = self.keeping.timing.failover;
+        if !self.giving_up && self.shared.is_out_of_reach(failover) {
+            let _ = self.notes.send(FromWriter::OutOfReach {
+                lease: self.row.key.clone(),
+            });
+        }
     }
 
     /// Who asks for this lease, as its row says.
@@ -285,7 +250,7 @@ impl Writer {
         self.asked = self.requester().cloned();
         if self.heir != self.asked {
             // Withdrawn. A consumer that has begun to hand over goes on: its lease is freed.
-            (self.heir, self.drain_until) = (None, None);
+            (self.heir, self.keeping.drain_until) = (None, None);
             if !self.giving_up {
                 self.shared.hand_over.take_back();
             }

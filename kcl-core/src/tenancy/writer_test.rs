@@ -1,6 +1,7 @@
 #![expect(clippy::disallowed_methods, reason = "a task for the writer")]
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::task::JoinHandle;

@@ -63,19 +63,19 @@ impl Writer {
                 if self.requester() == Some(&to) {
                     self.heir = Some(to);
                     // What is given up anyway is not kept because that takes long.
-                    self.drain_until =
-                        (!self.giving_up).then(|| self.settler.clock.now() + self.limits.drain);
+                    self.keeping.drain_until = (!self.giving_up)
+                        .then(|| self.settler.clock.now() + self.keeping.limits.drain);
                     self.shared.hand_over.ask();
                 }
                 None
             }
             Order::GiveUp => {
-                (self.giving_up, self.drain_until) = (true, None);
+                (self.giving_up, self.keeping.drain_until) = (true, None);
                 self.shared.hand_over.ask();
                 None
             }
             Order::OutOfReach => {
-                (self.giving_up, self.drain_until) = (true, None);
+                (self.giving_up, self.keeping.drain_until) = (true, None);
                 self.shared.leave_to_others();
                 None
             }
@@ -139,13 +139,16 @@ impl Writer {
         make: impl Fn(&Lease) -> Write,
     ) -> Option<TenancyEnd> {
         let now = self.settler.clock.now();
-        if now >= self.deadline() {
+        if now >= self.keeping.deadline() {
             let reason = self.shared.out_of_time();
             let _ = answer.send(Err(OrderError::Lost(Some(reason.clone()))));
             return Some(TenancyEnd::Lost(reason));
         }
         // The caller hears of a busy table well before the lease is in danger.
-        let until = self.deadline().min(now + self.timing.call_limit * 2);
+        let until = self
+            .keeping
+            .deadline()
+            .min(now + self.keeping.timing.call_limit * 2);
         // Asked anew of each row that is adopted: an earlier checkpoint without an answer may have
         // landed further on.
         let make = |row: &Lease| (*wanted >= row.checkpoint).then(|| make(row));
@@ -176,7 +179,7 @@ impl Writer {
     ) -> Option<TenancyEnd> {
         match result {
             Ok(()) => {
-                self.checkpointed = Some(sent);
+                self.keeping.checkpointed = Some(sent);
                 let _ = answer.send(Ok(()));
                 None
             }
@@ -194,7 +197,7 @@ impl Writer {
     /// time.
     async fn last_write(&mut self, make: impl Fn(&Lease) -> Option<Write>) -> Result<(), Failed> {
         loop {
-            let until = self.deadline();
+            let until = self.keeping.deadline();
             let outcome = self.settler.pursue(&mut self.row, until, &make).await;
             let vanished = matches!(outcome, WriteOutcome::Vanished);
             self.take_in(outcome).await?;

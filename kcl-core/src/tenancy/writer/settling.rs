@@ -13,7 +13,7 @@ impl Writer {
         &mut self,
         make: impl Fn(&Lease) -> Option<Write>,
     ) -> Result<(), TenancyEnd> {
-        let until = self.deadline();
+        let until = self.keeping.deadline();
         let outcome = self.settler.pursue(&mut self.row, until, make).await;
         match self.take_in(outcome).await {
             Ok(()) => Ok(()),
@@ -56,7 +56,7 @@ impl Writer {
                 self.unsettled.get_or_insert(sent);
                 self.shared.set_unsettled(Some(with_causes(&error).into()));
                 self.shared.set_stored(self.row.checkpoint.clone());
-                self.retry_at = self.settler.clock.now() + FIRST_PAUSE;
+                self.keeping.retry_at = self.settler.clock.now() + FIRST_PAUSE;
                 Err(Failed::Unsettled(error.into()))
             }
             WriteOutcome::Broken(error) => Err(Failed::Tenancy(TenancyEnd::Broken(error))),
@@ -76,9 +76,9 @@ impl Writer {
 
     fn renewed(&mut self, sent: Moment) {
         self.shared.set_unsettled(None);
-        self.sent = sent;
+        self.keeping.sent = sent;
         self.shared.set_stored(self.row.checkpoint.clone());
-        self.shared.set_valid_until(self.deadline());
+        self.shared.set_valid_until(self.keeping.deadline());
     }
 
     /// The row has gone under us: it is made again with the last checkpoint that was acknowledged,
@@ -88,7 +88,7 @@ impl Writer {
     /// to its end, and deleted its row.
     pub(super) async fn put_back(&mut self) -> Result<(), Failed> {
         let sent = self.settler.clock.now();
-        if sent >= self.deadline() {
+        if sent >= self.keeping.deadline() {
             return Err(Failed::Tenancy(TenancyEnd::Lost(LossReason::Lost(
                 "its row was deleted by somebody, and its time is over".into(),
             ))));
@@ -125,7 +125,7 @@ impl Writer {
                 self.shared.set_unsettled(Some(with_causes(&error).into()));
                 // If it was made after all, the next write meets a row with this token and counter.
                 self.row = row;
-                self.retry_at = self.settler.clock.now() + FIRST_PAUSE;
+                self.keeping.retry_at = self.settler.clock.now() + FIRST_PAUSE;
                 Err(Failed::Unsettled(error.into()))
             }
             Err(error) => Err(Failed::Tenancy(TenancyEnd::Broken(error))),
