@@ -48,6 +48,15 @@ impl Timing {
             call_limit: valid_for / 4,
         }
     }
+
+    /// How long a counter may stand still under a worker's own name, moved by a process with this
+    /// failover time, before a new process takes the name over: a process that lives moves it each
+    /// renewal period, and a call may take its time. It is sooner than
+    /// [`expires_after`](Self::expires_after), because the name belongs to both.
+    #[must_use]
+    pub fn adopts_after(&self, failover: Duration) -> Duration {
+        failover.max(self.failover) / 3 + self.call_limit
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
-use crate::decide::members::{Members, SeenLease};
+use crate::decide::members::{Members, SeenLease, is_moved_by_another};
 use crate::lease::WorkerRow;
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 
@@ -171,7 +171,7 @@ pub fn is_duplicated(lease: SeenLease<'_>, me: &Me<'_>) -> bool {
     let row = lease.row;
     let foreign =
         row.actual_owner() == Some(me.id) && row.token.is_some() && !me.tokens.is_ours(row);
-    foreign && lease.moves() >= 2
+    foreign && is_moved_by_another(lease.moves())
 }
 
 fn is_request_of(row: &Lease, me: &WorkerId) -> bool {

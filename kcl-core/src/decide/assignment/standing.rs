@@ -90,7 +90,7 @@ impl<'a> LeaseStanding<'a> {
         }
         // This worker's name, but another process's tenancy. After a restart, a worker adopts such
         // a lease if its counter stands still for one renewal.
-        let span = fleet.timing.renew_every + fleet.timing.call_limit;
+        let span = fleet.timing.adopts_after(fleet.timing.failover);
         match lease.age(fleet.now) {
             _ if me.former_left => Self::Adopted { at: fleet.now },
             Some(age) => Self::Adopted {

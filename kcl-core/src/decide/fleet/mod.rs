@@ -7,18 +7,21 @@
 //!   a plan, a hand-over ------------------->  the request for it, or that it was handed over
 //!   a failure, a refusal ------------------>  until when it is left alone
 //!
-//!   what this worker has to do with it:
+//!   what this worker is doing with it:
 //!
-//!             a take is sent        it is ours
-//!     nothing -------------> Taking -----------> Held, with a consumer --------+
-//!        ^                     |                   |            |              | its writer
-//!        |  somebody was first |         its       | its writer |              | has ended
-//!        +---------------------+    consumer ended |  has ended |              v
-//!        |                                         v            |         HandlerLeft
-//!        +------------------------------ Held, to be given back |              |
-//!        |       its writer has ended                           |              | it has
-//!        +------------------------------------------------------+--------------+ returned
+//!               take or claim             it succeeded
+//!    Nothing ------------------> Taking -----------------> Held, with a consumer
+//!     ^                            |                        |                |
+//!     |   another was first        |      its consumer has  |                |  its writer
+//!     +----------------------------+      ended             v                v  has ended
+//!     |                                       Held, without a consumer   HandlerLeft
+//!     |                                                     |                |
+//!     |      its writer has ended, or its handler returned  |                |
+//!     +-----------------------------------------------------+----------------+
 //! ```
+//!
+//! [`Schedule`] says when it scans, audits and takes; [`Namesake`] whether another process lives
+//! under its name.
 //!
 //! A lease with which this worker has anything to do is not taken: two consumers of one shard must
 //! never be. So it is with one that it leaves alone for now: it cools down after a
@@ -29,9 +32,13 @@ mod entries;
 mod lease_entry;
 #[cfg(test)]
 mod notation;
+mod own_row;
 mod request;
+mod schedule;
 
 pub use entries::{LeaseEntries, OwnTokens};
 pub use lease_entry::{HandedOver, LeaseEntry, LeaseWork};
+pub use own_row::{FoundRow, Namesake, NamesakeVerdict, heartbeat_pause};
 #[cfg(test)]
 pub(crate) use request::OwnRequest;
+pub use schedule::{AuditOutcome, DueStep, ReadingStep, Schedule};

@@ -31,3 +31,11 @@ mod worker_observation;
 
 pub use members::Members;
 pub use seen_lease::SeenLease;
+
+/// Whether a counter under a worker's own name that was seen to move so often, and not by this
+/// process, shows another live process with the same name. It may move once by a late write of a
+/// previous process.
+#[must_use]
+pub const fn is_moved_by_another(moves: u32) -> bool {
+    moves >= 2
+}

@@ -60,7 +60,7 @@ pub(crate) fn seconds(text: &str) -> Moment {
     Moment::from_origin(Duration::from_secs_f64(seconds))
 }
 
-fn at(moment: Moment) -> String {
+pub(crate) fn at(moment: Moment) -> String {
     let millis = moment.since_origin().as_millis();
     if millis.is_multiple_of(1000) {
         (millis / 1000).to_string()

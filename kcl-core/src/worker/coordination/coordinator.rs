@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::BoxError;
-use crate::decide::assignment::Take;
-use crate::decide::audit::{next_audit, rank};
+use crate::decide::audit::rank;
 use crate::decide::backoff::Backoff;
+use crate::decide::fleet::{DueStep, Schedule};
 use crate::lease::{Changed, with_causes};
 use crate::model::{LeaseKey, Moment, StreamName, Token};
 use crate::runtime::{Tasks, jitter, pause, within};
@@ -72,41 +72,19 @@ pub(super) struct Coordinator {
     /// When this worker last took, or tried to take, a lease from a live worker that is not of
     /// ours.
     stole: Option<Moment>,
-    /// What the last plan takes later, the earliest first.
-    due: Vec<Take>,
     /// The former process under this name left gracefully.
     former_left: bool,
     /// What kept the worker from starting, as it was said last.
     not_started: Option<CoordinationError>,
     /// The changes of the streams that the first audit saw.
     streams_seen: u64,
-    next_look: Moment,
-    /// When the last scan was begun.
-    last_look: Moment,
-    /// When the last scan was begun that was taken in.
-    seen_last: Moment,
-    looking: bool,
-    /// It has looked once out of its turn.
-    looked_early: bool,
-    last_audit: Moment,
-    /// When the scan of the last audit of its own was begun.
-    audited: Moment,
-    /// When it last had done with a lease.
-    disengaged: Moment,
+    schedule: Schedule,
     /// The root was told that the reading is done.
     told_read: bool,
-    /// This worker does not audit before.
-    audit_from: Moment,
-    /// It audits then, whatever it has seen of others: there is something that only an audit of its
-    /// own finds.
-    audit_soon: Option<Moment>,
-    auditing: bool,
     /// Shards are being listed for subscriptions that have been quiet for long.
     listing: bool,
     /// Streams that are not known yet are being asked what they are.
     describing: bool,
-    /// So many audits in a row have found a stream that is not there yet.
-    not_yet: u32,
     /// The worker has said that it has begun.
     started: bool,
     /// Counts the ends of shards that this worker has stored or heard of.
@@ -118,11 +96,6 @@ pub(super) struct Coordinator {
 
 /// A first attempt to reach the table or the stream that failed: 200 ms, doubled up to 5 s.
 const BEGIN: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
-/// A stream that is not there yet, or is still being made, is looked for again after 1, 2 and 4 s,
-/// and then less and less often.
-const NOT_YET: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
-/// How often the table is looked at when this worker holds every lease in it and is alone.
-const LOOK_IDLE: Duration = Duration::from_secs(30);
 
 impl Coordinator {
     pub(super) fn new(
@@ -132,6 +105,10 @@ impl Coordinator {
         wanted: WantedPhase,
     ) -> Self {
         let context = Arc::new(Context::new(inner, wanted.clone()));
+        let schedule = Schedule::new(
+            context.timing.look,
+            context.inner.parts.settings.audit_every,
+        );
         let (announcer, announce) = Announcer::new(Arc::clone(&context));
         let mut announcing = Tasks::new();
         announcing.start(announce);
@@ -155,25 +132,13 @@ impl Coordinator {
             view: TableCache::default(),
             orders: BTreeMap::new(),
             stole: None,
-            due: Vec::new(),
             former_left: false,
             not_started: None,
             streams_seen: 0,
-            next_look: Moment::default(),
-            last_look: Moment::default(),
-            seen_last: Moment::default(),
-            looking: false,
-            looked_early: false,
-            last_audit: Moment::default(),
-            audited: Moment::default(),
-            disengaged: Moment::default(),
+            schedule,
             told_read: false,
-            audit_from: Moment::default(),
-            audit_soon: None,
-            auditing: false,
             listing: false,
             describing: false,
-            not_yet: 0,
             started: false,
             ends: Watermark::default(),
             gone: Watermark::default(),
@@ -274,7 +239,7 @@ impl Coordinator {
         }
         self.streams_seen = context.inner.parts.streams.changes.now();
         let audited = context.audit(self.room(), BTreeSet::new()).await?;
-        self.audit_from = context.clock().now() + context.inner.parts.settings.audit_every;
+        self.schedule.begins(context.clock().now());
         let (heard, listener) = (self.heard.0.clone(), Arc::clone(&context));
         self.services.start(async move {
             signal::listen(listener, signal, heard).await;
@@ -299,7 +264,10 @@ impl Coordinator {
             if !working && self.view.leases.held() == 0 && self.at_work == 0 {
                 return true;
             }
-            let next = self.next_due().filter(|_| working);
+            let next = self
+                .schedule
+                .next_wakeup(|| self.rank())
+                .filter(|_| working);
             // In this order: the root's word, what has ended, what is asked for, what is heard, the
             // clock.
             tokio::select! {
@@ -335,41 +303,28 @@ impl Coordinator {
         {
             orders.give_up();
         }
-        if self.auditing {
+        let now = self.context.clock().now();
+        if self.schedule.is_auditing() {
             // It may have begun before.
-            self.audit_soon = Some(self.context.clock().now());
+            self.schedule.audit_at_once(now);
         } else {
             self.audit();
         }
     }
 
-    fn next_due(&self) -> Option<Moment> {
-        let look = (!self.looking).then_some(self.next_look);
-        let audit = (!self.auditing).then(|| self.next_audit());
-        look.into_iter()
-            .chain(audit)
-            .chain(self.due.first().map(|take| take.at))
-            .min()
-    }
-
-    fn next_audit(&self) -> Moment {
-        if let Some(soon) = self.audit_soon {
-            return soon;
-        }
-        let live = self
-            .view
-            .members
-            .live(self.context.clock().now(), &self.context.timing);
-        let every = self.context.inner.parts.settings.audit_every;
-        next_audit(self.last_audit, every, rank(&live, self.context.me())).max(self.audit_from)
+    /// How many live workers audit before this one.
+    fn rank(&self) -> usize {
+        let now = self.context.clock().now();
+        let live = self.view.members.live(now, &self.context.timing);
+        rank(&live, self.context.me())
     }
 
     fn on_time(&mut self, now: Moment) {
         self.take_due(now);
-        if !self.looking && now >= self.next_look {
-            self.look(now);
-        } else if !self.auditing && now >= self.next_audit() {
-            self.audit();
+        match self.schedule.due(now, || self.rank()) {
+            Some(DueStep::Scan) => self.look(now),
+            Some(DueStep::Audit) => self.audit(),
+            None => {}
         }
     }
 

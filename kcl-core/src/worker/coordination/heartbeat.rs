@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::decide::fleet::{FoundRow, Namesake, NamesakeVerdict, heartbeat_pause};
 use crate::lease::{Changed, Error, WorkerRow};
-use crate::model::Moment;
 use crate::runtime::{pause, random_token};
 use crate::watermark::Watermark;
 use crate::worker::error::RunError;
@@ -25,17 +25,9 @@ pub(super) struct Heartbeat {
     announcer: Announcer,
     own: Option<WorkerRow>,
     /// A row under this name that another process made, and that is watched: is that process alive?
-    duplicate: Option<DuplicateProbe>,
+    namesake: Option<Namesake>,
     /// The last heartbeat was not acknowledged: the next one does not wait for its turn.
     late: bool,
-}
-
-struct DuplicateProbe {
-    row: WorkerRow,
-    /// When its counter was first seen as it is.
-    since: Moment,
-    /// How often it was seen to move. A write of a dead process may land late and move it once.
-    moves: u32,
 }
 
 impl Heartbeat {
@@ -44,7 +36,7 @@ impl Heartbeat {
             context,
             announcer,
             own: None,
-            duplicate: None,
+            namesake: None,
             late: false,
         }
     }
@@ -60,7 +52,7 @@ impl Heartbeat {
     /// Makes the row, before the worker looks for leases. Whether a former process under this name
     /// has left gracefully: what it kept is this worker's at once.
     pub(super) async fn join(&mut self) -> Result<bool, CoordinationError> {
-        if self.own.is_some() || self.duplicate.is_some() {
+        if self.own.is_some() || self.namesake.is_some() {
             return Ok(false);
         }
         let mut fresh = self.fresh();
@@ -88,11 +80,7 @@ impl Heartbeat {
                 return Ok(false);
             }
             if !found.leaving {
-                self.duplicate = Some(DuplicateProbe {
-                    row: found,
-                    since: self.context.clock().now(),
-                    moves: 0,
-                });
+                self.namesake = Some(Namesake::new(found, self.context.clock().now()));
                 return Ok(false);
             }
             fresh.counter = found.counter + 1;
@@ -110,7 +98,7 @@ impl Heartbeat {
     }
 
     fn joined(&mut self, row: WorkerRow) {
-        self.duplicate = None;
+        self.namesake = None;
         self.own = Some(row);
         self.announce();
     }
@@ -137,11 +125,7 @@ impl Heartbeat {
         let clock = Arc::clone(self.context.clock());
         let timing = self.context.timing;
         loop {
-            let span = if self.duplicate.is_some() || self.late {
-                timing.renew_every / 3
-            } else {
-                timing.renew_every
-            };
+            let span = heartbeat_pause(self.namesake.is_some(), self.late, &timing);
             tokio::select! {
                 biased;
                 () = wanted.drain() => break,
@@ -164,7 +148,7 @@ impl Heartbeat {
     }
 
     async fn beat(&mut self) -> Result<(), RunError> {
-        if self.duplicate.is_some() {
+        if self.namesake.is_some() {
             return self.watch().await;
         }
         let audits = self.context.audits();
@@ -196,16 +180,14 @@ impl Heartbeat {
             return Ok(());
         };
         let ours = self.own.as_ref().map(|own| &own.incarnation);
-        match found {
-            // A write without an answer has landed.
-            Some(row) if Some(&row.incarnation) == ours => self.own = Some(row),
-            Some(_) => {
+        match FoundRow::of(found, ours) {
+            FoundRow::Own(row) => self.own = Some(row),
+            FoundRow::Others => {
                 return Err(RunError::DuplicateWorkerId {
                     worker: self.context.me().clone(),
                 });
             }
-            // Somebody took this worker for dead.
-            None => {
+            FoundRow::Missing => {
                 self.own = None;
                 drop(self.join().await);
             }
@@ -221,41 +203,32 @@ impl Heartbeat {
         };
         let now = self.context.clock().now();
         let timing = self.context.timing;
-        let Some(duplicate) = &mut self.duplicate else {
-            return Ok(());
-        };
         let Some(row) = found else {
-            self.duplicate = None;
+            self.namesake = None;
             drop(self.join().await);
             return Ok(());
         };
-        if row != duplicate.row {
-            *duplicate = DuplicateProbe {
-                row,
-                since: now,
-                moves: duplicate.moves + 1,
-            };
-            if duplicate.moves >= 2 && !duplicate.row.leaving {
+        let Some(namesake) = &mut self.namesake else {
+            return Ok(());
+        };
+        namesake.see(row, now);
+        match namesake.judge(now, &timing) {
+            NamesakeVerdict::Wait => {}
+            NamesakeVerdict::Duplicate => {
                 return Err(RunError::DuplicateWorkerId {
                     worker: self.context.me().clone(),
                 });
             }
-        }
-        let patience = duplicate.row.failover.max(timing.failover) / 3 + timing.call_limit;
-        if duplicate.row.leaving || now.since(duplicate.since) >= patience {
-            let seen = duplicate.row.clone();
-            let fresh = WorkerRow {
-                counter: seen.counter + 1,
-                ..self.fresh()
-            };
-            if self
-                .context
-                .settler
-                .replace_worker(&seen, &fresh)
-                .await
-                .is_ok()
-            {
-                self.joined(fresh);
+            NamesakeVerdict::Replace => {
+                let seen = namesake.row().clone();
+                let fresh = WorkerRow {
+                    counter: seen.counter + 1,
+                    ..self.fresh()
+                };
+                let replaced = self.context.settler.replace_worker(&seen, &fresh).await;
+                if replaced.is_ok() {
+                    self.joined(fresh);
+                }
             }
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::decide::fleet::AuditOutcome;
 use crate::lease::with_causes;
 use crate::model::{LeaseKey, Moment};
 use crate::stream::ShardFilter;
@@ -9,7 +10,7 @@ use crate::worker::event::Event;
 use crate::worker::status::Phase;
 
 use super::super::context::Audited;
-use super::{Coordinator, JobResult, NOT_YET};
+use super::{Coordinator, JobResult};
 
 /// In periods of the audit: how long a worker that does not audit itself, and whose subscriptions
 /// are quiet, goes without a listing.
@@ -17,10 +18,8 @@ const LISTED_EVERY: u32 = 2;
 
 impl Coordinator {
     pub(super) fn audit(&mut self) {
-        self.auditing = true;
-        self.audit_soon = None;
         let now = self.context.clock().now();
-        self.audit_from = now + self.context.inner.parts.settings.audit_every;
+        self.schedule.audit_begins(now);
         let (context, room) = (Arc::clone(&self.context), self.room());
         let leases = &self.view.leases;
         let known = leases
@@ -32,35 +31,22 @@ impl Coordinator {
     }
 
     pub(super) fn on_audited(&mut self, audited: Audited) {
-        self.last_audit = self.last_audit.max(audited.look.begun);
         self.context.count_audit();
-        self.audited = audited.look.begun;
-        if audited.put_off {
-            // By then its holder has put it back, or has no use for it.
-            let then = audited.look.ended + self.view.patience(&self.context.timing);
-            self.audit_soon = Some(self.audit_soon.map_or(then, |soon| soon.min(then)));
-        }
-        if audited.not_yet {
-            let then = self.context.clock().now() + NOT_YET.longest(self.not_yet);
-            self.audit_soon = Some(self.audit_soon.map_or(then, |soon| soon.min(then)));
-            self.not_yet += 1;
-        } else {
-            self.not_yet = 0;
-        }
+        let seen = audited.look.begun;
+        let outcome = AuditOutcome {
+            scan: (seen, audited.look.ended),
+            put_off: audited
+                .put_off
+                .then(|| self.view.patience(&self.context.timing)),
+            not_yet: audited.not_yet,
+            overtaken: audited.overtaken,
+        };
+        self.schedule.audited(outcome, self.context.clock().now());
         let is_there =
             !audited.not_yet || !audited.look.leases.is_empty() || !audited.made.is_empty();
         self.describe();
         for key in &audited.made {
             self.announce(key);
-        }
-        let seen = audited.look.begun;
-        if self.last_look <= seen {
-            (self.last_look, self.next_look) = (seen, seen + self.context.timing.look);
-        }
-        if audited.overtaken {
-            // Workers that start together have not seen each other: who comes second does not idle
-            // until its next scan.
-            self.next_look = seen;
         }
         let is_news = self.see_all(audited.look);
         self.acquire_all(audited.acquired);

@@ -10,7 +10,7 @@ use crate::worker::error::RunError;
 use crate::worker::event::Event;
 
 use super::super::link::ToRoot;
-use super::{Coordinator, JobResult, LOOK_IDLE};
+use super::{Coordinator, JobResult};
 
 impl Coordinator {
     /// Decides by what is known, seen at `now`, and carries it out. What the last plan put off is
@@ -41,7 +41,7 @@ impl Coordinator {
         for key in claim {
             self.claim(&key);
         }
-        self.due = take;
+        self.schedule.plan(take);
         self.take_due(now.max(self.context.clock().now()));
         for ask in withdraw {
             self.withdraw(&ask.key, ask.of);
@@ -61,7 +61,7 @@ impl Coordinator {
                 async move { JobResult::Reaped(row.worker.clone(), context.reap(&row).await) },
             );
         }
-        self.set_next_look(now);
+        self.schedule.seen(now, self.has_others());
     }
 
     fn decide(&self, now: Moment) -> Option<Plan> {
@@ -89,33 +89,23 @@ impl Coordinator {
         Some(plan(&me, &self.view.workers, members, now, &context.timing))
     }
 
-    /// When this worker holds everything and nobody else is there, looks find nothing: the signal
-    /// tells when somebody comes.
-    fn set_next_look(&mut self, now: Moment) {
-        let others = self.view.leases.known().any(|(row, entry)| {
+    /// Whether there is a lease that is not this worker's, another worker, or something that may
+    /// be one.
+    fn has_others(&self) -> bool {
+        let view = &self.view;
+        view.leases.known().any(|(row, entry)| {
             !row.checkpoint.is_shard_end() && entry.work() == LeaseWork::Nothing
-        }) || self
-            .view
+        }) || view
             .workers
             .keys()
             .any(|worker| worker != self.context.me())
-            || !self.view.is_whole();
-        if others {
-            self.next_look = self
-                .next_look
-                .min(self.last_look + self.context.timing.look);
-        } else if self.next_look > now {
-            self.next_look = self.last_look + LOOK_IDLE.max(self.context.timing.look);
-        }
+            || !view.is_whole()
     }
 
     /// Takes what is due. An observer that was paused has nothing to go by until it has looked
     /// again.
     pub(super) fn take_due(&mut self, now: Moment) {
-        let later = self
-            .due
-            .split_off(self.due.partition_point(|take| take.at <= now));
-        let due = std::mem::replace(&mut self.due, later);
+        let due = self.schedule.due_takes(now);
         if !self.context.is_working() || !self.view.members.is_watching(now, &self.context.timing) {
             return;
         }
@@ -192,7 +182,7 @@ impl Coordinator {
     /// The worker is to stop: it takes and asks for nothing more, and what it has asked for is
     /// taken back.
     pub(super) fn stop_moving(&mut self) {
-        self.due.clear();
+        self.schedule.plan(Vec::new());
         let now = self.context.clock().now();
         self.plan(now);
     }

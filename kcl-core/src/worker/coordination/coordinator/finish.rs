@@ -1,7 +1,7 @@
 //! The end of a reading that ends.
 
 use crate::decide::bound::{LeaseDuty, is_read};
-use crate::decide::fleet::LeaseEntry;
+use crate::decide::fleet::{LeaseEntry, ReadingStep};
 use crate::model::{Lease, Moment};
 
 use super::super::link::ToRoot;
@@ -22,13 +22,13 @@ impl Coordinator {
         if context.undescribed().next().is_some() || !is_read(&rows, |row| self.part(row, now)) {
             return;
         }
-        if self.auditing || self.audit_soon.is_some() {
-            // What they show is waited for.
-        } else if self.audited < self.disengaged {
-            self.audit();
-        } else {
-            self.told_read = true;
-            let _ = self.news.send(ToRoot::Read);
+        match self.schedule.reading_step() {
+            ReadingStep::Wait => {}
+            ReadingStep::Audit => self.audit(),
+            ReadingStep::Finish => {
+                self.told_read = true;
+                let _ = self.news.send(ToRoot::Read);
+            }
         }
     }
 

@@ -20,9 +20,8 @@ use super::{Coordinator, JobResult};
 impl Coordinator {
     /// Looks at the whole table, beside the loop: a table out of reach must not make it deaf.
     pub(super) fn look(&mut self, begun: Moment) {
-        self.looking = true;
         let context = Arc::clone(&self.context);
-        (self.last_look, self.next_look) = (begun, begun + context.timing.look);
+        self.schedule.scan_begins(begun);
         self.job(async move {
             let rows = context.snapshot(Consistency::Eventual).await;
             let ended = context.clock().now();
@@ -33,9 +32,8 @@ impl Coordinator {
     /// Takes in a scan of the whole table, unless another one that began later was taken in before:
     /// an audit ends long after its scan. Whether it was taken in.
     pub(super) fn see_all(&mut self, look: Scan) -> bool {
-        let is_news = look.begun >= self.seen_last;
+        let is_news = self.schedule.is_news(look.begun);
         if is_news {
-            self.seen_last = look.begun;
             let concerns =
                 |row: &&MalformedRow| row.lease().is_none_or(|key| self.context.knows(key));
             self.context.inner.board.are_malformed(
@@ -82,18 +80,7 @@ impl Coordinator {
             return;
         }
         match heard {
-            // Workers that start together on an empty table make more leases than the signal can
-            // name, and have hardly seen each other. Once: looks are paid for.
-            ChangeNotice::Something if !self.looked_early => {
-                self.looked_early = true;
-                self.next_look = self.last_look;
-            }
-            // Not more often than the scans that come by themselves.
-            ChangeNotice::Something => {
-                self.next_look = self
-                    .next_look
-                    .min(self.last_look + self.context.timing.look)
-            }
+            ChangeNotice::Something => self.schedule.something_changed(),
             ChangeNotice::These(changed) => {
                 let context = Arc::clone(&self.context);
                 self.job(async move {
@@ -156,7 +143,7 @@ impl Coordinator {
     /// plan.
     pub(super) fn has_seen(&mut self, now: Moment) {
         if self.view.has_new_audit(self.context.me()) {
-            self.last_audit = self.last_audit.max(now);
+            self.schedule.saw_audit(now);
         }
         let (members, timing) = (&self.view.members, &self.context.timing);
         let judges = self.context.is_working() && members.is_watching(now, timing);

@@ -81,7 +81,7 @@ impl Coordinator {
         let now = self.context.clock().now();
         match done {
             Ok(JobResult::Looked(look)) => {
-                self.looking = false;
+                self.schedule.scan_ended();
                 match look {
                     Ok(look) => self.on_looked(look),
                     Err(error) => {
@@ -120,7 +120,7 @@ impl Coordinator {
                 let _ = answer.send(result.map_err(|trouble| Unanswered::by(&trouble)));
             }
             Ok(JobResult::Audited(result)) => {
-                self.auditing = false;
+                self.schedule.audit_ended();
                 match result {
                     Ok(audited) => self.on_audited(audited),
                     Err(_) if !self.context.is_working() => {}
@@ -138,11 +138,11 @@ impl Coordinator {
             Ok(JobResult::Listed) => self.listing = false,
             Ok(JobResult::Described) => {
                 self.describing = false;
-                self.audit_soon = Some(now);
+                self.schedule.audit_at_once(now);
             }
             Ok(JobResult::WithinReach(lease)) => {
                 self.view.leases.reached(&lease);
-                self.next_look = self.next_look.min(now);
+                self.schedule.scan_by(now);
             }
             Ok(JobResult::Taken(key, result)) => match result {
                 Ok(Some(acquired)) => {

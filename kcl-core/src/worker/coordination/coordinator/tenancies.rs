@@ -182,13 +182,8 @@ impl Coordinator {
     /// This worker has nothing to do any more with a lease that it had to do with: it looks for
     /// what is free now.
     pub(super) fn disengaged(&mut self) {
-        self.disengaged = self.context.clock().now();
-        if self.context.inner.bound().is_some() {
-            // Perhaps that was the last one.
-            self.next_look = self.disengaged;
-        }
-        self.next_look = self
-            .next_look
-            .min(self.context.clock().now() + self.context.timing.look);
+        let reading_ends = self.context.inner.bound().is_some();
+        self.schedule
+            .disengaged(self.context.clock().now(), reading_ends);
     }
 }
