@@ -1,6 +1,8 @@
 //! What one worker knows of the fleet, and what it does about it.
 //!
-//! One entry a lease ([`LeaseEntry`]) holds everything that this worker knows of it:
+//! The [`Engine`] is told what was read and what became of what it has commanded, and answers with
+//! [commands](FleetCommand) and with when it wants to be woken. One entry a lease ([`LeaseEntry`])
+//! holds everything that this worker knows of it:
 //!
 //! ```text
 //!   a scan, a row read by itself, a write --> row, since when it is known
@@ -27,18 +29,24 @@
 //! never be. So it is with one that it leaves alone for now: it cools down after a
 //! failure, its stream is out of reach, or it was read up to the bound of a reading.
 
+mod command;
 mod cool_down;
+mod engine;
 mod entries;
 mod lease_entry;
 #[cfg(test)]
 mod notation;
 mod own_row;
 mod request;
+mod scan;
 mod schedule;
 
+pub use command::FleetCommand;
+pub use engine::{Engine, FleetSettings, NameIsTaken};
 pub use entries::{LeaseEntries, OwnTokens};
 pub use lease_entry::{HandedOver, LeaseEntry, LeaseWork};
 pub use own_row::{FoundRow, Namesake, NamesakeVerdict, heartbeat_pause};
 #[cfg(test)]
 pub(crate) use request::OwnRequest;
-pub use schedule::{AuditOutcome, DueStep, ReadingStep, Schedule};
+pub use scan::Scan;
+pub use schedule::{AuditOutcome, DueStep, ReadingStep};

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::assignment::share;
+use crate::decide::fleet::Scan;
 use crate::decide::shards::{
     Begin, Finished, Leases, NewLease, ShardGraph, judge_finished, leases_to_create, listing_for,
 };
@@ -13,7 +14,6 @@ use crate::worker::streams::ReadStream;
 use super::context::{Audited, Context};
 use super::describe::{check_mode, check_stream};
 use super::error::CoordinationError;
-use super::table_cache::Scan;
 
 impl Context {
     /// Compares the shards of the streams with the leases, makes what is missing and deletes what

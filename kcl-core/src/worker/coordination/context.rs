@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::decide::expiry::Timing;
+use crate::decide::fleet::Scan;
 use crate::lease::malformed::Malformed;
 use crate::lease::{Consistency, Error, MalformedRow, ScanPage, with_causes};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
@@ -19,7 +20,6 @@ use super::create::AT_ONCE;
 use super::error::CoordinationError;
 use super::link::WantedPhase;
 use super::listing::APART;
-use super::table_cache::Scan;
 
 /// What the parts of the coordination work with.
 pub(super) struct Context {

@@ -5,9 +5,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::BoxError;
-use crate::decide::audit::rank;
 use crate::decide::backoff::Backoff;
-use crate::decide::fleet::{DueStep, Schedule};
+use crate::decide::fleet::{DueStep, Engine, FleetSettings};
 use crate::lease::{Changed, with_causes};
 use crate::model::{LeaseKey, Moment, StreamName, Token};
 use crate::runtime::{Tasks, jitter, pause, within};
@@ -24,7 +23,6 @@ use super::error::CoordinationError;
 use super::heartbeat::Heartbeat;
 use super::link::{Request, ToRoot, WantedPhase};
 use super::signal::{self, Announcer, ChangeNotice};
-use super::table_cache::TableCache;
 
 mod auditing;
 mod execute;
@@ -66,19 +64,14 @@ pub(super) struct Coordinator {
         mpsc::UnboundedReceiver<ChangeNotice>,
     ),
     gates: Tasks,
-    view: TableCache,
+    /// What this worker knows of the fleet, and what it does next.
+    engine: Engine,
     /// The writers of the leases that are held.
     orders: BTreeMap<LeaseKey, Orders>,
-    /// When this worker last took, or tried to take, a lease from a live worker that is not of
-    /// ours.
-    stole: Option<Moment>,
-    /// The former process under this name left gracefully.
-    former_left: bool,
     /// What kept the worker from starting, as it was said last.
     not_started: Option<CoordinationError>,
     /// The changes of the streams that the first audit saw.
     streams_seen: u64,
-    schedule: Schedule,
     /// The root was told that the reading is done.
     told_read: bool,
     /// Shards are being listed for subscriptions that have been quiet for long.
@@ -105,10 +98,14 @@ impl Coordinator {
         wanted: WantedPhase,
     ) -> Self {
         let context = Arc::new(Context::new(inner, wanted.clone()));
-        let schedule = Schedule::new(
-            context.timing.look,
-            context.inner.parts.settings.audit_every,
-        );
+        let settings = &context.inner.parts.settings;
+        let engine = Engine::new(FleetSettings {
+            me: context.me().clone(),
+            timing: context.timing,
+            max_leases: settings.max_leases,
+            max_moves: settings.max_moves,
+            audit_every: settings.audit_every,
+        });
         let (announcer, announce) = Announcer::new(Arc::clone(&context));
         let mut announcing = Tasks::new();
         announcing.start(announce);
@@ -129,13 +126,10 @@ impl Coordinator {
             reporting,
             heard: mpsc::unbounded_channel(),
             gates: Tasks::new(),
-            view: TableCache::default(),
+            engine,
             orders: BTreeMap::new(),
-            stole: None,
-            former_left: false,
             not_started: None,
             streams_seen: 0,
-            schedule,
             told_read: false,
             listing: false,
             describing: false,
@@ -231,15 +225,15 @@ impl Coordinator {
         // Before the first leases: workers that start together share them. From then on it shows
         // life, however long the rest takes.
         if let Some(joining) = presence {
-            self.former_left |= joining.join().await?;
+            self.engine.former_left |= joining.join().await?;
         }
         if let Some(joined) = presence.take() {
             self.services
                 .start(joined.keep(self.wanted.clone(), self.gone.clone()));
         }
         self.streams_seen = context.inner.parts.streams.changes.now();
-        let audited = context.audit(self.room(), BTreeSet::new()).await?;
-        self.schedule.begins(context.clock().now());
+        let audited = context.audit(self.engine.room(), BTreeSet::new()).await?;
+        self.engine.schedule.begins(context.clock().now());
         let (heard, listener) = (self.heard.0.clone(), Arc::clone(&context));
         self.services.start(async move {
             signal::listen(listener, signal, heard).await;
@@ -261,13 +255,10 @@ impl Coordinator {
                 told = true;
                 self.stop_moving();
             }
-            if !working && self.view.leases.held() == 0 && self.at_work == 0 {
+            if !working && self.engine.leases.held() == 0 && self.at_work == 0 {
                 return true;
             }
-            let next = self
-                .schedule
-                .next_wakeup(|| self.rank())
-                .filter(|_| working);
+            let next = self.engine.next_wakeup(clock.now()).filter(|_| working);
             // In this order: the root's word, what has ended, what is asked for, what is heard, the
             // clock.
             tokio::select! {
@@ -304,41 +295,21 @@ impl Coordinator {
             orders.give_up();
         }
         let now = self.context.clock().now();
-        if self.schedule.is_auditing() {
+        if self.engine.schedule.is_auditing() {
             // It may have begun before.
-            self.schedule.audit_at_once(now);
+            self.engine.schedule.audit_at_once(now);
         } else {
             self.audit();
         }
     }
 
-    /// How many live workers audit before this one.
-    fn rank(&self) -> usize {
-        let now = self.context.clock().now();
-        let live = self.view.members.live(now, &self.context.timing);
-        rank(&live, self.context.me())
-    }
-
     fn on_time(&mut self, now: Moment) {
         self.take_due(now);
-        match self.schedule.due(now, || self.rank()) {
+        match self.engine.due(now) {
             Some(DueStep::Scan) => self.look(now),
             Some(DueStep::Audit) => self.audit(),
             None => {}
         }
-    }
-
-    /// How many leases more this worker may hold.
-    fn room(&self) -> usize {
-        if self.view.led.is_some() {
-            return 0;
-        }
-        self.context
-            .inner
-            .parts
-            .settings
-            .max_leases
-            .saturating_sub(self.view.leases.engaged())
     }
 
     fn job(&mut self, job: impl Future<Output = JobResult> + Send + 'static) {

@@ -14,8 +14,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `coordinator` | the loop, and what it knows; `observe` takes in what was read, `execute` carries out a plan, `results` follows up on jobs, `auditing` says when shards are compared with leases, `tenancies` begins and ends what is held |
-//! | `table_cache` | the rows of workers, and what is known of each lease ([`LeaseEntries`](crate::decide::fleet::LeaseEntries)) |
+//! | `coordinator` | the loop around the [`Engine`](crate::decide::fleet::Engine); `observe` tells it what was read, `execute` carries its commands out, `results` follows up on jobs, `auditing` says when shards are compared with leases, `tenancies` begins and ends what is held |
 //! | `moves` | the writes that move a lease between workers |
 //! | `heartbeat` | this worker's own row: its heartbeats, and the mark that it is leaving |
 //! | `signal` | the change signal, both ways |
@@ -43,7 +42,6 @@ mod link;
 mod listing;
 mod moves;
 mod signal;
-mod table_cache;
 
 pub(crate) use error::CoordinationError;
 pub(crate) use gate::AtGate;

@@ -19,14 +19,9 @@ const LISTED_EVERY: u32 = 2;
 impl Coordinator {
     pub(super) fn audit(&mut self) {
         let now = self.context.clock().now();
-        self.schedule.audit_begins(now);
-        let (context, room) = (Arc::clone(&self.context), self.room());
-        let leases = &self.view.leases;
-        let known = leases
-            .engaged_keys()
-            .chain(leases.there_of_late(now, self.view.patience(&context.timing)))
-            .cloned()
-            .collect();
+        self.engine.schedule.audit_begins(now);
+        let (context, room) = (Arc::clone(&self.context), self.engine.room());
+        let known = self.engine.known_of_late(now).cloned().collect();
         self.job(async move { JobResult::Audited(context.audit(room, known).await) });
     }
 
@@ -35,13 +30,13 @@ impl Coordinator {
         let seen = audited.look.begun;
         let outcome = AuditOutcome {
             scan: (seen, audited.look.ended),
-            put_off: audited
-                .put_off
-                .then(|| self.view.patience(&self.context.timing)),
+            put_off: audited.put_off.then(|| self.engine.patience()),
             not_yet: audited.not_yet,
             overtaken: audited.overtaken,
         };
-        self.schedule.audited(outcome, self.context.clock().now());
+        self.engine
+            .schedule
+            .audited(outcome, self.context.clock().now());
         let is_there =
             !audited.not_yet || !audited.look.leases.is_empty() || !audited.made.is_empty();
         self.describe();

@@ -1,5 +1,6 @@
 use tokio::sync::oneshot;
 
+use crate::decide::fleet::Scan;
 use crate::decide::shards::EndVerdict;
 use crate::lease::{Error, WorkerRow};
 use crate::model::{ChildShard, Lease, LeaseKey, Moment, Timestamp, WorkerId};
@@ -8,7 +9,6 @@ use super::super::context::{Acquired, Audited};
 use super::super::error::CoordinationError;
 use super::super::link::{ShardFate, Unanswered};
 use super::super::moves::WriteResult;
-use super::super::table_cache::Scan;
 
 /// What a job came to.
 pub(super) enum JobResult {

@@ -1,11 +1,11 @@
 //! What is seen and heard of the table: looks, hints, requests for leases.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::decide::hand_over::{HandOverVerdict, judge_request};
+use crate::decide::fleet::Scan;
+use crate::decide::hand_over::HandOverVerdict;
 use crate::lease::{Changed, Consistency, Error, MalformedRow};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 use crate::tenancy::writer::FromWriter;
@@ -14,14 +14,13 @@ use crate::worker::event::Event;
 
 use super::super::link::ToRoot;
 use super::super::signal::ChangeNotice;
-use super::super::table_cache::Scan;
 use super::{Coordinator, JobResult};
 
 impl Coordinator {
     /// Looks at the whole table, beside the loop: a table out of reach must not make it deaf.
     pub(super) fn look(&mut self, begun: Moment) {
         let context = Arc::clone(&self.context);
-        self.schedule.scan_begins(begun);
+        self.engine.schedule.scan_begins(begun);
         self.job(async move {
             let rows = context.snapshot(Consistency::Eventual).await;
             let ended = context.clock().now();
@@ -32,23 +31,22 @@ impl Coordinator {
     /// Takes in a scan of the whole table, unless another one that began later was taken in before:
     /// an audit ends long after its scan. Whether it was taken in.
     pub(super) fn see_all(&mut self, look: Scan) -> bool {
-        let is_news = self.schedule.is_news(look.begun);
+        let concerns = |row: &&MalformedRow| row.lease().is_none_or(|key| self.context.knows(key));
+        let malformed: Vec<_> = look.malformed.iter().filter(concerns).cloned().collect();
+        let was_led = self.engine.led().is_some();
+        let is_news = self.engine.scanned(look);
         if is_news {
-            let concerns =
-                |row: &&MalformedRow| row.lease().is_none_or(|key| self.context.knows(key));
-            self.context.inner.board.are_malformed(
-                look.malformed.iter().filter(concerns),
-                self.context.clock().wall(),
-            );
-            let was_led = self.view.led.is_some();
-            self.view
-                .look(look, self.context.me(), &self.context.timing);
-            if let Some(what) = self.view.led.as_deref().filter(|_| !was_led) {
-                self.context
-                    .inner
-                    .outlet
-                    .say(Event::LeasesLedByOthers { what: what.into() });
-            }
+            let wall = self.context.clock().wall();
+            self.context
+                .inner
+                .board
+                .are_malformed(malformed.iter(), wall);
+        }
+        if let Some(what) = self.engine.led().filter(|_| !was_led) {
+            self.context
+                .inner
+                .outlet
+                .say(Event::LeasesLedByOthers { what: what.into() });
         }
         is_news
     }
@@ -63,15 +61,11 @@ impl Coordinator {
     /// All rows were read and taken in, by a scan or by an audit in the place of one, begun at
     /// `now`.
     pub(super) fn has_looked(&mut self, now: Moment) {
-        // It may be as old as the scan before it.
-        self.look_at_requests(now, self.context.timing.look);
+        self.engine.settle_moves(now, true);
         self.has_seen(now);
         self.list_for_the_quiet(now);
-        // Nobody answers: perhaps the signal went past the owner.
-        for (key, asked) in self.view.leases.requests() {
-            if now.since(asked.since) >= self.context.timing.look {
-                self.announcer.say(Changed::Lease(key.clone()));
-            }
+        for key in self.engine.unanswered(now) {
+            self.announcer.say(Changed::Lease(key.clone()));
         }
     }
 
@@ -80,7 +74,7 @@ impl Coordinator {
             return;
         }
         match heard {
-            ChangeNotice::Something => self.schedule.something_changed(),
+            ChangeNotice::Something => self.engine.schedule.something_changed(),
             ChangeNotice::These(changed) => {
                 let context = Arc::clone(&self.context);
                 self.job(async move {
@@ -133,50 +127,30 @@ impl Coordinator {
                     // Perhaps a parent that one of this worker's shards waits for.
                     self.ends.raise_by_one();
                 }
-                self.view.see(row, at);
+                self.engine.see(row, at);
             }
-            None => self.view.leases.forget(key, at),
+            None => self.engine.leases.forget(key, at),
         }
     }
 
     /// New rows have been taken in: what they tell of this worker's own leases and requests, and a
     /// plan.
     pub(super) fn has_seen(&mut self, now: Moment) {
-        if self.view.has_new_audit(self.context.me()) {
-            self.schedule.saw_audit(now);
-        }
-        let (members, timing) = (&self.view.members, &self.context.timing);
-        let judges = self.context.is_working() && members.is_watching(now, timing);
-        let requested = self
-            .view
-            .leases
-            .rows()
-            .filter(|row| row.checkpoint_owner.as_ref() == Some(self.context.me()));
-        for row in requested {
-            let Some(orders) = self.orders.get(&row.key) else {
+        let works = self.context.is_working();
+        for request in self.engine.pending(now, works) {
+            let key = request.row.key.clone();
+            let Some(orders) = self.orders.get(&key) else {
                 continue;
             };
-            orders.seen(row.clone());
-            // Who asked may die while the lease is drained: what is handed over to the dead is read
-            // by nobody until others find out.
-            if let Some(by) = row
-                .owner
-                .as_ref()
-                .filter(|by| judges && members.is_dead(by, now, timing))
-            {
-                tracing::debug!(lease = %row.key, requester = %by, "keeping a lease: the worker that requested it is dead");
-                orders.refuse(by.clone());
-                self.announcer.say(Changed::Lease(row.key.clone()));
+            orders.seen(request.row);
+            if let Some(by) = request.refuse {
+                tracing::debug!(lease = %key, requester = %by, "keeping a lease: the worker that requested it is dead");
+                orders.refuse(by);
+                self.announcer.say(Changed::Lease(key));
             }
         }
         self.plan(now);
         self.finish_reading(now);
-    }
-
-    /// Which of this worker's requests are over, by the rows as they were read at `now`, or by
-    /// `slack` before it.
-    pub(super) fn look_at_requests(&mut self, now: Moment, slack: Duration) {
-        self.view.leases.settle_moves(self.context.me(), now, slack);
     }
 
     pub(super) fn on_note(&mut self, note: FromWriter) {
@@ -186,7 +160,7 @@ impl Coordinator {
             FromWriter::Refused { lease } => {
                 let now = self.context.clock().now();
                 self.announce(&lease);
-                self.view.leases.refuse(&lease, now);
+                self.engine.leases.refuse(&lease, now);
             }
         }
     }
@@ -195,8 +169,7 @@ impl Coordinator {
     /// any. This worker takes no lease of the stream before the stream has answered it again.
     fn leave_to_others(&mut self, lease: &LeaseKey) {
         let now = self.context.clock().now();
-        let live = self.view.members.live(now, &self.context.timing);
-        if !self.context.is_working() || live.iter().all(|worker| worker == self.context.me()) {
+        if !self.engine.leaves_to_others(now, self.context.is_working()) {
             return;
         }
         let Some(orders) = self.orders.get(lease) else {
@@ -206,7 +179,7 @@ impl Coordinator {
         let Some(stream) = self.context.inner.parts.streams.of(lease) else {
             return;
         };
-        if self.view.leases.lose_reach(lease) {
+        if self.engine.leases.lose_reach(lease) {
             let (context, lease) = (Arc::clone(&self.context), lease.clone());
             self.job(async move {
                 context.until_within_reach(&stream).await;
@@ -222,20 +195,12 @@ impl Coordinator {
             return;
         };
         let now = self.context.clock().now();
-        let leaving = !self.context.is_working();
-        let cooling = self.view.leases.is_refused(&lease, now);
-        match judge_request(
-            &by,
-            &self.view.members,
-            cooling,
-            leaving,
-            now,
-            &self.context.timing,
-        ) {
+        let works = self.context.is_working();
+        match self.engine.answer(&lease, &by, read, now, works) {
             HandOverVerdict::PassOn => orders.hand_over(by),
             // The release ends the request.
             HandOverVerdict::Release => {}
-            HandOverVerdict::AskTable if !read => {
+            HandOverVerdict::AskTable => {
                 let context = Arc::clone(&self.context);
                 self.job(async move {
                     let at = context.clock().now();
@@ -246,7 +211,7 @@ impl Coordinator {
                     JobResult::Requester { lease, by, row, at }
                 });
             }
-            verdict @ (HandOverVerdict::Refuse(_) | HandOverVerdict::AskTable) => {
+            verdict @ HandOverVerdict::Refuse(_) => {
                 tracing::debug!(%lease, requester = %by, ?verdict, "refusing a request for a lease");
                 orders.refuse(by);
                 self.announce(&lease);

@@ -1,7 +1,6 @@
 //! What jobs, consumers and writers came to.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::decide::reading::PATIENCE;
 use crate::lease::{Changed, with_causes};
@@ -16,7 +15,7 @@ use super::{Coordinator, JobResult};
 
 impl Coordinator {
     pub(super) fn on_request(&mut self, request: Request) {
-        let (context, room) = (Arc::clone(&self.context), self.room());
+        let (context, room) = (Arc::clone(&self.context), self.engine.room());
         match request {
             Request::Children {
                 stream,
@@ -57,19 +56,19 @@ impl Coordinator {
                 match after {
                     After::CoolDown => {
                         self.describe_anew(&lease);
-                        self.view.leases.cool_down(
+                        self.engine.leases.cool_down(
                             &lease,
                             now,
                             self.context.timing.failover * PATIENCE,
                         );
                     }
-                    After::Nothing => self.view.leases.forgive(&lease),
+                    After::Nothing => self.engine.leases.forgive(&lease),
                     After::Read => {
-                        self.view.leases.forgive(&lease);
-                        self.view.leases.finish_reading(&lease);
+                        self.engine.leases.forgive(&lease);
+                        self.engine.leases.finish_reading(&lease);
                     }
                 }
-                if self.view.leases.consumer_ended(&lease) {
+                if self.engine.leases.consumer_ended(&lease) {
                     self.disengaged();
                 }
             }
@@ -81,11 +80,11 @@ impl Coordinator {
         let now = self.context.clock().now();
         match done {
             Ok(JobResult::Looked(look)) => {
-                self.schedule.scan_ended();
+                self.engine.schedule.scan_ended();
                 match look {
                     Ok(look) => self.on_looked(look),
                     Err(error) => {
-                        self.view.members.failed();
+                        self.engine.members.failed();
                         self.trouble("to look at the leases", error.into());
                     }
                 }
@@ -96,12 +95,12 @@ impl Coordinator {
                 at,
             }) => {
                 for (worker, row) in workers {
-                    self.view.see_worker(&worker, row, at);
+                    self.engine.see_worker(&worker, row, at);
                 }
                 // What this worker has done meanwhile is newer: those rows are read once more.
                 let (again, leases): (Vec<_>, Vec<_>) = leases
                     .into_iter()
-                    .partition(|(key, _)| self.view.leases.is_older(key, at));
+                    .partition(|(key, _)| self.engine.leases.is_older(key, at));
                 for (key, row) in leases {
                     self.see(&key, row, at);
                 }
@@ -113,14 +112,14 @@ impl Coordinator {
                             .collect(),
                     ));
                 }
-                self.look_at_requests(at, Duration::ZERO);
+                self.engine.settle_moves(at, false);
                 self.has_seen(at);
             }
             Ok(JobResult::StartTime(answer, result)) => {
                 let _ = answer.send(result.map_err(|trouble| Unanswered::by(&trouble)));
             }
             Ok(JobResult::Audited(result)) => {
-                self.schedule.audit_ended();
+                self.engine.schedule.audit_ended();
                 match result {
                     Ok(audited) => self.on_audited(audited),
                     Err(_) if !self.context.is_working() => {}
@@ -138,15 +137,15 @@ impl Coordinator {
             Ok(JobResult::Listed) => self.listing = false,
             Ok(JobResult::Described) => {
                 self.describing = false;
-                self.schedule.audit_at_once(now);
+                self.engine.schedule.audit_at_once(now);
             }
             Ok(JobResult::WithinReach(lease)) => {
-                self.view.leases.reached(&lease);
-                self.schedule.scan_by(now);
+                self.engine.leases.reached(&lease);
+                self.engine.schedule.scan_by(now);
             }
             Ok(JobResult::Taken(key, result)) => match result {
                 Ok(Some(acquired)) => {
-                    self.view.leases.end_request(&key);
+                    self.engine.leases.end_request(&key);
                     self.acquire_all([acquired]);
                 }
                 Ok(None) => self.take_ended(&key),
@@ -157,7 +156,7 @@ impl Coordinator {
             },
             Ok(JobResult::Requested(key, result)) => {
                 let done = self.answered(&key, result, now, "to ask for a lease");
-                self.view.leases.request_answered(&key, done, now);
+                self.engine.leases.request_answered(&key, done, now);
                 self.has_seen(now);
             }
             Ok(JobResult::Withdrawn(key, result)) => {
@@ -175,7 +174,7 @@ impl Coordinator {
             }
             Ok(JobResult::Requester { lease, by, row, at }) => {
                 if let Ok(row) = row {
-                    self.view.see_worker(&by, row, at);
+                    self.engine.see_worker(&by, row, at);
                 }
                 self.answer(lease, by, true);
             }

@@ -29,7 +29,7 @@ impl Coordinator {
             .inner
             .meters
             .leases
-            .set(self.view.leases.held() as f64);
+            .set(self.engine.leases.held() as f64);
     }
 
     /// A lease is ours: a writer keeps it, the root works on it.
@@ -37,7 +37,7 @@ impl Coordinator {
         let context = Arc::clone(&self.context);
         let key = row.key.clone();
         if matches!(
-            self.view.leases.work(&key),
+            self.engine.leases.work(&key),
             LeaseWork::Held { .. } | LeaseWork::HandlerLeft
         ) {
             // Two consumers of one shard must never be: whatever led here, this one is given back
@@ -47,7 +47,7 @@ impl Coordinator {
         }
         // Nothing when the stream was removed meanwhile.
         let stream = context.inner.parts.streams.of(&key);
-        let held_before = self.view.leases.held();
+        let held_before = self.engine.leases.held();
         let settings = &context.inner.parts.settings;
         let limits = Limits {
             checkpoint_every: settings.checkpoint_every,
@@ -74,9 +74,9 @@ impl Coordinator {
         self.writers
             .start(async move { (writer_key, token, writer.run().await) }.instrument(span.clone()));
         context.inner.meters.taken.increment(1);
-        self.view.see(row.clone(), context.clock().now());
+        self.engine.see(row.clone(), context.clock().now());
         let stream = stream.filter(|_| context.is_working() && held_before < settings.max_leases);
-        self.view.leases.hold(&key, stream.is_some());
+        self.engine.leases.hold(&key, stream.is_some());
         self.orders.insert(key.clone(), held.orders());
         let Some(stream) = stream else {
             // It came too late, or beside others that filled the last place: it is given back at
@@ -122,7 +122,7 @@ impl Coordinator {
             }
         };
         let now = self.context.clock().now();
-        let is_idle = self.view.leases.writer_ended(&key);
+        let is_idle = self.engine.leases.writer_ended(&key);
         self.orders.remove(&key);
         let begun = &self.context.settler.begun;
         token.iter().for_each(|token| match &tenancy {
@@ -132,10 +132,10 @@ impl Coordinator {
             TenancyEnd::Lost(_) | TenancyEnd::Broken(_) | TenancyEnd::Kept => begun.abandon(token),
         });
         // What the row is now is read by those who hear of it, this worker among them.
-        self.view.leases.forget(&key, now);
+        self.engine.leases.forget(&key, now);
         match tenancy {
             TenancyEnd::Ended => {
-                self.view.leases.forgive(&key);
+                self.engine.leases.forgive(&key);
                 self.ends.raise_by_one();
                 self.announce(&key);
             }
@@ -153,8 +153,8 @@ impl Coordinator {
                     counter: row.counter,
                     at: now,
                 };
-                self.view.leases.hand_over(&key, handed_over);
-                self.view.see(*row, now);
+                self.engine.leases.hand_over(&key, handed_over);
+                self.engine.see(*row, now);
                 self.announce(&key);
             }
             TenancyEnd::Kept => {}
@@ -174,7 +174,7 @@ impl Coordinator {
 
     /// A take has ended without the lease.
     pub(super) fn take_ended(&mut self, lease: &LeaseKey) {
-        if self.view.leases.take_ended(lease) {
+        if self.engine.leases.take_ended(lease) {
             self.disengaged();
         }
     }
@@ -183,7 +183,8 @@ impl Coordinator {
     /// what is free now.
     pub(super) fn disengaged(&mut self) {
         let reading_ends = self.context.inner.bound().is_some();
-        self.schedule
+        self.engine
+            .schedule
             .disengaged(self.context.clock().now(), reading_ends);
     }
 }

@@ -1,0 +1,47 @@
+use crate::lease::WorkerRow;
+use crate::model::{Lease, LeaseKey, WorkerId};
+
+/// What a worker is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FleetCommand {
+    /// These free leases are left because the worker has no room for more.
+    TellLeft(Vec<LeaseKey>),
+    /// Free a lease that was handed over and that there is no room for.
+    GiveBack(Lease),
+    /// Claim a lease that was handed over.
+    Claim(Lease),
+    /// Take a free or expired lease.
+    Take {
+        /// Its row.
+        row: Lease,
+        /// The row is read before.
+        look_first: bool,
+    },
+    /// Take a lease from a live KCL worker that does not answer requests.
+    Steal(Lease),
+    /// Request a lease.
+    Request {
+        /// Its row.
+        row: Lease,
+        /// Its owner.
+        of: WorkerId,
+    },
+    /// Withdraw a request.
+    Withdraw {
+        /// The row of the lease.
+        row: Lease,
+        /// Its owner.
+        of: WorkerId,
+    },
+    /// Delete the row of a dead worker.
+    Reap(WorkerRow),
+}
+
+/// A request for a lease of this worker's, as its row shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingRequest {
+    /// The row.
+    pub row: Lease,
+    /// The requester, if it is dead: the request is refused.
+    pub refuse: Option<WorkerId>,
+}
