@@ -251,7 +251,7 @@ impl Heartbeat {
                     }
                 }
                 Err(error) if error.is_transient() => {
-                    pause(&**self.context.clock(), BETWEEN_TRIES * tries).await
+                    pause(&**self.context.clock(), BETWEEN_TRIES * tries).await;
                 }
                 Err(_) => return,
             }
@@ -268,7 +268,7 @@ impl Heartbeat {
                     _ => return,
                 },
                 Err(error) if error.is_transient() => {
-                    pause(&**self.context.clock(), BETWEEN_TRIES * tries).await
+                    pause(&**self.context.clock(), BETWEEN_TRIES * tries).await;
                 }
                 // It is found dead, and deleted by others.
                 Err(_) => return,

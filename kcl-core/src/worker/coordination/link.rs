@@ -214,7 +214,7 @@ impl Coordination {
             CoordinationOn::OwnThread => {
                 drop(on_own_thread("kcl-coordination", work).map_err(|error| {
                     RunError::Internal(format!("no thread for the coordination: {error}"))
-                })?)
+                })?);
             }
             CoordinationOn::CallersRuntime => task.start(work()),
         }

@@ -127,7 +127,7 @@ impl Coordinator {
         let begun = &self.context.settler.begun;
         token.iter().for_each(|token| match &tenancy {
             TenancyEnd::Ended | TenancyEnd::Released | TenancyEnd::HandedOver(_) => {
-                begun.end(token)
+                begun.end(token);
             }
             TenancyEnd::Lost(_) | TenancyEnd::Broken(_) | TenancyEnd::Kept => begun.abandon(token),
         });
