@@ -1,6 +1,10 @@
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::commands::{leases, status, workers};
+#[cfg(feature = "local")]
+use crate::commands::local;
+use crate::commands::{
+    backup, check, cost, generated, lag, leases, shards, status, tail, watch, workers,
+};
 use crate::failure::{Ended, Failure};
 
 /// Sees a fleet of Kinesis consumers from a shell: who holds which shard, who is alive, what stands
@@ -17,6 +21,9 @@ use crate::failure::{Ended, Failure};
 Examples:
   kcl status billing --lease-table dynamo          the application in one screen
   kcl workers billing --table sqlite:leases.db     who is alive
+  kcl check billing --ask-stream                   what is wrong, and what to do
+  kcl lag billing --max 5m                         how far behind, as an exit code too
+  kcl tail orders --from trim-horizon --limit 10   the records of a stream
 
 Exit codes:
   0  done, and all is as it should be
@@ -38,6 +45,18 @@ pub(crate) enum Command {
     Status(status::StatusOptions),
     Leases(leases::LeasesOptions),
     Workers(workers::WorkersOptions),
+    Check(check::CheckOptions),
+    Lag(lag::LagOptions),
+    Shards(shards::ShardsOptions),
+    Tail(tail::TailOptions),
+    Export(backup::ExportOptions),
+    Import(backup::ImportOptions),
+    Cost(cost::CostOptions),
+    Watch(watch::WatchOptions),
+    #[cfg(feature = "local")]
+    Local(local::LocalOptions),
+    Completions(generated::CompletionsOptions),
+    Man(generated::ManOptions),
 }
 
 impl Command {
@@ -47,14 +66,24 @@ impl Command {
             Self::Status(options) => options.run().await,
             Self::Leases(options) => options.run().await,
             Self::Workers(options) => options.run().await,
+            Self::Check(options) => options.run().await,
+            Self::Lag(options) => options.run().await,
+            Self::Shards(options) => options.run().await,
+            Self::Tail(options) => options.run().await,
+            Self::Export(options) => options.run().await,
+            Self::Import(options) => options.run().await,
+            Self::Cost(options) => options.run().await,
+            Self::Watch(options) => options.run().await,
+            #[cfg(feature = "local")]
+            Self::Local(options) => options.run().await,
+            Self::Completions(options) => options.run(Options::command()),
+            Self::Man(options) => options.run(Options::command()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -1,5 +1,8 @@
 //! `kcl` on real tables, with real workers.
 
+mod asked;
+mod kept;
 mod program;
 mod scene;
 mod seen;
+mod shown;

@@ -12,8 +12,9 @@ use axum::{Json, Router};
 use kcl_core::lease::{Consistency, LeaseTable};
 use kcl_core::model::{Checkpoint, Lease, LeaseKey};
 use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+use kcl_core::stream::Stream;
 use kcl_core::worker::ShutdownReport;
-use kcl_core::{Clock as _, Failure, MemoryStream, RecordProcessor, SystemClock, Worker};
+use kcl_core::{Clock as _, Failure, RecordProcessor, SystemClock, Worker};
 use kcl_dynamo::OpenOptions;
 use kcl_local::SqliteLeaseTable;
 use serde_json::Value;
@@ -75,7 +76,12 @@ impl Scene {
     }
 
     /// Starts a worker, and waits until it holds so many leases.
-    pub(crate) async fn start(&self, id: &str, stream: &MemoryStream, leases: usize) -> Running {
+    pub(crate) async fn start(
+        &self,
+        id: &str,
+        stream: &(impl Stream + Clone),
+        leases: usize,
+    ) -> Running {
         let running = Running::start(id, stream, Arc::new(self.table.clone()));
         running.holds(leases).await;
         running
@@ -128,7 +134,11 @@ pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 }
 
 impl Running {
-    pub(crate) fn start(id: &str, stream: &MemoryStream, table: Arc<dyn LeaseTable>) -> Self {
+    pub(crate) fn start(
+        id: &str,
+        stream: &(impl Stream + Clone),
+        table: Arc<dyn LeaseTable>,
+    ) -> Self {
         let worker = Worker::builder()
             .stream("orders")
             .source(stream.clone())

@@ -3,11 +3,11 @@
 //! so whatever it can do, a program can.
 //!
 //! ```text
-//!   lease table --> Observer --> FleetView --------> check   what is wrong, and what to do
-//!   stream ------> list_shards, measure_lag ------^
+//!   lease table --> Observer --> FleetView ----> check   what is wrong, and what to do
+//!   stream ------> StreamView, measure_lag -------^
 //! ```
 //!
-//! **Nothing here writes**, except [`import`], and that only creates rows that are not there. Who
+//! **Nothing here writes**, except [`import`], which only creates leases that are not there. Who
 //! counts as alive is judged by the same rule as the workers judge each other: by counters that
 //! move, on a clock of one's own. So it takes a while: the first reading of a table tells who is
 //! named in it and nothing of their lives.
@@ -33,13 +33,27 @@
 //! # }
 //! ```
 
+mod backup;
+mod check;
+mod cost;
+mod finding;
 mod fleet;
 mod judge;
+mod lag;
 mod observer;
 mod record;
 #[cfg(feature = "serde")]
 mod serialize;
+mod shards;
+mod tail;
 
+pub use backup::{Backup, ImportError, ImportPlan, Imported, import};
+pub use check::check;
+pub use cost::{CostLine, FleetCost, cost};
+pub use finding::{Finding, FindingKind, Level};
 pub use fleet::{FleetView, LeaseState, LeaseView, Life, Moved, Stuck, WorkerView};
+pub use lag::{Asked, LeaseLag, measure_lag};
 pub use observer::{Observer, Watching, read_table};
-pub use record::{InvalidRecord, LeaseRecord, PendingRecord};
+pub use record::{InvalidRecord, LeaseRecord, PendingRecord, WrongValue};
+pub use shards::{ShardBranch, StreamView, list_shards};
+pub use tail::{Tail, TailPage, TailSettings};

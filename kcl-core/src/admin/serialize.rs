@@ -1,5 +1,6 @@
 //! What is not as it is in the types: spans in seconds, rows as text.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use serde::ser::SerializeStruct as _;
@@ -19,6 +20,16 @@ pub(super) fn maybe_seconds<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     span.map(|span| span.as_secs_f64()).serialize(serializer)
+}
+
+pub(super) fn maybe_text<S: Serializer>(
+    value: &Option<impl Display>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    value
+        .as_ref()
+        .map(ToString::to_string)
+        .serialize(serializer)
 }
 
 pub(super) fn lease<S: Serializer>(lease: &Lease, serializer: S) -> Result<S::Ok, S::Error> {

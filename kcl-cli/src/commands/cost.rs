@@ -1,0 +1,168 @@
+use std::time::Duration;
+
+use clap::Args;
+use kcl_core::admin::{FleetCost, LeaseState, cost};
+use serde::Serialize;
+
+use super::watching::{Patience, is_empty, watched};
+use crate::arguments::{OutputArguments, TableArguments, WatchArguments};
+use crate::failure::{Ended, Failure};
+use crate::say::{Output, Paint, TextTable, count, span};
+use crate::table_at::TableAt;
+
+/// Says what the fleet asks of its lease table and its stream, in calls, units and dollars.
+///
+/// It is computed from the rows by the rules in the docs of kcl-dynamo, for an hour in which
+/// nothing happens but work: nobody comes or goes, no lease moves. The prices are DynamoDB's for
+/// on-demand capacity in us-east-1, as known in November 2026; say those of your region.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kcl cost billing --lease-table dynamo
+  kcl cost billing --write-price 0.705 --read-price 0.141
+  kcl cost billing --json | jq .dollars_per_month")]
+pub(crate) struct CostOptions {
+    #[command(flatten)]
+    table: TableArguments,
+    /// Dollars for a million write units.
+    #[arg(long, value_name = "DOLLARS", default_value_t = 0.625, value_parser = price)]
+    write_price: f64,
+    /// Dollars for a million read units.
+    #[arg(long, value_name = "DOLLARS", default_value_t = 0.125, value_parser = price)]
+    read_price: f64,
+    #[command(flatten)]
+    output: OutputArguments,
+}
+
+#[derive(Debug, Serialize)]
+struct CostDocument<'a> {
+    application: &'a str,
+    lease_table: String,
+    #[serde(flatten)]
+    fleet: &'a FleetCost,
+    write_units_per_hour: f64,
+    read_units_per_hour: f64,
+    /// Nothing for a table in SQLite.
+    dollars_per_month: Option<f64>,
+    get_records_calls_per_hour: [f64; 2],
+}
+
+/// Hours of a month.
+const MONTH: f64 = 730.0;
+/// The slowest and the fastest that a worker polls a shard, unless it is told otherwise: once and
+/// five times a second.
+const POLLS: [f64; 2] = [3600.0, 18_000.0];
+
+fn price(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|price: &f64| price.is_finite() && *price >= 0.0)
+        .ok_or_else(|| "expected a price in dollars, such as 0.625".to_owned())
+}
+
+impl CostOptions {
+    pub(crate) async fn run(self) -> Result<Ended, Failure> {
+        let table = self.table.to_read().await?;
+        let once = WatchArguments {
+            watch_for: None,
+            judge: false,
+        };
+        let fleet = watched(&table, once, Patience::For(Duration::ZERO)).await?;
+        if is_empty(&fleet) {
+            return Err(Failure::of(table.nothing_found().await));
+        }
+        let cost = cost(&fleet);
+        let (writes, reads) = (cost.write_units(), cost.read_units());
+        let is_charged = matches!(table.place, TableAt::Dynamo(_));
+        let month = (writes * self.write_price + reads * self.read_price) / 1e6 * MONTH;
+        let shards = fleet
+            .leases
+            .iter()
+            .filter(|view| view.state == LeaseState::Held && view.waits_for.is_none())
+            .count();
+        let polls = POLLS.map(|polls| polls * shards as f64);
+        if self.output.json {
+            Output::json(&CostDocument {
+                application: &table.application,
+                lease_table: table.place.to_string(),
+                fleet: &cost,
+                write_units_per_hour: writes,
+                read_units_per_hour: reads,
+                dollars_per_month: is_charged.then_some(month),
+                get_records_calls_per_hour: polls,
+            })?;
+            return Ok(Ended::Well);
+        }
+        let (mut out, paint) = (Output::default(), Paint::of_output());
+        out.line(format_args!(
+            "{}, {} of {} held, failover time {}. In an hour:",
+            count(cost.workers, "worker", "workers"),
+            cost.held,
+            count(cost.leases, "lease", "leases"),
+            span(cost.failover)
+        ));
+        let mut lines =
+            TextTable::new(paint, ["LEASE TABLE", "CALLS", "WRITE UNITS", "READ UNITS"]);
+        let mut calls = 0.0;
+        for line in &cost.lines {
+            calls += line.calls_per_hour;
+            lines.row([
+                line.what.to_owned(),
+                number(line.calls_per_hour),
+                number(line.write_units_per_hour),
+                number(line.read_units_per_hour),
+            ]);
+        }
+        lines.row([
+            "all".to_owned(),
+            number(calls),
+            number(writes),
+            number(reads),
+        ]);
+        out.text(&lines);
+        if is_charged {
+            out.line(format_args!(
+                "${month:.2} in a month of {MONTH} hours, at ${} for a million write units and ${} for a million read units.",
+                self.write_price, self.read_price
+            ));
+        } else {
+            out.line("SQLite charges nothing: these are the units that DynamoDB would count.");
+        }
+        out.line(format_args!(
+            "Stream: {} to {} GetRecords for {} by polling, idle and busy, not charged by the call; by fan-out none.",
+            number(polls[0]),
+            number(polls[1]),
+            count(shards, "shard", "shards")
+        ));
+        out.write()?;
+        Ok(Ended::Well)
+    }
+}
+
+/// A whole number with commas; nothing as nothing.
+fn number(value: f64) -> String {
+    if value == 0.0 {
+        return String::new();
+    }
+    let digits = format!("{:.0}", value.round());
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_a_comma_before_each_three_digits() {
+        let said = [0.0, 7.0, 999.0, 1080.0, 1_234_567.2].map(number);
+        assert_eq!(said, ["", "7", "999", "1,080", "1,234,567"]);
+        assert!(price("free").is_err() && price("-1").is_err() && price("0.7") == Ok(0.7));
+    }
+}

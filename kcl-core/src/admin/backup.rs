@@ -1,0 +1,373 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::lease::{Error, LeaseTable, MalformedRow, ScanPage};
+use crate::model::{Lease, LeaseKey, ShardId, Timestamp};
+
+use super::{InvalidRecord, LeaseRecord};
+
+/// What a [`Backup`] says that it is.
+const FORMAT: &str = "kcl-leases";
+/// The version of its form.
+const VERSION: u32 = 1;
+
+/// The leases of an application at one time: what `kcl export` writes.
+///
+/// The rows of workers are not in it: they tell who was alive, which is of no use later. Nor are
+/// attributes that the framework does not know, such as `throughputKBps` of the Java KCL.
+///
+/// With the feature `serde` it can be serialized and deserialized.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct Backup {
+    /// `kcl-leases`.
+    pub format: String,
+    /// 1.
+    pub version: u32,
+    /// Whose leases they are.
+    pub application: String,
+    /// When they were read, in milliseconds since 1970.
+    pub taken_at: i64,
+    /// The leases, by key.
+    pub leases: Vec<LeaseRecord>,
+}
+
+/// What an import would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ImportPlan {
+    /// The leases that are to be created, parents before their children.
+    pub create: Vec<Lease>,
+    /// Those that stand in the table just as they are to be.
+    pub already_there: Vec<LeaseKey>,
+}
+
+/// What an import has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Imported {
+    /// Leases that were created.
+    pub created: usize,
+    /// Leases that stood there just as they were to be.
+    pub already_there: usize,
+}
+
+/// Why a backup is not imported. Nothing was written, unless it says so.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// It is no backup, or one of another version.
+    #[error("it says `{format}`, version {version}: expected `{FORMAT}`, version {VERSION}")]
+    Format {
+        /// What it says that it is.
+        format: String,
+        /// The version.
+        version: u32,
+    },
+    /// A record is no lease.
+    #[error(transparent)]
+    Record(#[from] InvalidRecord),
+    /// A lease is in it twice.
+    #[error("the lease {0} is in it twice")]
+    Twice(LeaseKey),
+    /// The table has other rows for these leases.
+    #[error(
+        "the table has other rows for {} of its leases, such as {}: an import overwrites nothing",
+        .0.len(), first(.0)
+    )]
+    InTheWay(Vec<LeaseKey>),
+    /// The table has a row for a lease that cannot be read.
+    #[error("the table has a malformed row for one of its leases: an import overwrites nothing")]
+    Malformed(#[source] Box<MalformedRow>),
+    /// A row came into being meanwhile that is another one.
+    #[error(
+        "somebody has made another row for the lease {lease} meanwhile; {created} leases were created before, and stay"
+    )]
+    Overtaken {
+        /// The lease.
+        lease: LeaseKey,
+        /// How many were created before.
+        created: usize,
+    },
+    /// A write failed.
+    #[error(
+        "creating the lease {lease} failed; {created} leases were created before, and stay: importing again goes on from there"
+    )]
+    Table {
+        /// The lease.
+        lease: LeaseKey,
+        /// How many were created before.
+        created: usize,
+        /// What the table said.
+        #[source]
+        source: Error,
+    },
+}
+
+fn first(keys: &[LeaseKey]) -> String {
+    keys.first().map(ToString::to_string).unwrap_or_default()
+}
+
+impl Backup {
+    /// The backup of these leases, which were read at this time.
+    #[must_use]
+    pub fn new(application: &str, leases: &[Lease], taken_at: Timestamp) -> Self {
+        let by_key: BTreeMap<&LeaseKey, &Lease> =
+            leases.iter().map(|lease| (&lease.key, lease)).collect();
+        Self {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            application: application.to_owned(),
+            taken_at: taken_at.as_millis(),
+            leases: by_key.into_values().map(LeaseRecord::from).collect(),
+        }
+    }
+
+    /// The same with leases that nobody holds, for a fleet that is to begin at once: owners, tokens
+    /// and pending hand-overs are left out. Checkpoints and counters stay.
+    #[must_use]
+    pub fn freed(mut self) -> Self {
+        for lease in &mut self.leases {
+            (lease.owner, lease.checkpoint_owner, lease.token) = (None, None, None);
+        }
+        self
+    }
+
+    /// What has to be done so that the table with these rows has the leases of the backup.
+    ///
+    /// # Errors
+    /// It is no backup, or a row of the table is in the way.
+    pub fn plan(&self, rows: &ScanPage) -> Result<ImportPlan, ImportError> {
+        if self.format != FORMAT || self.version != VERSION {
+            return Err(ImportError::Format {
+                format: self.format.clone(),
+                version: self.version,
+            });
+        }
+        let mut leases = BTreeMap::new();
+        for record in &self.leases {
+            let lease = Lease::try_from(record)?;
+            if let Some(twice) = leases.insert(lease.key.clone(), lease) {
+                return Err(ImportError::Twice(twice.key));
+            }
+        }
+        let malformed = rows
+            .malformed
+            .iter()
+            .find(|row| row.lease().is_some_and(|key| leases.contains_key(key)));
+        if let Some(row) = malformed {
+            return Err(ImportError::Malformed(Box::new(row.clone())));
+        }
+        let (mut in_the_way, mut already_there) = (Vec::new(), Vec::new());
+        for row in &rows.leases {
+            match leases.get(&row.key) {
+                Some(lease) if is_same(lease, row) => already_there.push(row.key.clone()),
+                Some(_) => in_the_way.push(row.key.clone()),
+                None => {}
+            }
+        }
+        if !in_the_way.is_empty() {
+            return Err(ImportError::InTheWay(in_the_way));
+        }
+        already_there
+            .iter()
+            .for_each(|key| drop(leases.remove(key)));
+        Ok(ImportPlan {
+            create: parents_first(leases),
+            already_there,
+        })
+    }
+}
+
+/// Whether two rows are the same lease: parents and children are sets in some tables.
+fn is_same(one: &Lease, other: &Lease) -> bool {
+    let sorted = |lease: &Lease| {
+        let mut lease = lease.clone();
+        lease.parents.sort();
+        lease.children.sort();
+        lease
+    };
+    one == other || sorted(one) == sorted(other)
+}
+
+/// So that no child's row stands there without its parent's, whenever the import ends.
+fn parents_first(mut leases: BTreeMap<LeaseKey, Lease>) -> Vec<Lease> {
+    let mut order = Vec::with_capacity(leases.len());
+    while !leases.is_empty() {
+        let waits = |lease: &Lease| {
+            let is_left =
+                |parent: &ShardId| leases.contains_key(&lease.key.sibling(parent.clone()));
+            lease.parents.iter().any(is_left)
+        };
+        let mut ready: BTreeSet<LeaseKey> = leases
+            .values()
+            .filter(|lease| !waits(lease))
+            .map(|lease| lease.key.clone())
+            .collect();
+        if ready.is_empty() {
+            // They wait for each other: there is no order among them.
+            ready = leases.keys().cloned().collect();
+        }
+        order.extend(ready.iter().filter_map(|key| leases.remove(key)));
+    }
+    order
+}
+
+/// Creates the leases of a plan, each on the condition that there is no row of its key. `tell` is
+/// called after each. Safe to call again: a lease that is there by then just as it is to be is
+/// passed over.
+///
+/// # Errors
+/// [`ImportError::Overtaken`] and [`ImportError::Table`]. What was created by then stays.
+pub async fn import(
+    table: &dyn LeaseTable,
+    plan: &ImportPlan,
+    mut tell: impl FnMut(usize),
+) -> Result<Imported, ImportError> {
+    let mut done = Imported {
+        already_there: plan.already_there.len(),
+        ..Imported::default()
+    };
+    for lease in &plan.create {
+        match create(table, lease).await {
+            Ok(true) => done.created += 1,
+            Ok(false) => {
+                return Err(ImportError::Overtaken {
+                    lease: lease.key.clone(),
+                    created: done.created,
+                });
+            }
+            Err(source) => {
+                return Err(ImportError::Table {
+                    lease: lease.key.clone(),
+                    created: done.created,
+                    source,
+                });
+            }
+        }
+        tell(done.created);
+    }
+    Ok(done)
+}
+
+/// Whether the lease stands in the table as it is to be. A lost answer is no failure: the row tells
+/// what became of it.
+async fn create(table: &dyn LeaseTable, lease: &Lease) -> Result<bool, Error> {
+    match table.create(lease).await {
+        Ok(_) => Ok(true),
+        Err(Error::Conflict { row }) => Ok(row.is_some_and(|row| is_same(lease, &row))),
+        Err(lost @ Error::Unknown { .. }) => match table.get(&lease.key).await? {
+            Some(row) => Ok(is_same(lease, &row)),
+            None => Err(lost),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryLeaseTable;
+    use crate::admin::read_table;
+    use crate::lease::{Consistency, RowKey};
+    use crate::model::Checkpoint;
+
+    fn lease(shard: &str, parents: &[&str]) -> Lease {
+        let mut lease = Lease::new(LeaseKey::single(shard), Checkpoint::TrimHorizon)
+            .owned_by("a".into(), "t".into());
+        lease.parents = parents.iter().map(|id| ShardId::from(*id)).collect();
+        lease
+    }
+
+    fn backup(leases: &[Lease]) -> Backup {
+        Backup::new("app", leases, Timestamp::from_millis(7))
+    }
+
+    fn page(leases: impl IntoIterator<Item = Lease>) -> ScanPage {
+        ScanPage {
+            leases: leases.into_iter().collect(),
+            ..ScanPage::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_exported_is_imported_parents_first_and_once() {
+        let leases = [lease("a", &["b"]), lease("b", &["c"]), lease("c", &[])];
+        let plan = backup(&leases).plan(&ScanPage::default()).unwrap();
+        let order: Vec<&str> = plan.create.iter().map(|it| it.key.shard.as_str()).collect();
+        assert_eq!(order, ["c", "b", "a"]);
+        let table = MemoryLeaseTable::new();
+        let done = import(&table, &plan, |_| {}).await.unwrap();
+        assert_eq!((done.created, done.already_there), (3, 0));
+        let rows = read_table(&table, Consistency::Strong).await.unwrap();
+        assert_eq!(backup(&rows.leases), backup(&leases));
+        let again = backup(&leases).plan(&rows).unwrap();
+        assert_eq!((again.create.len(), again.already_there.len()), (0, 3));
+        let done = import(&table, &plan, |_| {}).await.unwrap();
+        assert_eq!(done.created, 3, "as they are to be, whoever made them");
+    }
+
+    #[test]
+    fn parents_that_go_in_a_circle_are_imported_all_the_same() {
+        let leases = [lease("a", &["b"]), lease("b", &["a"])];
+        let plan = backup(&leases).plan(&ScanPage::default()).unwrap();
+        assert_eq!(plan.create.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_row_that_stands_there_is_never_overwritten() {
+        let (ours, mut theirs) = (lease("a", &[]), lease("a", &[]));
+        theirs.counter += 1;
+        let refused = backup(std::slice::from_ref(&ours)).plan(&page([theirs.clone()]));
+        assert!(refused.unwrap_err().to_string().contains("such as a"));
+        let mut spoilt = ScanPage::default();
+        let key = RowKey::Lease(ours.key.clone());
+        spoilt.malformed = vec![MalformedRow::new(key, "checkpoint", Some("x"), "a number")];
+        let refused = backup(std::slice::from_ref(&ours)).plan(&spoilt);
+        assert!(matches!(refused, Err(ImportError::Malformed(_))));
+        // Somebody makes the row after the table was read.
+        let plan = backup(std::slice::from_ref(&ours))
+            .plan(&ScanPage::default())
+            .unwrap();
+        let table = MemoryLeaseTable::new();
+        table.create(&theirs).await.unwrap();
+        let overtaken = import(&table, &plan, |_| {}).await;
+        assert!(matches!(
+            overtaken,
+            Err(ImportError::Overtaken { created: 0, .. })
+        ));
+        assert_eq!(table.get(&ours.key).await.unwrap(), Some(theirs));
+    }
+
+    #[test]
+    fn what_is_no_backup_is_refused() {
+        let mut other = backup(&[]);
+        other.version = 2;
+        let said = other.plan(&ScanPage::default()).unwrap_err().to_string();
+        assert!(
+            said.contains("version 2: expected `kcl-leases`, version 1"),
+            "{said}"
+        );
+        let mut twice = backup(&[lease("a", &[])]);
+        twice.leases.push(twice.leases[0].clone());
+        assert!(matches!(
+            twice.plan(&ScanPage::default()),
+            Err(ImportError::Twice(_))
+        ));
+        let mut broken = backup(&[lease("a", &[])]);
+        broken.leases[0].checkpoint = "x".to_owned();
+        assert!(matches!(
+            broken.plan(&ScanPage::default()),
+            Err(ImportError::Record(_))
+        ));
+    }
+
+    #[test]
+    fn freed_leases_have_no_owner_and_keep_their_place() {
+        let freed = backup(&[lease("a", &[])]).freed();
+        let lease = Lease::try_from(&freed.leases[0]).unwrap();
+        assert_eq!((lease.owner, lease.token, lease.counter), (None, None, 1));
+    }
+}
