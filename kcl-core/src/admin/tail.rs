@@ -69,7 +69,7 @@ pub struct Tail {
     clock: Arc<dyn Clock>,
     settings: TailSettings,
     deaggregator: Deaggregator,
-    reading: FuturesUnordered<Pin<Box<dyn Future<Output = (Reader, Outcome)> + Send>>>,
+    reading: FuturesUnordered<Pin<Box<dyn Future<Output = (FollowedShard, Outcome)> + Send>>>,
     /// The shards that are being read, and whether each has reached its tip.
     open: BTreeMap<ShardId, bool>,
     done: BTreeSet<ShardId>,
@@ -87,7 +87,7 @@ impl fmt::Debug for Tail {
 
 /// A shard on its way.
 #[derive(Debug)]
-struct Reader {
+struct FollowedShard {
     shard: ShardId,
     start: StartAt,
     cursor: Option<Cursor>,
@@ -187,7 +187,7 @@ impl Tail {
             return;
         }
         self.open.insert(shard.clone(), false);
-        self.read(Reader {
+        self.read(FollowedShard {
             shard,
             start,
             cursor: None,
@@ -197,7 +197,7 @@ impl Tail {
         });
     }
 
-    fn read(&self, mut reader: Reader) {
+    fn read(&self, mut reader: FollowedShard) {
         let (stream, clock) = (Arc::clone(&self.stream), Arc::clone(&self.clock));
         self.reading.push(Box::pin(async move {
             clock.sleep_until(reader.next_at).await;
@@ -209,7 +209,7 @@ impl Tail {
     /// What a page gives. The shard goes on, or those that follow it begin.
     async fn take_in(
         &mut self,
-        mut reader: Reader,
+        mut reader: FollowedShard,
         outcome: Outcome,
     ) -> Result<Option<Vec<Record>>, Error> {
         let now = self.clock.now();
@@ -239,7 +239,7 @@ impl Tail {
     }
 
     /// A shard has given its last page: its children follow once each of their parents is done.
-    async fn end(&mut self, mut reader: Reader, now: Moment) -> Result<(), Error> {
+    async fn end(&mut self, mut reader: FollowedShard, now: Moment) -> Result<(), Error> {
         let listed = list_shards(&*self.stream, &ShardFilter::All).await?;
         let graph = ShardGraph::new(listed).ok();
         let wants_children = self.settings.shards.is_empty();
@@ -287,7 +287,7 @@ impl Tail {
     }
 }
 
-impl Reader {
+impl FollowedShard {
     async fn page(&mut self, stream: &dyn Stream) -> Outcome {
         match self.try_page(stream).await {
             Ok(outcome) => outcome,
