@@ -29,6 +29,8 @@ pub struct FleetSettings {
     pub max_moves: usize,
     /// How often somebody audits.
     pub audit_every: Duration,
+    /// Its reading ends at a bound.
+    pub reading_ends: bool,
 }
 
 /// One worker's part in the fleet: what it knows, and what it does next.
@@ -37,7 +39,7 @@ pub struct FleetSettings {
 /// answers with commands. `works` says that the worker is not stopping.
 #[derive(Debug)]
 pub struct Engine {
-    settings: FleetSettings,
+    pub(super) settings: FleetSettings,
     /// What is known of each lease.
     pub leases: LeaseEntries,
     /// The rows of the workers.

@@ -10,6 +10,7 @@ fn engine(max_leases: usize) -> Engine {
         max_leases,
         max_moves: 8,
         audit_every: Duration::from_secs(120),
+        reading_ends: false,
     })
 }
 

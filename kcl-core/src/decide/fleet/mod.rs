@@ -40,13 +40,17 @@ mod own_row;
 mod request;
 mod scan;
 mod schedule;
+mod tenancy;
 
 pub use command::FleetCommand;
 pub use engine::{Engine, FleetSettings, NameIsTaken};
 pub use entries::{LeaseEntries, OwnTokens};
-pub use lease_entry::{HandedOver, LeaseEntry, LeaseWork};
+pub use lease_entry::LeaseEntry;
+#[cfg(test)]
+pub(crate) use lease_entry::{HandedOver, LeaseWork};
 pub use own_row::{FoundRow, Namesake, NamesakeVerdict, heartbeat_pause};
 #[cfg(test)]
 pub(crate) use request::OwnRequest;
 pub use scan::Scan;
 pub use schedule::{AuditOutcome, DueStep, ReadingStep};
+pub use tenancy::{AcquiredLease, After, TenancyOutcome};

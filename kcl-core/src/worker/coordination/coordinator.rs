@@ -105,6 +105,7 @@ impl Coordinator {
             max_leases: settings.max_leases,
             max_moves: settings.max_moves,
             audit_every: settings.audit_every,
+            reading_ends: context.inner.bound().is_some(),
         });
         let (announcer, announce) = Announcer::new(Arc::clone(&context));
         let mut announcing = Tasks::new();

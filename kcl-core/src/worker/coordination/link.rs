@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::decide::fleet::After;
 use crate::decide::gap::DataGap;
 use crate::decide::shards::EndVerdict;
 use crate::lease::with_causes;
@@ -91,17 +92,6 @@ impl Unanswered {
             error: "the coordination has ended".into(),
         }
     }
-}
-
-/// What follows for a lease that nobody works on any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum After {
-    /// It may be taken again.
-    Nothing,
-    /// Not at once.
-    CoolDown,
-    /// Not in this run: it was read up to the bound of the reading.
-    Read,
 }
 
 /// What a consumer was told of the end of its shard.

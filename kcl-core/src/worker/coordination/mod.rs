@@ -43,9 +43,10 @@ mod listing;
 mod moves;
 mod signal;
 
+pub(crate) use crate::decide::fleet::After;
 pub(crate) use error::CoordinationError;
 pub(crate) use gate::AtGate;
 pub(crate) use link::{
-    After, Assignment, Coordination, CoordinationGuard, SaidEnd, ShardFate, ToRoot, Unanswered,
+    Assignment, Coordination, CoordinationGuard, SaidEnd, ShardFate, ToRoot, Unanswered,
 };
 pub(crate) use listing::Listing;

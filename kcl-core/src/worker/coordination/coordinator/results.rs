@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::decide::reading::PATIENCE;
+use crate::decide::fleet::After;
 use crate::lease::{Changed, with_causes};
 use crate::model::{LeaseKey, Moment};
 use crate::worker::error::RunError;
 
 use super::super::error::CoordinationError;
-use super::super::link::{After, Request, ToRoot, Unanswered};
+use super::super::link::{Request, ToRoot, Unanswered};
 use super::super::moves::WriteResult;
 use super::super::signal::ChangeNotice;
 use super::{Coordinator, JobResult};
@@ -53,24 +53,10 @@ impl Coordinator {
             }),
             Request::ConsumerEnded { lease, after } => {
                 let now = self.context.clock().now();
-                match after {
-                    After::CoolDown => {
-                        self.describe_anew(&lease);
-                        self.engine.leases.cool_down(
-                            &lease,
-                            now,
-                            self.context.timing.failover * PATIENCE,
-                        );
-                    }
-                    After::Nothing => self.engine.leases.forgive(&lease),
-                    After::Read => {
-                        self.engine.leases.forgive(&lease);
-                        self.engine.leases.finish_reading(&lease);
-                    }
+                if after == After::CoolDown {
+                    self.describe_anew(&lease);
                 }
-                if self.engine.leases.consumer_ended(&lease) {
-                    self.disengaged();
-                }
+                self.engine.consumer_ended(&lease, after, now);
             }
         }
     }
@@ -148,9 +134,9 @@ impl Coordinator {
                     self.engine.leases.end_request(&key);
                     self.acquire_all([acquired]);
                 }
-                Ok(None) => self.take_ended(&key),
+                Ok(None) => self.engine.take_ended(&key, now),
                 Err(error) => {
-                    self.take_ended(&key);
+                    self.engine.take_ended(&key, now);
                     self.trouble("to take a lease", error.into());
                 }
             },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use crate::decide::fleet::{HandedOver, LeaseWork};
+use crate::decide::fleet::{AcquiredLease, TenancyOutcome};
 use crate::model::{LeaseKey, Moment, Token};
 use crate::tenancy::writer::{Limits, TenancyEnd, Writer};
 use crate::worker::error::RunError;
@@ -36,18 +36,14 @@ impl Coordinator {
     fn acquire(&mut self, row: crate::model::Lease, sent: Moment) {
         let context = Arc::clone(&self.context);
         let key = row.key.clone();
-        if matches!(
-            self.engine.leases.work(&key),
-            LeaseWork::Held { .. } | LeaseWork::HandlerLeft
-        ) {
-            // Two consumers of one shard must never be: whatever led here, this one is given back
-            // by the next scan.
+        // Nothing when the stream was removed meanwhile.
+        let stream = context.inner.parts.streams.of(&key);
+        let (now, works) = (context.clock().now(), context.is_working());
+        let becomes = self.engine.acquired(&row, stream.is_some(), now, works);
+        if becomes == AcquiredLease::Abandon {
             context.settler.begun.abandon_row(&row);
             return;
         }
-        // Nothing when the stream was removed meanwhile.
-        let stream = context.inner.parts.streams.of(&key);
-        let held_before = self.engine.leases.held();
         let settings = &context.inner.parts.settings;
         let limits = Limits {
             checkpoint_every: settings.checkpoint_every,
@@ -74,13 +70,9 @@ impl Coordinator {
         self.writers
             .start(async move { (writer_key, token, writer.run().await) }.instrument(span.clone()));
         context.inner.meters.taken.increment(1);
-        self.engine.see(row.clone(), context.clock().now());
-        let stream = stream.filter(|_| context.is_working() && held_before < settings.max_leases);
-        self.engine.leases.hold(&key, stream.is_some());
         self.orders.insert(key.clone(), held.orders());
-        let Some(stream) = stream else {
-            // It came too late, or beside others that filled the last place: it is given back at
-            // once, and nobody was told of it.
+        let Some(stream) = stream.filter(|_| becomes == AcquiredLease::Work) else {
+            // Nobody was told of it.
             held.abandon();
             return;
         };
@@ -122,7 +114,6 @@ impl Coordinator {
             }
         };
         let now = self.context.clock().now();
-        let is_idle = self.engine.leases.writer_ended(&key);
         self.orders.remove(&key);
         let begun = &self.context.settler.begun;
         token.iter().for_each(|token| match &tenancy {
@@ -131,17 +122,14 @@ impl Coordinator {
             }
             TenancyEnd::Lost(_) | TenancyEnd::Broken(_) | TenancyEnd::Kept => begun.abandon(token),
         });
-        // What the row is now is read by those who hear of it, this worker among them.
-        self.engine.leases.forget(&key, now);
-        match tenancy {
+        if !matches!(tenancy, TenancyEnd::Kept | TenancyEnd::Broken(_)) {
+            self.announce(&key);
+        }
+        let outcome = match tenancy {
             TenancyEnd::Ended => {
-                self.engine.leases.forgive(&key);
                 self.ends.raise_by_one();
-                self.announce(&key);
+                TenancyOutcome::Ended
             }
-            // Whether it may be taken again at once is for the consumer to say: it may have been
-            // given up as unreadable.
-            TenancyEnd::Released => self.announce(&key),
             TenancyEnd::HandedOver(row) => {
                 if let Some(to) = row.owner.clone() {
                     self.context.inner.outlet.say(Event::LeaseHandedOver {
@@ -149,42 +137,19 @@ impl Coordinator {
                         to,
                     });
                 }
-                let handed_over = HandedOver {
-                    counter: row.counter,
-                    at: now,
-                };
-                self.engine.leases.hand_over(&key, handed_over);
-                self.engine.see(*row, now);
-                self.announce(&key);
+                TenancyOutcome::HandedOver(row)
             }
-            TenancyEnd::Kept => {}
             TenancyEnd::Lost(reason) => {
                 tracing::debug!(lease = %key, ?reason, "the lease is no longer held");
-                self.announce(&key);
+                TenancyOutcome::Over
             }
             TenancyEnd::Broken(error) => {
-                drop(self.news.send(ToRoot::Failed(RunError::LeaseTable(error))))
+                drop(self.news.send(ToRoot::Failed(RunError::LeaseTable(error))));
+                TenancyOutcome::Over
             }
-        }
-        if is_idle {
-            self.disengaged();
-        }
+            TenancyEnd::Released | TenancyEnd::Kept => TenancyOutcome::Over,
+        };
+        self.engine.tenancy_ended(&key, &outcome, now);
         self.count();
-    }
-
-    /// A take has ended without the lease.
-    pub(super) fn take_ended(&mut self, lease: &LeaseKey) {
-        if self.engine.leases.take_ended(lease) {
-            self.disengaged();
-        }
-    }
-
-    /// This worker has nothing to do any more with a lease that it had to do with: it looks for
-    /// what is free now.
-    pub(super) fn disengaged(&mut self) {
-        let reading_ends = self.context.inner.bound().is_some();
-        self.engine
-            .schedule
-            .disengaged(self.context.clock().now(), reading_ends);
     }
 }
