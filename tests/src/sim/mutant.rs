@@ -118,6 +118,10 @@ mutants! {
     AtWorkIsDone,
     /// A record is passed before its dead letter was taken.
     DeadLetterAfterCheckpoint,
+    /// A buffer is flushed after its records were passed.
+    FlushAfterCheckpoint,
+    /// A filter passes records that are to be worked on.
+    FilterDropsWork,
 }
 
 impl Mutant {

@@ -49,6 +49,8 @@ const FOUND_BY: &[(Mutant, u64)] = &[
     (Mutant::KeysOutOfOrder, 14),
     (Mutant::AtWorkIsDone, 7),
     (Mutant::DeadLetterAfterCheckpoint, 76),
+    (Mutant::FlushAfterCheckpoint, 0),
+    (Mutant::FilterDropsWork, 0),
 ];
 
 /// What the folds say of which nothing else would be found, and by which defect.
@@ -68,6 +70,8 @@ const SAID_BY: &[(Mutant, &str)] = &[
     (Mutant::KeysOutOfOrder, "I19 lanes"),
     (Mutant::AtWorkIsDone, "I5 no skip"),
     (Mutant::DeadLetterAfterCheckpoint, "I5 no skip"),
+    (Mutant::FlushAfterCheckpoint, "I5 no skip"),
+    (Mutant::FilterDropsWork, "I5 no skip"),
 ];
 
 /// How many worlds are tried besides.

@@ -63,27 +63,33 @@ pub(super) fn handler_of_records(
             unordered(at_work, handler)
         }
         InOrder::OfAKey => by_key(at_work, handler),
-        InOrder::None => unordered(at_work, handler),
+        InOrder::None | InOrder::AllTogether | InOrder::KeyTogether => unordered(at_work, handler),
     };
     let by_record = by_record.window(window);
     if !has_retries {
         return Some(by_record.processor(shard));
     }
-    let letters = SimLetters {
-        desk: Arc::clone(desk),
-        dice: Mutex::new(Dice::new(
-            desk.life.sim.world().seed,
-            &format!("letters {}", desk.id.0),
-        )),
-    };
+    let letters = SimLetters::new(desk);
     let retries = Retries::attempts(dice.range(1, 4) as u32).dead_letter(letters);
     Some(by_record.retries(retries).processor(shard))
 }
 
 /// Dead letters that are taken after a while, or not: a record whose letter was taken is done.
-struct SimLetters {
+pub(super) struct SimLetters {
     desk: Arc<Desk>,
     dice: Mutex<Dice>,
+}
+
+impl SimLetters {
+    pub(super) fn new(desk: &Arc<Desk>) -> Self {
+        Self {
+            desk: Arc::clone(desk),
+            dice: Mutex::new(Dice::new(
+                desk.life.sim.world().seed,
+                &format!("letters {}", desk.id.0),
+            )),
+        }
+    }
 }
 
 impl DeadLetter for SimLetters {
@@ -124,39 +130,37 @@ impl DeadLetter for SimLetters {
 }
 
 /// What becomes of the work on a record.
-enum WorkFate {
+pub(super) enum WorkFate {
     Done,
     Fails,
     Panics,
     Hangs,
 }
 
-impl SimHandler {
-    /// How long the work takes, in milliseconds, and how it ends.
-    fn fate(&self) -> (u64, WorkFate) {
-        let (handlers, mut dice) = (self.desk.handlers(), self.dice.lock().unwrap());
-        let sim = &self.desk.life.sim;
-        if dice.chance(handlers.hang) {
-            sim.count(Fault::HungHandler);
-            return (0, WorkFate::Hangs);
-        }
-        let millis = if dice.chance(handlers.slow) {
-            sim.count(Fault::SlowHandler);
-            dice.range(handlers.usual_ms, handlers.slow_ms.max(handlers.usual_ms))
-        } else {
-            dice.range(0, handlers.usual_ms)
-        };
-        let fate = if dice.chance(handlers.panic) {
-            sim.count(Fault::PanickedHandler);
-            WorkFate::Panics
-        } else if dice.chance(handlers.fail) {
-            sim.count(Fault::FailedHandler);
-            WorkFate::Fails
-        } else {
-            WorkFate::Done
-        };
-        (millis, fate)
+/// How long the work takes, in milliseconds, and how it ends.
+pub(super) fn fate(desk: &Desk, dice: &Mutex<Dice>) -> (u64, WorkFate) {
+    let (handlers, mut dice) = (desk.handlers(), dice.lock().unwrap());
+    let sim = &desk.life.sim;
+    if dice.chance(handlers.hang) {
+        sim.count(Fault::HungHandler);
+        return (0, WorkFate::Hangs);
     }
+    let millis = if dice.chance(handlers.slow) {
+        sim.count(Fault::SlowHandler);
+        dice.range(handlers.usual_ms, handlers.slow_ms.max(handlers.usual_ms))
+    } else {
+        dice.range(0, handlers.usual_ms)
+    };
+    let fate = if dice.chance(handlers.panic) {
+        sim.count(Fault::PanickedHandler);
+        WorkFate::Panics
+    } else if dice.chance(handlers.fail) {
+        sim.count(Fault::FailedHandler);
+        WorkFate::Fails
+    } else {
+        WorkFate::Done
+    };
+    (millis, fate)
 }
 
 impl RecordHandler for SimHandler {
@@ -176,7 +180,7 @@ impl RecordHandler for SimHandler {
             .life
             .point("between the check and the hand-over")
             .await;
-        let (millis, fate) = self.fate();
+        let (millis, fate) = fate(&self.desk, &self.dice);
         sleep(millis).await;
         if matches!(fate, WorkFate::Hangs) {
             sim.until_healed().await;

@@ -1,6 +1,7 @@
 //! What a worker is given in place of the real ones: the lease table, the stream and the
 //! processors, each behind the links of its process.
 
+mod buffers;
 mod false_end;
 mod fan_out;
 mod handler;

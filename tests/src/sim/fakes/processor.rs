@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use kcl_core::BoxError;
 use kcl_core::checkpoint::{CheckpointError, Checkpointer};
-use kcl_core::handler::ByRecordProcessor;
+use kcl_core::handler::{BufferedProcessor, ByRecordProcessor};
 use kcl_core::model::Position;
 use kcl_core::processor::{
     InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef,
@@ -20,6 +20,7 @@ use crate::sim::runtime::{sleep, spawn};
 use crate::sim::truth::{index_of, shard_in};
 use crate::sim::world::{Handlers, Style};
 
+use super::buffers::{SimBuffer, buffer_of_records};
 use super::handler::{SimHandler, handler_of_records};
 
 /// Makes the processors of one process.
@@ -64,7 +65,11 @@ impl RecordProcessorFactory for Processors {
             shard: index,
             checkpointer: Mutex::default(),
         });
-        let records = handler_of_records(style, &desk, &mut dice, shard);
+        let records = if style == Style::Buffered {
+            Some(Adapter::Buffer(buffer_of_records(&desk, shard)))
+        } else {
+            handler_of_records(style, &desk, &mut dice, shard).map(Adapter::Records)
+        };
         SimProcessor {
             desk,
             dice,
@@ -80,8 +85,45 @@ pub(crate) struct SimProcessor {
     desk: Arc<Desk>,
     dice: Dice,
     style: Style,
-    /// What gives its records to a handler of single records, in such a style.
-    records: Option<ByRecordProcessor<SimHandler>>,
+    /// What gives its records to a handler of single records or of buffers, in such a style.
+    records: Option<Adapter>,
+}
+
+/// What works on records beside the calls.
+#[derive(Debug)]
+enum Adapter {
+    Records(ByRecordProcessor<SimHandler>),
+    Buffer(BufferedProcessor<SimBuffer>),
+}
+
+impl RecordProcessor for Adapter {
+    async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
+        match self {
+            Self::Records(records) => records.process_records(input).await,
+            Self::Buffer(buffer) => buffer.process_records(input).await,
+        }
+    }
+
+    async fn lease_lost(&mut self, input: LeaseLostInput) {
+        match self {
+            Self::Records(records) => records.lease_lost(input).await,
+            Self::Buffer(buffer) => buffer.lease_lost(input).await,
+        }
+    }
+
+    async fn shard_ended(&mut self, input: ShardEndedInput) -> Result<(), BoxError> {
+        match self {
+            Self::Records(records) => records.shard_ended(input).await,
+            Self::Buffer(buffer) => buffer.shard_ended(input).await,
+        }
+    }
+
+    async fn shutdown_requested(&mut self, input: ShutdownRequestedInput) {
+        match self {
+            Self::Records(records) => records.shutdown_requested(input).await,
+            Self::Buffer(buffer) => buffer.shutdown_requested(input).await,
+        }
+    }
 }
 
 /// What the tasks of a processor share.
@@ -243,7 +285,8 @@ impl SimProcessor {
             | Style::MidBatch
             | Style::InOrder
             | Style::ByKey
-            | Style::Unordered => {}
+            | Style::Unordered
+            | Style::Buffered => {}
             Style::EachBatch => {
                 self.desk
                     .life

@@ -105,6 +105,10 @@ pub(crate) enum InOrder {
     All,
     OfAKey,
     None,
+    /// All of the shard, several of them together.
+    AllTogether,
+    /// Those of a key, several of them together.
+    KeyTogether,
 }
 
 /// How a subscription ended.

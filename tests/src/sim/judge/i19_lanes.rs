@@ -7,7 +7,8 @@ use super::fold::{Fold, See, Sink};
 /// I19: what is given to a handler of single records is given in the order of its lane, and without
 /// a hole: before a record begins, each earlier one of its lane is done, or had left the stream. No
 /// record is at work twice at the same time, none begins again that this owner has done, and none
-/// once the shard is given up or lost.
+/// once the shard is given up or lost. What is gathered is given together: then those before it are done,
+/// or in the same call, and it is given once more when the shard is given up.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     of: BTreeMap<ProcessorId, Work>,
@@ -21,6 +22,8 @@ struct Work {
     start: Option<u32>,
     /// Told that the shard is given up, or is somebody else's.
     over: bool,
+    /// Told that it is somebody else's, or at its end: no buffer is flushed once more.
+    gone: bool,
 }
 
 impl Fold for Lanes {
@@ -32,10 +35,12 @@ impl Fold for Lanes {
         match &entry.event {
             Event::Called {
                 processor,
-                call: Call::LeaseLost(_) | Call::ShutdownRequested | Call::ShardEnded { .. },
+                call:
+                    call @ (Call::LeaseLost(_) | Call::ShutdownRequested | Call::ShardEnded { .. }),
             } => {
                 if let Some(work) = self.of.get_mut(processor) {
                     work.over = true;
+                    work.gone |= !matches!(call, Call::ShutdownRequested);
                 }
             }
             Event::Handled {
@@ -57,7 +62,10 @@ impl Fold for Lanes {
                 sink.check(*record < shard.len(), || {
                     format!("{key}: {life:?} was given record {record}, which was never put")
                 });
-                sink.check(!work.over, || {
+                // A buffer is flushed once more when its shard is given up.
+                let together = matches!(order, InOrder::AllTogether | InOrder::KeyTogether);
+                let over = if together { work.gone } else { work.over };
+                sink.check(!over, || {
                     format!(
                         "{key}: {life:?} began record {record} after the end of its work was told"
                     )
@@ -75,15 +83,21 @@ impl Fold for Lanes {
                     })
                 });
                 let lane = |other: &u32| match order {
-                    InOrder::All => true,
-                    InOrder::OfAKey => shard.key_of(*other) == shard.key_of(*record),
+                    InOrder::All | InOrder::AllTogether => true,
+                    InOrder::OfAKey | InOrder::KeyTogether => {
+                        shard.key_of(*other) == shard.key_of(*record)
+                    }
                     InOrder::None => false,
                 };
                 let progress = see.board.progress_of(info.shard);
                 let from = start.max(shard.trimmed());
-                let hole = (from..*record)
-                    .filter(lane)
-                    .find(|other| !progress.is_done(*other) || work.at_work.contains(other));
+                let hole =
+                    (from..*record)
+                        .filter(lane)
+                        .find(|other| match work.at_work.contains(other) {
+                            true => !together,
+                            false => !progress.is_done(*other),
+                        });
                 sink.check(hole.is_none(), || {
                     format!("{key}: {life:?} began record {record} before record {hole:?} of its lane was done")
                 });

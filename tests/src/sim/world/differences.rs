@@ -42,6 +42,10 @@ pub(super) fn draw(world: &mut World) {
         let styles = [Style::InOrder, Style::ByKey, Style::ByKey, Style::Unordered];
         world.handlers.styles = (0..dice.range(1, 2)).map(|_| dice.pick(&styles)).collect();
     }
+    let mut dice = Dice::new(seed, "handlers of buffers");
+    if world.handlers.styles == [Style::Automatic] && dice.chance(0.3) {
+        world.handlers.styles = vec![Style::Buffered];
+    }
     let mut dice = Dice::new(seed, "false ends");
     world.stream.false_end = dice.rate(0.2, 0.003, 0.1);
 }

@@ -22,12 +22,15 @@ pub enum Style {
     ByKey,
     /// The same, in any order.
     Unordered,
+    /// A handler of buffers.
+    Buffered,
 }
 
 /// What the application's processors do. Rates are of 1 a call; 0 is off.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Handlers {
-    /// Drawn from for each processor. All automatic, all of single records, or none of these.
+    /// Drawn from for each processor. All automatic, all of single records, all of buffers, or none of
+    /// these.
     pub styles: Vec<Style>,
     /// How long a batch usually takes at the most, in milliseconds.
     pub usual_ms: u64,
@@ -103,7 +106,11 @@ impl Handlers {
         self.styles.iter().any(|style| {
             matches!(
                 style,
-                Style::Automatic | Style::InOrder | Style::ByKey | Style::Unordered
+                Style::Automatic
+                    | Style::InOrder
+                    | Style::ByKey
+                    | Style::Unordered
+                    | Style::Buffered
             )
         })
     }
