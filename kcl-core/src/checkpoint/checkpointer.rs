@@ -161,6 +161,11 @@ impl CheckpointerShared {
 }
 
 impl Checkpointer {
+    /// The same, for less: up to there.
+    pub(crate) fn up_to(&self, end: Position) -> Self {
+        Self::new(Arc::clone(&self.shard), end)
+    }
+
     pub(crate) const fn new(shard: Arc<CheckpointerShared>, end: Position) -> Self {
         Self { shard, end }
     }

@@ -72,6 +72,10 @@ pub enum Step {
     BatchReady,
     /// The whole batch is done.
     BatchDone,
+    /// No records have come for as long as was set.
+    WasQuiet,
+    /// `idle` returned, whatever it said.
+    IdleReturned,
     /// All records have been delivered, and the shard has no more.
     EndReached,
     /// `shard_ended` has succeeded.
@@ -107,6 +111,8 @@ pub enum Command {
     AwaitBatch,
     /// Call `process_records` with the records of the batch in flight that are not done.
     Process,
+    /// Call `idle`.
+    CallIdle,
     /// Wait before trying again what has failed.
     Pause,
     /// Call `shard_ended`.
@@ -197,7 +203,10 @@ impl ConsumerMachine {
             (In::WaitingForParents, Step::ParentsFinished) => (In::Starting, Do::Initialize),
             (In::Starting, Step::Initialized) => (In::Processing, Do::AwaitBatch),
             (In::Processing, Step::BatchReady) => (In::Processing, Do::Process),
-            (In::Processing, Step::BatchDone) => (In::Processing, Do::AwaitBatch),
+            (In::Processing, Step::BatchDone | Step::IdleReturned) => {
+                (In::Processing, Do::AwaitBatch)
+            }
+            (In::Processing, Step::WasQuiet) => (In::Processing, Do::CallIdle),
             (In::Processing, Step::EndReached) => (In::Ending, Do::CallShardEnded),
             (In::Ending, Step::ShardEnded) => (In::Confirmed, Do::StoreEnd),
             (In::Confirmed, Step::EndStored) => (In::Ended, Do::Finish(ConsumerOutcome::ShardEnd)),

@@ -17,6 +17,8 @@ fn trace(events: &str) -> String {
             "pause-over" => Step::PauseOver,
             "batch-ready" => Step::BatchReady,
             "batch-done" => Step::BatchDone,
+            "was-quiet" => Step::WasQuiet,
+            "idle-returned" => Step::IdleReturned,
             "end-reached" => Step::EndReached,
             "shard-ended" => Step::ShardEnded,
             "end-stored" => Step::EndStored,
@@ -65,7 +67,8 @@ fn no_order_of_events_breaks_the_order_of_calls() {
         let mut answers = match command {
             Command::AwaitParents => vec![Step::ParentsFinished],
             Command::Initialize => vec![Step::Initialized, Step::Failed],
-            Command::AwaitBatch => vec![Step::BatchReady, Step::EndReached],
+            Command::AwaitBatch => vec![Step::BatchReady, Step::EndReached, Step::WasQuiet],
+            Command::CallIdle => vec![Step::IdleReturned],
             Command::Process => vec![Step::BatchDone, Step::Failed],
             Command::Pause => vec![Step::PauseOver],
             Command::CallShardEnded => vec![Step::ShardEnded, Step::Failed],
@@ -95,6 +98,7 @@ fn no_order_of_events_breaks_the_order_of_calls() {
         match command {
             Command::AwaitBatch
             | Command::Process
+            | Command::CallIdle
             | Command::CallShardEnded
             | Command::CallShutdownRequested => {
                 assert!(seen.initialized, "{command:?} before initialize succeeded");

@@ -180,7 +180,7 @@ impl DeadLetter for JsonLines {
 }
 
 /// A letter as a line.
-fn line(letter: &Letter<'_>) -> String {
+pub(super) fn line(letter: &Letter<'_>) -> String {
     let Letter {
         shard,
         record,

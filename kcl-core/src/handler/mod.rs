@@ -35,6 +35,8 @@
 //!
 //! [`buffer`] gathers records for a [`BufferHandler`], which is given many of them together.
 //!
+//! [`bisect`] is for processors of batches: it takes a batch that fails apart.
+//!
 //! [`Retries`] says how often a record that fails is tried, and what becomes of it then:
 //! [`DeadLetter`] keeps the record itself.
 //!
@@ -42,20 +44,26 @@
 //! [`guide::handlers`](crate::guide::handlers). A [`RecordProcessor`](crate::RecordProcessor) is
 //! given the batches themselves, and every call in the life of a shard.
 
+mod bisected;
 mod buffer;
 mod by_record;
 mod dead_letter;
 mod filter;
 mod give_up;
 mod json_lines;
+#[cfg(feature = "kinesis")]
+mod kinesis_letters;
 mod retries;
 mod rules;
 mod traits;
 mod work;
 
+pub use bisected::{Bisected, BisectedProcessor, bisect};
 pub use buffer::{BufferHandler, Buffered, BufferedProcessor, FlushCause, FlushContext, buffer};
 pub use by_record::{ByRecord, ByRecordProcessor, by_key, in_order, unordered};
 pub use dead_letter::{DeadLetter, Discarded, Letter};
 pub use json_lines::JsonLines;
+#[cfg(feature = "kinesis")]
+pub use kinesis_letters::KinesisLetters;
 pub use retries::Retries;
 pub use traits::{RecordContext, RecordHandler};

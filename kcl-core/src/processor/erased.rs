@@ -3,7 +3,7 @@ use async_trait::async_trait;
 use crate::BoxError;
 
 use super::{
-    Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, RecordProcessor,
+    Failure, IdleInput, InitializeInput, LeaseLostInput, ProcessRecordsInput, RecordProcessor,
     RecordProcessorFactory, ShardEndedInput, ShardRef, ShutdownRequestedInput,
 };
 
@@ -13,6 +13,7 @@ use super::{
 pub(crate) trait ErasedProcessor: Send {
     async fn initialize(&mut self, input: InitializeInput) -> Result<(), BoxError>;
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure>;
+    async fn idle(&mut self, input: IdleInput) -> Result<(), BoxError>;
     async fn lease_lost(&mut self, input: LeaseLostInput);
     async fn shard_ended(&mut self, input: ShardEndedInput) -> Result<(), BoxError>;
     async fn shutdown_requested(&mut self, input: ShutdownRequestedInput);
@@ -26,6 +27,10 @@ impl<P: RecordProcessor> ErasedProcessor for P {
 
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         RecordProcessor::process_records(self, input).await
+    }
+
+    async fn idle(&mut self, input: IdleInput) -> Result<(), BoxError> {
+        RecordProcessor::idle(self, input).await
     }
 
     async fn lease_lost(&mut self, input: LeaseLostInput) {

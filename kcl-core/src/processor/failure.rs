@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::Duration;
 
 use crate::BoxError;
 use crate::model::Position;
@@ -46,6 +47,17 @@ use crate::model::Position;
 pub struct Failure {
     pub(crate) at: Option<Position>,
     pub(crate) source: BoxError,
+    pub(crate) verdict: Option<FailureVerdict>,
+}
+
+/// What an adapter has decided about a failure, in place of the worker's settings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FailureVerdict {
+    pub(crate) policy: OnFailure,
+    /// How long until the rest of the batch is handed out again.
+    pub(crate) pause: Duration,
+    /// Whether the record at which the batch goes on is known to be the one that failed.
+    pub(crate) names_record: bool,
 }
 
 impl Failure {
@@ -54,6 +66,7 @@ impl Failure {
         Self {
             at: Some(record.position.clone()),
             source: source.into(),
+            verdict: None,
         }
     }
 
@@ -62,6 +75,7 @@ impl Failure {
         Self {
             at: Some(at),
             source: source.into(),
+            verdict: None,
         }
     }
 
@@ -70,7 +84,28 @@ impl Failure {
         Self {
             at: None,
             source: source.into(),
+            verdict: None,
         }
+    }
+
+    /// The rest of the batch comes again after this pause, whatever the worker does otherwise.
+    pub(crate) const fn again_after(mut self, pause: Duration, names_record: bool) -> Self {
+        self.verdict = Some(FailureVerdict {
+            policy: OnFailure::Retry,
+            pause,
+            names_record,
+        });
+        self
+    }
+
+    /// The worker stops at it, whatever it does otherwise.
+    pub(crate) const fn stops(mut self) -> Self {
+        self.verdict = Some(FailureVerdict {
+            policy: OnFailure::Stop,
+            pause: Duration::ZERO,
+            names_record: true,
+        });
+        self
     }
 
     /// The position at which the batch failed, if the handler named it.

@@ -139,6 +139,19 @@ impl ProcessRecordsInput {
     }
 }
 
+/// The input of [`idle`](super::RecordProcessor::idle).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct IdleInput {
+    /// The shard.
+    pub shard: ShardRef,
+    /// Stores progress up to the last record for which `process_records` has returned `Ok`. `None` if
+    /// nothing of the shard has been processed.
+    pub checkpointer: Option<Checkpointer>,
+    /// How long ago the processor was last called with records, or by `idle`.
+    pub quiet_for: std::time::Duration,
+}
+
 /// The input of [`lease_lost`](super::RecordProcessor::lease_lost).
 #[derive(Clone, Debug)]
 #[non_exhaustive]

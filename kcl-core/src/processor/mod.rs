@@ -5,6 +5,7 @@
 //! ```text
 //!   initialize (until it succeeds)
 //!     -> process_records ... (a failed batch is delivered again, with a higher attempt)
+//!          idle, while no records come, if `idle_every` is set
 //!     -> shutdown_requested (perhaps)
 //!     -> exactly one of  shard_ended | lease_lost
 //! ```
@@ -30,7 +31,8 @@ pub(crate) use erased::{ErasedFactory, ErasedProcessor};
 pub use failure::{Failure, OnFailure};
 pub(crate) use input::StartCell;
 pub use input::{
-    InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShutdownRequestedInput,
+    IdleInput, InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput,
+    ShutdownRequestedInput,
 };
 pub use records::Records;
 pub use traits::{RecordProcessor, RecordProcessorFactory};

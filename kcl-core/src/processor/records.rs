@@ -1,4 +1,4 @@
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use crate::model::{Position, Record};
@@ -11,13 +11,16 @@ use crate::model::{Position, Record};
 pub struct Records {
     all: Arc<Vec<Record>>,
     from: usize,
+    to: usize,
 }
 
 impl Records {
     pub(crate) fn new(records: Vec<Record>) -> Self {
+        let to = records.len();
         Self {
             all: Arc::new(records),
             from: 0,
+            to,
         }
     }
 
@@ -26,7 +29,8 @@ impl Records {
         let from = self.all.partition_point(|record| record.position <= *done);
         Self {
             all: Arc::clone(&self.all),
-            from: from.max(self.from),
+            from: from.clamp(self.from, self.to),
+            to: self.to,
         }
     }
 
@@ -35,7 +39,20 @@ impl Records {
         let from = self.all.partition_point(|record| record.position < *at);
         Self {
             all: Arc::clone(&self.all),
-            from: from.max(self.from),
+            from: from.clamp(self.from, self.to),
+            to: self.to,
+        }
+    }
+}
+
+impl Records {
+    /// These of them, by their indices.
+    pub(crate) fn span(&self, span: Range<usize>) -> Self {
+        let to = (self.from + span.end).min(self.to);
+        Self {
+            all: Arc::clone(&self.all),
+            from: (self.from + span.start).min(to),
+            to,
         }
     }
 }
@@ -44,7 +61,7 @@ impl Deref for Records {
     type Target = [Record];
 
     fn deref(&self) -> &[Record] {
-        &self.all[self.from..]
+        &self.all[self.from..self.to]
     }
 }
 

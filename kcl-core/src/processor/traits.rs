@@ -3,8 +3,8 @@ use std::future::Future;
 use crate::BoxError;
 
 use super::{
-    Failure, InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef,
-    ShutdownRequestedInput,
+    Failure, IdleInput, InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput,
+    ShardRef, ShutdownRequestedInput,
 };
 
 /// Processes the records of one shard. An application implements this.
@@ -101,6 +101,18 @@ pub trait RecordProcessor: Send + 'static {
         &mut self,
         input: ProcessRecordsInput,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// No records have come for as long as the worker's
+    /// [`idle_every`](crate::worker::Settings::idle_every) says, which is off by default: for timers,
+    /// and for work that is done by time and not by number. Again after each such time, until records
+    /// come. Not while a batch waits to be delivered again.
+    ///
+    /// # Errors
+    /// Any error is reported as an event, and changes nothing: the next call comes at its time.
+    fn idle(&mut self, input: IdleInput) -> impl Future<Output = Result<(), BoxError>> + Send {
+        let _ = input;
+        async { Ok(()) }
+    }
 
     /// The lease is lost: another worker owns the shard, or soon will. Nothing can be stored any
     /// more.

@@ -179,6 +179,12 @@ impl Builder {
         self
     }
 
+    /// See [`Settings::idle_every`].
+    pub const fn idle_every(mut self, span: Duration) -> Self {
+        self.settings.idle_every = Some(span);
+        self
+    }
+
     /// See [`Settings::drain_limit`].
     pub const fn drain_limit(mut self, span: Duration) -> Self {
         self.settings.drain_limit = span;

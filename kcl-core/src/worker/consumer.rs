@@ -1,5 +1,6 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -13,7 +14,7 @@ use crate::decide::gap::DataGap;
 use crate::decide::shards::{FalseEnds, UnnamedEnds};
 use crate::fetch::{Batch, FetchItem, Prefetcher};
 use crate::meters::{Labels, ShardMeters};
-use crate::model::{Checkpoint, ChildShard, Lease, Position};
+use crate::model::{Checkpoint, ChildShard, Lease, Moment, Position};
 use crate::processor::{Background, ErasedProcessor, ShardRef};
 use crate::runtime::{Clock, jitter, panic_error, pause};
 use crate::stop::WorkerStop;
@@ -31,6 +32,7 @@ mod background;
 mod beginning;
 mod completing;
 mod ending;
+mod idling;
 mod leaving;
 mod opening;
 mod processing;
@@ -66,6 +68,10 @@ pub(crate) struct ShardConsumer {
     /// What follows when that work is done.
     after_work: Option<background::AfterWork>,
     delivered: Delivered,
+    /// When the processor was last called with records, or because there were none.
+    quiet_since: Moment,
+    /// How long until what failed is tried again, where that is decided.
+    pause_for: Option<Duration>,
     /// Everything up to this position is done, in this tenancy or before it.
     done: Option<Position>,
     /// Where reading begins while nothing is done: at the stored checkpoint, unless the processor
@@ -158,6 +164,7 @@ impl ShardConsumer {
             prepared,
         );
         let settings = &inner.parts.settings;
+        let quiet_since = clock.now();
         let background = background::of_shard(&inner, &shard, &held, &meters, &stop);
         inner.board.begin(
             &held,
@@ -188,6 +195,8 @@ impl ShardConsumer {
             background,
             after_work: None,
             delivered,
+            quiet_since,
+            pause_for: None,
             children: Vec::new(),
             ending: None,
             unnamed_ends: UnnamedEnds::default(),
@@ -269,6 +278,7 @@ impl ShardConsumer {
             Command::Initialize => self.initialize().await,
             Command::AwaitBatch => self.await_batch().await,
             Command::Process => self.process().await,
+            Command::CallIdle => self.call_idle().await,
             Command::Pause => self.pause().await,
             Command::CallShardEnded => self.call_shard_ended().await,
             Command::StoreEnd => self.store_end().await,
@@ -338,6 +348,7 @@ impl ShardConsumer {
             }
             let (signalled, background, tip) =
                 (self.signalled(), self.background.clone(), self.tip.clone());
+            let quiet = self.is_quiet();
             let Some(feed) = &mut self.feed else { continue };
             let fed = tokio::select! {
                 biased;
@@ -349,6 +360,7 @@ impl ShardConsumer {
                     continue;
                 }
                 fed = feed.next() => fed,
+                () = quiet => return Step::WasQuiet,
             };
             let step = match fed {
                 Some(FetchItem::Batch(mut batch)) => {
@@ -418,12 +430,11 @@ impl ShardConsumer {
     }
 
     async fn pause(&mut self) -> Step {
+        let usual = self.inner.parts.settings.retry();
         let span = self
-            .inner
-            .parts
-            .settings
-            .retry()
-            .at_least_half(self.failures.saturating_sub(1), jitter());
+            .pause_for
+            .take()
+            .unwrap_or_else(|| usual.at_least_half(self.failures.saturating_sub(1), jitter()));
         let turns = self.held.turns(Arc::clone(&self.clock));
         tokio::select! {
             biased;

@@ -285,6 +285,8 @@ pub enum HandlerCall {
     Initialize,
     /// `process_records`
     ProcessRecords,
+    /// `idle`
+    Idle,
     /// `lease_lost`
     LeaseLost,
     /// `shard_ended`
@@ -298,6 +300,7 @@ impl fmt::Display for HandlerCall {
         f.write_str(match self {
             Self::Initialize => "initialize",
             Self::ProcessRecords => "process_records",
+            Self::Idle => "idle",
             Self::LeaseLost => "lease_lost",
             Self::ShardEnded => "shard_ended",
             Self::ShutdownRequested => "shutdown_requested",

@@ -74,6 +74,9 @@ pub(super) fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingEr
         hour * 24,
     )?;
     span("drain_limit", settings.drain_limit, milli, second * 10)?;
+    if let Some(every) = settings.idle_every {
+        span("idle_every", every, milli, hour * 24)?;
+    }
     number("max_moves", settings.max_moves, 1, usize::MAX)?;
     span("retry_from", settings.retry_from, milli, hour)?;
     span("retry_to", settings.retry_to, settings.retry_from, hour)?;

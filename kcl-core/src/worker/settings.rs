@@ -213,6 +213,11 @@ pub struct Settings {
     /// The longest pause between calls on a shard that returns no records. Default: 1 s (KCL:
     /// always 1.5 s).
     pub idle_ceiling: Duration,
+    /// How long a shard may be quiet before its processor's
+    /// [`idle`](crate::RecordProcessor::idle) is called, and again after each such time. Default:
+    /// `None`, never (the KCL's `callProcessRecordsEvenForEmptyRecordList`, off by default as well,
+    /// calls after each empty answer).
+    pub idle_every: Option<Duration>,
     /// How long one call to the stream may take. Default: 30 s, as in the KCL.
     pub call_limit: Duration,
     /// How long one `GetRecords` call may take; a short limit detects a dead connection. (A page of
@@ -270,6 +275,7 @@ impl Default for Settings {
             max_records: 10_000,
             calls_per_second: 5,
             idle_ceiling: Duration::from_secs(1),
+            idle_every: None,
             call_limit: Duration::from_secs(30),
             read_limit: Duration::from_secs(10),
             refusal_limit: Duration::from_secs(120),

@@ -3,6 +3,7 @@
 mod aggregates;
 mod audits;
 mod begins;
+mod bisects;
 mod budget;
 mod buffers;
 mod buffers_poison;
@@ -23,6 +24,7 @@ mod gaps;
 mod hand_over;
 mod hand_over_deaths;
 mod handlers;
+mod idle;
 mod lanes;
 mod lanes_drained;
 mod lanes_given_up;

@@ -5,6 +5,7 @@ mod consumers;
 mod fan_out;
 mod folder;
 mod http2;
+mod letters;
 mod limits;
 mod operate;
 mod reading;

@@ -91,10 +91,9 @@ impl<H: BufferHandler> Flush<H> {
                             return false;
                         }
                         if !rules.bisects {
-                            let at = at.map(|at| self.records[at].position.clone());
-                            self.background.fail(Failure {
-                                at,
-                                source: (*said).into(),
+                            self.background.fail(match at {
+                                Some(at) => Failure::at(&self.records[at], &*said),
+                                None => Failure::new(&*said),
                             });
                             return false;
                         }

@@ -222,7 +222,7 @@ impl ShardConsumer {
     /// The step if the work on the records cannot continue.
     pub(super) fn work_stopped(&mut self) -> Step {
         match self.background.take_stopped() {
-            Some(WorkStopped::Failed(Failure { at, source })) => {
+            Some(WorkStopped::Failed(Failure { at, source, .. })) => {
                 let shard = self.shard.clone();
                 self.stop_worker(RunError::Handler { shard, at, source })
             }

@@ -60,6 +60,7 @@ impl ShardConsumer {
                 self.inner.outlet.say(Event::ShardStarted {
                     shard: self.shard.clone(),
                 });
+                self.quiet_since = self.clock.now();
                 Step::Initialized
             }
             Ok(Err(error)) | Err(error) => self.call_failed(HandlerCall::Initialize, None, &*error),

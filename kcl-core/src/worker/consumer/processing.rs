@@ -49,6 +49,7 @@ impl ShardConsumer {
             .call(|processor| processor.process_records(input))
             .await;
         self.meters.processed_in(self.clock.now().since(now));
+        self.quiet_since = self.clock.now();
         let taken_over = self.background.was_taken_over();
         if let (Some(taken), Ok(Ok(()))) = (&taken_over, &result) {
             return self.batch_taken_over(taken);
@@ -60,10 +61,7 @@ impl ShardConsumer {
         match result {
             Ok(Ok(())) => self.batch_done(),
             Ok(Err(failure)) => self.batch_failed(failure),
-            Err(panic) => self.batch_failed(Failure {
-                at: None,
-                source: panic,
-            }),
+            Err(panic) => self.batch_failed(Failure::new(panic)),
         }
     }
 
@@ -105,7 +103,14 @@ impl ShardConsumer {
 
     fn batch_failed(&mut self, failure: Failure) -> Step {
         self.meters.failed.increment(1);
-        let policy = self.inner.parts.settings.on_failure;
+        let verdict = failure.verdict;
+        let policy = verdict.map_or(self.inner.parts.settings.on_failure, |verdict| {
+            verdict.policy
+        });
+        let named = failure
+            .at
+            .clone()
+            .filter(|_| verdict.is_none_or(|verdict| verdict.names_record));
         // A checkpoint from before a replay does not show what this handler has done.
         let stored = if self.tenancy.replays() {
             Checkpoint::TrimHorizon
@@ -118,11 +123,7 @@ impl ShardConsumer {
         let before = batch.rest.len();
         let (next, done) = batch.fail(failure.at.as_ref(), &stored, policy);
         let skipped = policy == OnFailure::Skip && before > batch.rest.len() && done == failure.at;
-        self.call_failed(
-            HandlerCall::ProcessRecords,
-            failure.at.clone(),
-            &*failure.source,
-        );
+        self.call_failed(HandlerCall::ProcessRecords, named, &*failure.source);
         if skipped || next != AfterFailure::Again {
             // A skipped record has not recovered.
             self.failed_call = None;
@@ -138,10 +139,13 @@ impl ShardConsumer {
         }
         self.see_undone();
         match next {
-            AfterFailure::Again => Step::Failed,
+            AfterFailure::Again => {
+                self.pause_for = verdict.map(|verdict| verdict.pause);
+                Step::Failed
+            }
             AfterFailure::Done => self.batch_done(),
             AfterFailure::Stop => {
-                let (shard, Failure { at, source }) = (self.shard.clone(), failure);
+                let (shard, Failure { at, source, .. }) = (self.shard.clone(), failure);
                 self.stop_worker(RunError::Handler { shard, at, source })
             }
         }

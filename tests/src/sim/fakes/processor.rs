@@ -6,7 +6,7 @@ use kcl_core::checkpoint::{CheckpointError, Checkpointer};
 use kcl_core::handler::{BufferedProcessor, ByRecordProcessor};
 use kcl_core::model::Position;
 use kcl_core::processor::{
-    InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef,
+    IdleInput, InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef,
     ShutdownRequestedInput,
 };
 use kcl_core::{Failure, RecordProcessor, RecordProcessorFactory};
@@ -382,6 +382,11 @@ impl RecordProcessor for SimProcessor {
         self.store(&handlers, input.checkpointer).await;
         self.desk.returned(Returned::Done);
         Ok(())
+    }
+
+    async fn idle(&mut self, _: IdleInput) -> Result<(), BoxError> {
+        self.desk.called(Call::Idle);
+        self.answer().await
     }
 
     async fn lease_lost(&mut self, input: LeaseLostInput) {

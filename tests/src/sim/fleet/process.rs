@@ -212,6 +212,10 @@ fn build(
             Worker::builder().streams(first.map(|stream| streams::config(life, stream)))
         }
     };
+    let builder = match fleet.idle_every_ms {
+        0 => builder,
+        every => builder.idle_every(millis(every)),
+    };
     builder
         .application("sim")
         .worker_id(life.worker.as_str())

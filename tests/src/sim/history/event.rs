@@ -83,6 +83,7 @@ pub(crate) enum Call {
         attempt: u32,
         at_end: bool,
     },
+    Idle,
     LeaseLost(LossReason),
     ShardEnded {
         attempt: u32,

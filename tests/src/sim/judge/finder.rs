@@ -178,7 +178,7 @@ impl Finder {
                 "process"
             }
             Call::ShardEnded { .. } => "end",
-            Call::LeaseLost(_) | Call::ShutdownRequested => "other",
+            Call::Idle | Call::LeaseLost(_) | Call::ShutdownRequested => "other",
         };
         self.inside.insert(processor, kind);
     }

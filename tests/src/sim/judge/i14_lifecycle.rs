@@ -5,7 +5,7 @@ use crate::sim::history::{Call, Entry, Event, ProcessorId, Returned};
 use super::fold::{Fold, See, Sink};
 
 /// I14: a processor's calls never overlap and come in this order: initialize until it succeeds,
-/// batches, perhaps one `shutdown_requested`, and at the end one of `shard_ended` (until it
+/// batches and idle calls, perhaps one `shutdown_requested`, and at the end one of `shard_ended` (until it
 /// succeeds) and `lease_lost`. No checkpoint that is asked for after `lease_lost` is stored.
 #[derive(Debug, Default)]
 pub(super) struct Lifecycle {
@@ -31,6 +31,7 @@ struct Stage {
 enum LifecycleKind {
     Initialize,
     Process,
+    Idle,
     LeaseLost,
     ShardEnded,
     ShutdownRequested,
@@ -41,6 +42,7 @@ impl LifecycleKind {
         match call {
             Call::Initialize { .. } => Self::Initialize,
             Call::Process { .. } => Self::Process,
+            Call::Idle => Self::Idle,
             Call::LeaseLost(_) => Self::LeaseLost,
             Call::ShardEnded { .. } => Self::ShardEnded,
             Call::ShutdownRequested => Self::ShutdownRequested,
@@ -66,7 +68,7 @@ impl Fold for Lifecycle {
                     && !stage.over
                     && match kind {
                         LifecycleKind::Initialize => !stage.initialized,
-                        LifecycleKind::Process => {
+                        LifecycleKind::Process | LifecycleKind::Idle => {
                             stage.initialized && !stage.stopping && !stage.ending
                         }
                         LifecycleKind::ShardEnded => stage.initialized && !stage.stopping,
@@ -102,7 +104,12 @@ impl Fold for Lifecycle {
                     Some(LifecycleKind::Initialize) => stage.initialized |= done,
                     Some(LifecycleKind::ShardEnded) => stage.over |= done,
                     Some(LifecycleKind::LeaseLost) => stage.over = true,
-                    Some(LifecycleKind::Process | LifecycleKind::ShutdownRequested) | None => {
+                    Some(
+                        LifecycleKind::Process
+                        | LifecycleKind::Idle
+                        | LifecycleKind::ShutdownRequested,
+                    )
+                    | None => {
                         stage.failures = 0;
                     }
                 }

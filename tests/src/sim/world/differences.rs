@@ -46,6 +46,10 @@ pub(super) fn draw(world: &mut World) {
     if world.handlers.styles == [Style::Automatic] && dice.chance(0.3) {
         world.handlers.styles = vec![Style::Buffered];
     }
+    let mut dice = Dice::new(seed, "idle calls");
+    if dice.chance(0.15) {
+        world.fleet.idle_every_ms = dice.pick(&[50, 500, 5_000]);
+    }
     let mut dice = Dice::new(seed, "false ends");
     world.stream.false_end = dice.rate(0.2, 0.003, 0.1);
 }

@@ -29,6 +29,8 @@ pub struct SimFleet {
     pub handler_budget_ms: u64,
     /// `audit_every`, in milliseconds.
     pub audit_every_ms: u64,
+    /// How long a shard may be quiet before its processor is told, in milliseconds; 0: it is not.
+    pub idle_every_ms: u64,
     /// Whether a failed record is skipped.
     pub skip_failed: bool,
     /// Whether the workers begin at `LATEST`.
@@ -114,6 +116,7 @@ impl World {
             checkpoint_every_ms: dice.pick(&[1, 200, 1_000, 5_000]),
             handler_budget_ms: dice.pick(&[10_000, 30_000, 300_000]),
             audit_every_ms: dice.pick(&[2_000, 10_000, 60_000]),
+            idle_every_ms: 0,
             skip_failed: dice.chance(0.2),
             latest: dice.chance(0.15),
             beacon_ms: dice.pick(&[200, 500]),
@@ -182,6 +185,7 @@ impl World {
             checkpoint_every_ms: 5_000,
             handler_budget_ms: 300_000,
             audit_every_ms: 60_000,
+            idle_every_ms: 0,
             skip_failed: false,
             latest: false,
             beacon_ms: (failover_ms / 12).max(500),

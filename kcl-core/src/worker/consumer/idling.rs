@@ -1,0 +1,55 @@
+//! The call on a shard of which no records come.
+
+use std::sync::Arc;
+
+use crate::checkpoint::Checkpointer;
+use crate::decide::consumer::Step;
+use crate::lease::with_causes;
+use crate::processor::IdleInput;
+use crate::worker::event::{Event, HandlerCall};
+
+use super::ShardConsumer;
+
+impl ShardConsumer {
+    /// Waits until the processor is to be told that no records come; for ever where it is not to be.
+    pub(super) fn is_quiet(&self) -> impl Future<Output = ()> + use<> {
+        let every = self.inner.parts.settings.idle_every;
+        let (clock, since) = (Arc::clone(&self.clock), self.quiet_since);
+        async move {
+            match every {
+                Some(every) => clock.sleep_until(since + every).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    pub(super) async fn call_idle(&mut self) -> Step {
+        let now = self.clock.now();
+        let done = self.background.finished(self.done.as_ref());
+        let input = IdleInput {
+            shard: self.shard.clone(),
+            checkpointer: done.map(|done| Checkpointer::new(Arc::clone(&self.tenancy), done)),
+            quiet_for: now.since(self.quiet_since),
+        };
+        // With no await between the question and the call.
+        if !self.held.is_valid(now) {
+            return self.lose();
+        }
+        let result = self.call(|processor| processor.idle(input)).await;
+        self.quiet_since = self.clock.now();
+        if let Ok(Err(error)) | Err(error) = result {
+            // Nothing waits for it: it comes again at its next time.
+            let error: Arc<str> = with_causes(&*error).into();
+            let (shard, call) = (self.shard.clone(), HandlerCall::Idle);
+            self.failed(&call.to_string(), &error);
+            self.inner.outlet.say(Event::HandlerFailed {
+                shard,
+                call,
+                attempt: 1,
+                at: None,
+                error,
+            });
+        }
+        Step::IdleReturned
+    }
+}
