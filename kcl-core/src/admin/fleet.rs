@@ -4,12 +4,12 @@ use std::time::Duration;
 use crate::lease::MalformedRow;
 use crate::model::{Lease, ShardId, WorkerId};
 
-/// An application as its lease table shows it, after it was watched for some time.
+/// An application, as its lease table shows it after it was watched for some time.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct FleetView {
-    /// How long the table was watched before this was judged.
+    /// How long the table was watched before this judgement.
     #[cfg_attr(
         feature = "serde",
         serde(
@@ -18,15 +18,15 @@ pub struct FleetView {
         )
     )]
     pub watched: Duration,
-    /// Whether that was long enough to tell of each worker whether it is alive.
+    /// Whether that was long enough to know of each worker whether it is alive.
     pub judged: bool,
-    /// The workers, by name: those that have a row, and those that a lease names.
+    /// The workers that have a row or are named by a lease, ordered by name.
     pub workers: Vec<WorkerView>,
-    /// The leases, by key.
+    /// The leases, ordered by key.
     pub leases: Vec<LeaseView>,
-    /// The rows that cannot be read. They are in none of the lists above.
+    /// The rows that cannot be read. They are not in the lists above.
     pub malformed: Vec<MalformedRow>,
-    /// What shows that workers of another framework give the leases of this table away.
+    /// If a leader of another framework assigns the leases of this table, the evidence for it.
     pub led_by: Option<String>,
 }
 
@@ -46,7 +46,7 @@ impl FleetView {
     }
 }
 
-/// What is known of a worker's life.
+/// Whether a worker is alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 #[cfg_attr(
@@ -57,12 +57,12 @@ impl FleetView {
 pub enum Life {
     /// It was seen to write its row or a lease.
     Alive,
-    /// Its row says that it is stopping, and hands its leases over.
+    /// Its row says that it is stopping and giving up its leases.
     Leaving,
-    /// It was not seen to write, and not watched for long enough to call it dead.
+    /// It was not seen to write, but was not watched for long enough to count as dead.
     Unknown,
-    /// It was watched for as long as workers watch each other, and did not write: the others take
-    /// its leases.
+    /// It was watched for as long as workers watch each other, and wrote nothing: other workers
+    /// take its leases.
     Dead,
 }
 
@@ -77,17 +77,17 @@ impl fmt::Display for Life {
     }
 }
 
-/// A worker as the table shows it.
+/// A worker, as the table shows it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct WorkerView {
-    /// Who.
+    /// Its id.
     pub worker: WorkerId,
     /// Whether it is alive.
     pub life: Life,
-    /// Whether it has a row of its own. A Java worker has none of ours; nor has one that was dead
-    /// for so long that others have deleted it.
+    /// Whether it has a row. A Java worker has none of this framework, and the row of a worker that
+    /// has long been dead was deleted by others.
     pub has_row: bool,
     /// The failover time that it declares, if it has a row.
     #[cfg_attr(
@@ -98,7 +98,7 @@ pub struct WorkerView {
         )
     )]
     pub failover: Option<Duration>,
-    /// How long it has written nothing, as far as it was watched.
+    /// How long it has written nothing while it was watched.
     #[cfg_attr(
         feature = "serde",
         serde(
@@ -107,7 +107,7 @@ pub struct WorkerView {
         )
     )]
     pub silent: Duration,
-    /// After how long a silence it counts as dead.
+    /// After this long without a write it counts as dead.
     #[cfg_attr(
         feature = "serde",
         serde(
@@ -116,18 +116,18 @@ pub struct WorkerView {
         )
     )]
     pub dead_after: Duration,
-    /// Its heartbeats, if it has a row.
+    /// The counter of its heartbeats, if it has a row.
     pub counter: Option<u64>,
-    /// How often it has compared the shards of the streams with the leases, if it has a row.
+    /// How many audits it has made, if it has a row.
     pub audits: Option<u64>,
-    /// The unfinished leases that it holds.
+    /// How many unfinished leases it holds.
     pub leases: usize,
-    /// The leases that it has asked others for, or that were handed over to it and that it has not
-    /// claimed.
+    /// How many leases it has requested from others, or that were handed over to it but that it has
+    /// not claimed.
     pub awaited: usize,
 }
 
-/// Who reads a shard at present, as its row shows it.
+/// The state of a lease, as its row shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 #[cfg_attr(
@@ -138,15 +138,15 @@ pub struct WorkerView {
 pub enum LeaseState {
     /// A worker holds it.
     Held,
-    /// A worker holds it, and another one has asked for it.
+    /// A worker holds it, and another one has requested it.
     HandOver,
     /// It was handed over to a worker that has not claimed it yet.
     HandedOver,
-    /// Nobody holds it.
+    /// No worker holds it.
     Free,
-    /// Its holder has not renewed it for so long that others may take it.
+    /// Its holder has not renewed it for so long that other workers may take it.
     Expired,
-    /// Its shard is done.
+    /// Its shard is finished.
     Ended,
 }
 
@@ -163,7 +163,7 @@ impl fmt::Display for LeaseState {
     }
 }
 
-/// A lease as the table shows it.
+/// A lease, as the table shows it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -174,17 +174,18 @@ pub struct LeaseView {
         serde(flatten, serialize_with = "super::serialize::lease")
     )]
     pub lease: Lease,
-    /// Whether somebody holds it.
+    /// Its state.
     pub state: LeaseState,
-    /// Who holds it.
+    /// The worker that holds it.
     pub holder: Option<WorkerId>,
-    /// Who has asked its holder for it, or has been handed it and not claimed it.
+    /// The worker that has requested it, or to which it was handed over but that has not claimed
+    /// it.
     pub awaited_by: Option<WorkerId>,
-    /// The parent that its shard waits for: one that is not finished.
+    /// The unfinished parent shard that its shard waits for.
     pub waits_for: Option<ShardId>,
-    /// What has changed of it since the table was read first.
+    /// What has changed since the table was first read.
     pub moved: Moved,
-    /// Why nobody gets on with it, if that is so.
+    /// Why it makes no progress, if it is stuck.
     pub stuck: Option<Stuck>,
 }
 
@@ -193,17 +194,17 @@ pub struct LeaseView {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Moved {
-    /// Its counter: the holder renews it.
+    /// The counter: the holder renews it.
     pub renewed: bool,
-    /// Its checkpoint.
+    /// The checkpoint.
     pub checkpoint: bool,
-    /// Who holds it.
+    /// The worker that holds it.
     pub holder: bool,
-    /// It was not there before.
+    /// It did not exist before.
     pub new: bool,
 }
 
-/// Why nobody gets on with a lease.
+/// Why a lease makes no progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[cfg_attr(
@@ -219,26 +220,26 @@ pub enum Stuck {
         /// Who.
         worker: WorkerId,
     },
-    /// The worker that holds it is alive, and does not renew it.
+    /// The worker that holds it is alive but does not renew it.
     NotRenewed {
         /// Who.
         worker: WorkerId,
     },
-    /// Workers are alive, and none of them has taken it.
+    /// Workers are alive, but none of them has taken it.
     NotTaken,
     /// It was handed over to a worker that is dead or does not claim it.
     NotClaimed {
         /// Who.
         worker: WorkerId,
     },
-    /// The row of its parent cannot be read: it waits until that is repaired.
+    /// The row of its parent is malformed: it waits until that is repaired.
     ParentMalformed {
         /// The parent.
         parent: ShardId,
     },
-    /// It changes hands and makes no progress.
+    /// It moves from worker to worker and makes no progress.
     NoProgress {
-        /// Changes of owner since the last checkpoint.
+        /// How many times the owner has changed since the last checkpoint.
         switches: u64,
     },
 }
@@ -249,13 +250,13 @@ impl fmt::Display for Stuck {
             Self::NobodyAlive => f.write_str("no worker of this application is alive"),
             Self::HolderDead { worker } => write!(f, "its holder {worker} is dead"),
             Self::NotRenewed { worker } => {
-                write!(f, "its holder {worker} is alive and does not renew it")
+                write!(f, "its holder {worker} is alive but does not renew it")
             }
             Self::NotTaken => f.write_str(
-                "nobody takes it although workers are alive: they are full, or cannot read it",
+                "no worker takes it although some are alive: they hold as many leases as they may, or cannot read it",
             ),
             Self::NotClaimed { worker } => {
-                write!(f, "it was handed over to {worker}, who does not claim it")
+                write!(f, "it was handed over to {worker}, which does not claim it")
             }
             Self::ParentMalformed { parent } => {
                 write!(
@@ -265,7 +266,7 @@ impl fmt::Display for Stuck {
             }
             Self::NoProgress { switches } => write!(
                 f,
-                "it has changed hands {switches} times since its last checkpoint: whoever reads it fails or dies"
+                "its owner has changed {switches} times since its last checkpoint: every worker that reads it fails or dies"
             ),
         }
     }

@@ -1,5 +1,4 @@
-//! What the rows of a table, and what was seen of them before, say of a fleet. No clock is read
-//! here.
+//! Judges a fleet by the rows of its table and what was seen of them before. Reads no clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,19 +10,19 @@ use crate::model::{Lease, LeaseKey, Moment, ShardId, WorkerId};
 
 use super::{FleetView, LeaseState, LeaseView, Life, Moved, Stuck, WorkerView};
 
-/// So many owners since the last checkpoint are no accident: one may have died, and one may have
-/// been asked to hand the lease over.
+/// This many owner switches since the last checkpoint are no coincidence: one owner may have died,
+/// and another may have handed the lease over on request.
 const SWITCHES: u64 = 3;
 
 /// What is known.
 pub(super) struct Seen<'a> {
-    /// The table as it was read last.
+    /// The table as it was last read.
     pub(super) rows: &'a ScanPage,
-    /// As it was read first.
+    /// The leases as they were first read.
     pub(super) before: &'a BTreeMap<LeaseKey, Lease>,
     pub(super) members: &'a Members,
     pub(super) timing: Timing,
-    /// When it was read first.
+    /// When it was first read.
     pub(super) begun: Moment,
     pub(super) now: Moment,
 }
@@ -115,7 +114,7 @@ impl Seen<'_> {
             .last_life(worker)
             .is_some_and(|life| life > self.begun);
         match (members.is_leaving(worker), has_moved) {
-            // Its mark is its last word: one that died meanwhile has left too.
+            // The leaving mark was its last write: a worker that has died since then has left too.
             (true, _) if members.is_silent(worker, self.now, &self.timing) => Life::Dead,
             (true, _) => Life::Leaving,
             (false, true) => Life::Alive,
@@ -214,8 +213,8 @@ impl Seen<'_> {
     }
 }
 
-/// The parent that the shard waits for, as far as the rows tell: a parent without a row may have
-/// left the stream.
+/// The parent that the shard waits for, as far as the rows show: a parent without a row may have
+/// been removed from the stream.
 fn waits_for(row: &Lease, rows: &BTreeMap<&LeaseKey, &Lease>) -> Option<ShardId> {
     if row.checkpoint.is_shard_end() {
         return None;

@@ -1,16 +1,17 @@
-//! What an operator asks of an application: who holds what, who is alive, what stands still and
-//! why, how far behind it is, what is wrong in its lease table. The program `kcl` is made of this,
-//! so whatever it can do, a program can.
+//! Administration of an application through its lease table: which worker holds which lease, which
+//! workers are alive, which leases make no progress and why, how far behind the application is, and
+//! what is wrong in the table. The program `kcl` uses this module, so your own program can do
+//! whatever `kcl` does.
 //!
 //! ```text
-//!   lease table --> Observer --> FleetView ----> check   what is wrong, and what to do
+//!   lease table --> Observer --> FleetView ----> check   finds problems, with advice
 //!   stream ------> StreamView, measure_lag -------^
 //! ```
 //!
-//! **Nothing here writes**, except [`import`], which only creates leases that are not there. Who
-//! counts as alive is judged by the same rule as the workers judge each other: by counters that
-//! move, on a clock of one's own. So it takes a while: the first reading of a table tells who is
-//! named in it and nothing of their lives.
+//! **Nothing here writes**, except [`import`], which only creates missing leases. Whether a worker is
+//! alive is judged by the same rule as among workers: by growing counters and the observer's own
+//! clock. So it takes a while: a single reading of a table shows which workers it names, but not
+//! whether they are alive.
 //!
 //! ```
 //! use std::sync::Arc;

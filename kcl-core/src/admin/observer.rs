@@ -11,15 +11,15 @@ use crate::runtime::{Clock, SystemClock, pause};
 
 use super::{FleetView, judge};
 
-/// What a worker of the Java KCL is judged by, and a table without rows of workers: the KCL's
-/// default failover time.
+/// The KCL's default failover time, by which Java workers and tables without rows of workers are
+/// judged.
 const KCL_FAILOVER: Duration = Duration::from_secs(10);
-/// Between two looks at the workers, at most: for a person who waits.
+/// The longest pause between two looks at the workers, because a person is waiting.
 const PROBE: Duration = Duration::from_millis(250);
-/// So many leases of a worker without a row are read to see whether it renews one.
+/// How many leases of a worker without a row are read to see whether it renews one.
 const LEASES_PROBED: usize = 4;
 
-/// All rows of a table. Cost: a read of every row.
+/// Reads all rows of a table. Cost: a read of every row.
 ///
 /// # Errors
 /// [`Error::Throttled`] or [`Error::Fatal`].
@@ -34,30 +34,31 @@ pub async fn read_table(
     Ok(all)
 }
 
-/// Watches a lease table from outside, as a worker would, and writes nothing.
+/// Watches a lease table from outside, as a worker would, without writing.
 ///
-/// A look is a scan of the table. Between two looks only the rows of workers of whom nothing is
-/// known yet are read, one read each: of a worker without a row, up to four of its leases.
+/// A look is a scan of the table. Between two looks, only the rows of workers are read of which it
+/// is not known yet whether they are alive: one read each or, for a worker without a row, up to
+/// four of its leases.
 pub struct Observer {
     table: Arc<dyn LeaseTable>,
     clock: Arc<dyn Clock>,
     members: Members,
     rows: ScanPage,
-    /// The rows as they were read first.
+    /// The leases as they were first read.
     before: BTreeMap<LeaseKey, Lease>,
-    /// When they were.
+    /// When they were first read.
     begun: Option<Moment>,
-    /// When a row was read last.
+    /// When a row was last read.
     last: Moment,
 }
 
-/// How far an [`Observer`] is: for a progress bar.
+/// The progress of an [`Observer`], for a progress bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Watching {
-    /// The workers whose life is judged.
+    /// How many workers are known to be alive or dead.
     pub judged: usize,
-    /// All workers.
+    /// How many workers there are.
     pub workers: usize,
     /// How long the table has been watched.
     pub watched: Duration,
@@ -73,13 +74,13 @@ impl fmt::Debug for Observer {
 }
 
 impl Observer {
-    /// An observer that has seen nothing yet, on the machine's clock.
+    /// Creates an observer on the system clock, which has seen nothing yet.
     #[must_use]
     pub fn new(table: Arc<dyn LeaseTable>) -> Self {
         Self::with_clock(table, Arc::new(SystemClock))
     }
 
-    /// The same on another clock.
+    /// Creates an observer on another clock.
     #[must_use]
     pub fn with_clock(table: Arc<dyn LeaseTable>, clock: Arc<dyn Clock>) -> Self {
         let last = clock.now();
@@ -94,8 +95,8 @@ impl Observer {
         }
     }
 
-    /// The times that these workers are judged by: those of the shortest failover time that one
-    /// declares. One with a longer time is judged by its own.
+    /// The times by which these workers are judged: those of the shortest failover time that one of
+    /// them declares. A worker with a longer one is judged by its own.
     fn timing(&self) -> Timing {
         let declared = self.rows.workers.iter().map(|row| row.failover).min();
         Timing::for_failover(declared.unwrap_or(KCL_FAILOVER))
@@ -110,8 +111,8 @@ impl Observer {
         self.rows = read_table(&*self.table, Consistency::Eventual).await?;
         let now = self.clock.now();
         let timing = self.timing();
-        // Whoever looks often enough goes by what was seen; after a pause nothing counts that was
-        // seen before. A scan that follows probes is no pause.
+        // If looks are frequent enough, earlier ones count; after a pause, they do not. A scan that
+        // follows probes is not after a pause.
         if self.begun.is_none() || self.is_late(sent) {
             self.members
                 .look(&self.rows.leases, &self.rows.workers, sent, now, &timing);
@@ -133,13 +134,13 @@ impl Observer {
         Ok(self.fleet())
     }
 
-    /// Whether so much time has passed since a row was read last that what stood still meanwhile
-    /// shows nothing: this program was stopped, or the table was out of reach.
+    /// Whether the last read of a row is so long ago that an unchanged row proves nothing: this
+    /// program was suspended, or the table unreachable.
     fn is_late(&self, now: Moment) -> bool {
         now.since(self.last) >= self.timing().failover / 2
     }
 
-    /// What is known now. Reads nothing.
+    /// The current view of the fleet. Reads nothing.
     #[must_use]
     pub fn fleet(&self) -> FleetView {
         judge::fleet(&judge::Seen {
@@ -152,10 +153,10 @@ impl Observer {
         })
     }
 
-    /// Reads the rows of the workers of whom it is not known yet whether they are alive.
+    /// Reads the rows of the workers of which it is not known yet whether they are alive.
     ///
     /// # Errors
-    /// As of a read of one row. A row that cannot be read is passed over.
+    /// As for the read of one row. A malformed row is skipped.
     pub async fn probe(&mut self) -> Result<Watching, Error> {
         if self.is_late(self.clock.now()) {
             self.look().await?;
@@ -206,8 +207,8 @@ impl Observer {
         Ok(())
     }
 
-    /// The workers of whom it is not known yet whether they are alive. That one is named as an
-    /// asker and nothing else shows nothing, however long it is watched.
+    /// The workers of which it is not known yet whether they are alive. A worker that is only named
+    /// as a requester is left out, because watching it longer would not help.
     fn unjudged(&self) -> Vec<WorkerId> {
         let fleet = self.fleet();
         let open = fleet.workers.into_iter().filter(|worker| {
@@ -216,8 +217,8 @@ impl Observer {
         open.map(|worker| worker.worker).collect()
     }
 
-    /// Looks, then watches until of each worker it is known whether it is alive, but for no longer
-    /// than `limit`, and looks once more if it has watched. Cancel safe.
+    /// Looks, and then watches until it is known of each worker whether it is alive, but for no
+    /// longer than `limit`; if it has watched, it looks once more. Cancel safe.
     ///
     /// # Errors
     /// As of a scan.
@@ -226,7 +227,7 @@ impl Observer {
         self.go_on_watching(limit, |_| {}).await
     }
 
-    /// The same after a look; `tell` is called after each look at the workers.
+    /// The same after a look. `tell` is called after each look at the workers.
     ///
     /// # Errors
     /// As of a scan.
@@ -247,8 +248,8 @@ impl Observer {
         self.look().await
     }
 
-    /// How long a worker of this table may be silent before it counts as dead, at most: no longer
-    /// needs to be watched. A tenth more, as a judgement follows a look.
+    /// The longest time for which a worker of this table may be silent before it counts as dead,
+    /// plus a tenth, because a judgement follows a look. Watching longer is not necessary.
     #[must_use]
     pub fn long_enough(&self) -> Duration {
         let declared = self.rows.workers.iter().map(|row| row.failover).max();

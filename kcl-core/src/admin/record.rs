@@ -7,13 +7,13 @@ use crate::model::{
 
 /// A lease as text and numbers: what `kcl export` writes and `kcl import` reads.
 ///
-/// With the feature `serde` it can be serialized and deserialized. What is absent is left out.
-/// Unknown fields are refused: they would be lost.
+/// With the feature `serde`, it can be serialized and deserialized. Absent values are left out.
+/// Unknown fields are rejected, because they would be lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct LeaseRecord {
-    /// The stream in the KCL's serialised form, only in an application that reads several.
+    /// The stream in the KCL's serialised form, only in an application that reads several streams.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")
@@ -21,32 +21,32 @@ pub struct LeaseRecord {
     pub stream: Option<String>,
     /// The shard.
     pub shard: String,
-    /// Who holds it, or is to have it while a hand-over is pending.
+    /// The worker that holds it or, while a hand-over is pending, that has requested it.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub owner: Option<String>,
-    /// Who holds it while a hand-over is pending.
+    /// While a hand-over is pending, the worker that still holds it.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub checkpoint_owner: Option<String>,
-    /// The mark of the present tenancy.
+    /// The token of the current tenancy.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub token: Option<String>,
-    /// Its heartbeat and fence.
+    /// The counter, which is its heartbeat and fence.
     pub counter: u64,
-    /// Changes of owner since the last checkpoint.
+    /// How many times the owner has changed since the last checkpoint.
     pub owner_switches: u64,
     /// `TRIM_HORIZON`, `LATEST`, `AT_TIMESTAMP`, `SHARD_END`, a sequence number, or a sequence
     /// number, a dot and a sub-sequence number.
     pub checkpoint: String,
-    /// A checkpoint that was prepared and not committed.
+    /// A checkpoint that was prepared but not committed.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")
@@ -70,13 +70,13 @@ pub struct LeaseRecord {
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub hash_range: Option<[String; 2]>,
-    /// The time that `LATEST` or `AT_TIMESTAMP` means, in milliseconds since 1970.
+    /// The time that `LATEST` or `AT_TIMESTAMP` stands for, in milliseconds since 1970.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub start_at: Option<i64>,
-    /// The time that a lease with a checkpoint began at, in milliseconds since 1970.
+    /// The time at which a lease that has had a checkpoint began, in milliseconds since 1970.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")
@@ -101,9 +101,9 @@ pub struct LeaseRecord {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct PendingRecord {
-    /// Where the application is about to be.
+    /// The checkpoint that the application intended to commit.
     pub at: String,
-    /// The application's bytes, in hexadecimal digits.
+    /// The application's state, as hexadecimal digits.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")
@@ -111,11 +111,11 @@ pub struct PendingRecord {
     pub state: Option<String>,
 }
 
-/// A record that is no lease: which one, and why.
+/// Why a record is not a valid lease.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the lease of the shard `{shard}` is invalid: {why}")]
 pub struct InvalidRecord {
-    /// Its shard, as it stands in the record.
+    /// Its shard, as given in the record.
     pub shard: String,
     /// What is wrong.
     pub why: WrongValue,
@@ -125,23 +125,23 @@ pub struct InvalidRecord {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WrongValue {
-    /// The shard, or the stream, is an empty text.
+    /// The shard or the stream is empty.
     #[error("its `{0}` is empty: expected a name")]
     Empty(&'static str),
-    /// A checkpoint.
+    /// A checkpoint is invalid.
     #[error(
-        "its checkpoint `{text}` is none: expected TRIM_HORIZON, LATEST, AT_TIMESTAMP, SHARD_END, or a sequence number, perhaps followed by a dot and a sub-sequence number"
+        "its checkpoint `{text}` is invalid: expected TRIM_HORIZON, LATEST, AT_TIMESTAMP, SHARD_END, or a sequence number, optionally with a dot and a sub-sequence number"
     )]
     Checkpoint {
-        /// What stands there.
+        /// The text, at most its first 160 characters.
         text: String,
-        /// Why it is no position.
+        /// Why it is not a position.
         source: InvalidValue,
     },
-    /// A range of hash keys.
+    /// A hash key range is invalid.
     #[error(transparent)]
     HashRange(#[from] InvalidValue),
-    /// Bytes.
+    /// The pending state is invalid.
     #[error("its pending state is invalid: expected an even number of hexadecimal digits")]
     State,
 }
@@ -241,7 +241,7 @@ fn checkpoint(text: &str) -> Result<Checkpoint, WrongValue> {
         position => {
             Checkpoint::At(position.parse::<Position>().map_err(|source| {
                 WrongValue::Checkpoint {
-                    // It may be anything.
+                    // Cut short, because it may be anything.
                     text: position.chars().take(160).collect(),
                     source,
                 }

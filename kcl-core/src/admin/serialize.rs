@@ -1,4 +1,4 @@
-//! What is not as it is in the types: spans in seconds, rows as text.
+//! Serialization that differs from the types: durations in seconds, rows as text.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -46,7 +46,7 @@ fn named(row: &RowKey) -> (&'static str, String) {
 }
 
 impl Serialize for MalformedRow {
-    /// `kind` (`lease`, `worker` or `change_signal`), `key`, `attribute`, `found`, `allowed`.
+    /// Serializes `kind` (`lease`, `worker` or `change_signal`), `key`, `attribute`, `found`, `allowed`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (kind, key) = named(&self.row);
         let mut row = serializer.serialize_struct("MalformedRow", 5)?;
