@@ -21,7 +21,7 @@ pub enum RunError {
     #[error("a worker can run only once: build another one")]
     AlreadyRun,
     /// The worker could not start within [`Settings::start_within`](super::Settings::start_within).
-    #[error("the worker could not start within {within:?}: {}", source.as_ref().map_or_else(|| "no answer came".to_owned(), |source| with_causes(&**source)))]
+    #[error("the worker could not start within {within:?}: {}", source.as_ref().map_or_else(|| "no answer was received".to_owned(), |source| with_causes(&**source)))]
     NotStarted {
         /// The time that it had.
         within: Duration,
@@ -55,9 +55,9 @@ pub enum RunError {
     /// ([`streams`](super::Builder::streams)). The lease keys differ, so the whole stream would be
     /// read again or, at `LATEST`, the records that are not yet processed would be skipped.
     #[error(
-        "the stream {stream} was read by this application {}, and is to be read {} now: its leases (as `{lease}`) have other keys, and their \
-         checkpoints would not count. Build the worker with `{}` as before; or give the application another name; or delete those \
-         leases, if the stream may be begun anew",
+        "this application has read the stream {stream} {} before, but this worker is built to read it {}: the keys of its leases (such \
+         as `{lease}`) would differ, and their checkpoints would be ignored. Build the worker with `{}` as before, give the application \
+         another name, or delete those leases if the stream may be read from its initial position again",
         if *is_one_of_several { "as its only one" } else { "as one of several" },
         if *is_one_of_several { "as one of several" } else { "as its only one" },
         if *is_one_of_several { "stream" } else { "streams" }
@@ -73,8 +73,7 @@ pub enum RunError {
     /// The source that was given for a stream reads another stream: leases and checkpoints would be
     /// stored under the wrong name.
     #[error(
-        "the source that was given for the stream {wanted} reads {found}: give the stream the name that its source reads, or give it \
-         a source that reads {wanted}"
+        "the source of the stream {wanted} reads {found}: expected a source that reads {wanted}, or a stream named after its source"
     )]
     WrongSource {
         /// The name or the ARN that was given.
@@ -85,7 +84,7 @@ pub enum RunError {
     /// The stream was deleted and created again under the same name: the checkpoints belong to
     /// records that no longer exist.
     #[error(
-        "the stream {stream} was deleted and made again after the leases of this application: its checkpoints belong to the old one. \
+        "the stream {stream} was deleted and created again after this application created its leases: the checkpoints belong to the old stream. \
          Give the application another name, or stop all its workers and delete its leases (docs/operations.md says how)"
     )]
     StreamReplaced {

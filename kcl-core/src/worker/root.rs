@@ -192,7 +192,8 @@ impl Root {
         }
         if self.stopping.is_none() {
             // The thread was not asked to end.
-            let defect = RunError::Internal("the coordination thread ended by itself".to_owned());
+            let defect =
+                RunError::Internal("the coordination thread ended unexpectedly".to_owned());
             return (self.report, Some(self.cause.unwrap_or(defect)));
         }
         let clock = Arc::clone(&self.inner.parts.clock);

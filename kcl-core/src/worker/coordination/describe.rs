@@ -78,7 +78,7 @@ impl Context {
         Err(stream::Error::new(
             ErrorKind::Gone,
             "DescribeStreamSummary",
-            format!("{arn} was deleted and made again"),
+            format!("{arn} was deleted and created again"),
         )
         .into())
     }

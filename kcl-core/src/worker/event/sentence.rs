@@ -115,7 +115,7 @@ impl fmt::Display for Event {
             Self::RowMalformed { row } => write!(f, "malformed row in the lease table: {row}"),
             Self::Refused {
                 of, call, error, ..
-            } => write!(f, "{of} refuses {call}, which it used to permit: {error}"),
+            } => write!(f, "{of} denies {call}, which it permitted before: {error}"),
             Self::ReadingFails {
                 shard,
                 for_long,
@@ -158,7 +158,7 @@ impl fmt::Display for Event {
             Self::HashKeysUnread { stream, ranges } => {
                 write!(
                     f,
-                    "nobody reads these hash keys of stream {stream}, because no unfinished lease covers them:"
+                    "these hash keys of stream {stream} are not read, because no unfinished lease covers them:"
                 )?;
                 for (n, range) in ranges.iter().enumerate() {
                     write!(

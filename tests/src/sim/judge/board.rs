@@ -170,7 +170,7 @@ impl Board {
                 self.end_life(*life, false);
                 let is_replaced = error
                     .as_ref()
-                    .is_some_and(|error| error.contains("was deleted and made again"));
+                    .is_some_and(|error| error.contains("was deleted and created again"));
                 if let Some(info) = self.lives.get_mut(life).filter(|_| is_replaced) {
                     info.replaced = Some(entry.at);
                 }

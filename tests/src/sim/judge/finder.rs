@@ -64,7 +64,7 @@ impl Finder {
             } => self.found.add(RareState::ReadAnew),
             Event::Stopped {
                 error: Some(error), ..
-            } if error.contains("was deleted and made again") => {
+            } if error.contains("was deleted and created again") => {
                 self.found.add(RareState::EndedReplaced);
             }
             Event::Said {
