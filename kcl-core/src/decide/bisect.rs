@@ -1,48 +1,47 @@
-//! How records that failed together are told apart: which of them are tried next, until the one
-//! that fails is alone.
+//! How the failing record is found among records that failed together: which of them are tried
+//! next, until it is tried alone.
 //!
 //! ```text
 //!   0         first                                              len
-//!   [ done    | what is tried next       | later                 ]
+//!   [ done    | tried next               | later                 ]
 //!             [ first half | second half ]   after it failed
 //! ```
 //!
-//! A failure that does not say which record it was for halves what was tried: the first half is
-//! tried next. A failure that does say it counts as an attempt of that record: what precedes it is
-//! done. Only the attempts of a record that is known to have failed count, so that a split uses up
-//! none.
+//! If a failure does not name a record, the tried records are halved, and the first half is tried
+//! next. If it names one, it counts as an attempt of that record, and the records before it are
+//! done. Only attempts of a record that is known to have failed count, so a split uses up none.
 //!
-//! Invariants: records are tried in order, and none after another that is not done or given up; a
-//! record is given up only when it has failed as often as it may, alone or by name.
+//! Invariants: records are tried in order, and none before all earlier ones are done or given up; a
+//! record is given up only after its last allowed attempt has failed, either alone or with the
+//! record named.
 
 use std::ops::Range;
 
 /// What follows a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterSplit {
-    /// What [`next`](Bisection::next) says is tried, after a pause that grows with the failures in a
-    /// row: so many.
+    /// The records of [`next`](Bisection::next) are tried after a pause, which grows with this
+    /// number of consecutive failures.
     Again(u32),
-    /// This record is given up, after so many attempts.
+    /// The record with this index is given up, after this many attempts.
     GiveUp(usize, u32),
 }
 
-/// Records that are tried together, by their index: which of them are done, and which are tried
-/// next.
+/// Records that are tried together, by index: which of them are done, and which are tried next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bisection {
-    /// The first that is not done.
+    /// The first record that is not done.
     first: usize,
-    /// Where the spans end that are tried one after the other: the next one last.
+    /// The ends of the spans that are tried one after the other, the next one last.
     ends: Vec<usize>,
-    /// How often the first record has failed by itself.
+    /// How many attempts of the first record that is not done have failed.
     attempts: u32,
-    /// Failures in a row.
+    /// The number of consecutive failures.
     failures: u32,
 }
 
 impl Bisection {
-    /// So many records, of which nothing was tried yet.
+    /// Creates it for this many records, none of which was tried yet.
     #[must_use]
     pub fn new(len: usize) -> Self {
         Self {
@@ -53,26 +52,27 @@ impl Bisection {
         }
     }
 
-    /// What is tried next. Nothing when all is done.
+    /// The records to try next, or `None` if all are done.
     #[must_use]
     pub fn next(&self) -> Option<Range<usize>> {
         let end = *self.ends.last()?;
         (self.first < end).then_some(self.first..end)
     }
 
-    /// How often in a row it has failed.
+    /// The number of consecutive failures.
     #[must_use]
     pub const fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// How often the first record that is not done has failed by itself.
+    /// How many attempts of the first record that is not done have failed.
     #[must_use]
     pub const fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// Everything before this one is done, or passed: what was tried, or a part of it.
+    /// Notes that every record before `end` is done or skipped: all that were tried, or some of
+    /// them.
     pub fn done_up_to(&mut self, end: usize) {
         if end <= self.first {
             return;
@@ -81,8 +81,8 @@ impl Bisection {
         while self.ends.pop_if(|next| *next <= end).is_some() {}
     }
 
-    /// What was tried next has failed: at this record, if it is known. A record has so many
-    /// attempts; nothing: any number.
+    /// Notes that the tried records have failed, at record `at` if that is known. A record has
+    /// `most` attempts, or any number if that is `None`.
     pub fn failed(&mut self, at: Option<usize>, most: Option<u32>) -> AfterSplit {
         let Some(tried) = self.next() else {
             return AfterSplit::Again(1);

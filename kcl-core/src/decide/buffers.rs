@@ -1,5 +1,5 @@
-//! Which records of a shard are gathered together, when a buffer of them is flushed, and up to
-//! where all of them are done.
+//! Which records of a shard are buffered together, when a buffer is flushed, and up to where all of
+//! them are done.
 //!
 //! ```text
 //!     accepted          the buffer of its key        due: by number, size, age,       flushed by one call
@@ -7,12 +7,12 @@
 //!                                                  or because all are to be
 //! ```
 //!
-//! Records are accepted in the order of the shard, each into the buffer of its key. A buffer that is
-//! due is flushed from its oldest record on, with no more records than one flush may have. Of those
-//! that are due, full ones go first, then the oldest.
+//! Records are accepted in the order of the shard, each into the buffer of its key. A buffer that
+//! is due is flushed from its oldest record on, with no more records than one flush may have. Of
+//! the buffers that are due, full ones go first, then the oldest.
 //!
-//! Invariants: of one key at most one flush is at work, and its records are flushed in order; at
-//! most `at_work` flushes are; a record that was accepted is done only when
+//! Invariants: each key has at most one flush in progress, and its records are flushed in order; at
+//! most `at_work` flushes are in progress; an accepted record is done only when
 //! [`done`](RecordBuffers::done) says so; the finished prefix ends before the first record that is
 //! not done.
 
@@ -21,18 +21,19 @@ use std::time::Duration;
 
 use crate::model::Moment;
 
-/// The bounds of the buffers of one shard.
+/// The limits of the buffers of one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BufferBounds {
-    /// As many records are flushed, and never more by one call.
+    /// A buffer with this many records is flushed. Also the most that one call gets.
     pub records: usize,
-    /// A buffer with so many bytes is flushed.
+    /// A buffer with this many bytes is flushed.
     pub bytes: u64,
-    /// A buffer whose oldest record has waited so long is flushed.
+    /// A buffer whose oldest record has waited this long is flushed.
     pub age: Duration,
-    /// How many flushes may be at work at the same time.
+    /// How many flushes may be in progress at the same time.
     pub at_work: usize,
-    /// How many records there may be from the first that is not done to the last that was accepted.
+    /// How many records there may be from the first one that is not done to the last one that was
+    /// accepted.
     pub window: usize,
 }
 
@@ -40,17 +41,17 @@ pub struct BufferBounds {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FlushCause {
-    /// It holds as many records as were set.
+    /// It has reached the number of records.
     Records,
-    /// It holds as many bytes as were set.
+    /// It has reached the number of bytes.
     Bytes,
-    /// Its oldest record has waited as long as was set.
+    /// Its oldest record has reached the age.
     Age,
     /// There is no room for the next records: the byte budget or the window is used up.
     Room,
-    /// The shard has ended, or was read up to the bound of the reading: no more records follow.
+    /// The shard has ended or was read up to the bound: no more records follow.
     End,
-    /// The shard is given up.
+    /// The shard is being given up.
     Leaving,
 }
 
@@ -59,9 +60,9 @@ pub enum FlushCause {
 pub struct BeginningFlush<K> {
     /// Their key.
     pub key: K,
-    /// Each record's number.
+    /// The numbers of the records.
     pub numbers: Vec<u64>,
-    /// Why now.
+    /// Why they are flushed now.
     pub cause: FlushCause,
 }
 
@@ -79,19 +80,20 @@ struct Buffer {
     at_work: bool,
 }
 
-/// The records of one shard that are accepted and not known to be done, each under the number in
-/// which it was accepted.
+/// The records of one shard that were accepted and may not be done, numbered in the order in which
+/// they were accepted.
 #[derive(Clone, Debug)]
 pub struct RecordBuffers<K> {
     bounds: BufferBounds,
     /// The number of the first record that is not known to be done.
     first: u64,
-    /// From that one on: whether it is done.
+    /// For each record from that one on, whether it is done.
     done: VecDeque<bool>,
     buffers: BTreeMap<K, Buffer>,
-    /// Of those with no flush at work: since when the oldest record waits.
+    /// The buffers without a flush in progress, by the time since which their oldest record has
+    /// waited.
     by_age: BTreeSet<(Moment, u64, K)>,
-    /// Those of them that are full, by their oldest record.
+    /// The full ones among them, by their oldest record.
     full: BTreeSet<(u64, K)>,
     at_work: usize,
     gathered: usize,
@@ -99,7 +101,7 @@ pub struct RecordBuffers<K> {
 }
 
 impl<K: Ord + Clone> RecordBuffers<K> {
-    /// Nothing is accepted yet. A bound of nothing counts as 1.
+    /// Creates it without records. A limit of 0 counts as 1.
     #[must_use]
     pub fn new(bounds: BufferBounds) -> Self {
         let bounds = BufferBounds {
@@ -121,38 +123,38 @@ impl<K: Ord + Clone> RecordBuffers<K> {
         }
     }
 
-    /// The first record that is not done, or else the one that is accepted next.
+    /// The number of the first record that is not done, or of the next one to be accepted.
     #[must_use]
     pub const fn first(&self) -> u64 {
         self.first
     }
 
-    /// How many flushes are at work.
+    /// How many flushes are in progress.
     #[must_use]
     pub const fn at_work(&self) -> usize {
         self.at_work
     }
 
-    /// How many records wait for their flush, and their bytes.
+    /// How many records wait for a flush, and how many bytes they have.
     #[must_use]
     pub const fn gathered(&self) -> (usize, u64) {
         (self.gathered, self.gathered_bytes)
     }
 
-    /// Since when the oldest record waits whose key has no flush at work.
+    /// Since when the oldest record has waited whose key has no flush in progress.
     #[must_use]
     pub fn oldest(&self) -> Option<Moment> {
         self.by_age.first().map(|(since, ..)| *since)
     }
 
-    /// How many further records may be accepted.
+    /// How many more records may be accepted.
     #[must_use]
     pub fn room(&self) -> usize {
         self.bounds.window.saturating_sub(self.done.len())
     }
 
-    /// Takes in the next record of the shard, of so many bytes, into the buffer of its key. Its
-    /// number.
+    /// Accepts the next record of the shard, with this many bytes, into the buffer of its key, and
+    /// returns its number.
     pub fn accept(&mut self, key: K, bytes: u64, now: Moment) -> u64 {
         let number = self.first + self.done.len() as u64;
         self.done.push_back(false);
@@ -175,14 +177,15 @@ impl<K: Ord + Clone> RecordBuffers<K> {
         number
     }
 
-    /// Takes in the next record of the shard, with which nothing is to be done. How many records
-    /// the finished prefix has grown by.
+    /// Accepts the next record of the shard as one that needs no work. Returns by how many records
+    /// the finished prefix has grown.
     pub fn pass(&mut self) -> usize {
         self.done.push_back(true);
         self.grow()
     }
 
-    /// The flush that begins now: nothing when none may. With a cause, every buffer is due for it.
+    /// Begins the next flush, or returns `None` if none may begin. If `all` is given, every buffer
+    /// is due for that cause.
     pub fn begin(&mut self, now: Moment, all: Option<FlushCause>) -> Option<BeginningFlush<K>> {
         if self.at_work >= self.bounds.at_work {
             return None;
@@ -213,7 +216,7 @@ impl<K: Ord + Clone> RecordBuffers<K> {
         })
     }
 
-    /// When the next buffer is due by its age. Nothing while no flush may begin.
+    /// When the next buffer is due because of its age. `None` while no flush may begin.
     #[must_use]
     pub fn wake_at(&self) -> Option<Moment> {
         let oldest = self
@@ -222,7 +225,8 @@ impl<K: Ord + Clone> RecordBuffers<K> {
         Some(oldest + self.bounds.age)
     }
 
-    /// A record of a flush is done. How many records the finished prefix has grown by.
+    /// Marks a record of a flush as done. Returns by how many records the finished prefix has
+    /// grown.
     pub fn done(&mut self, number: u64) -> usize {
         let index = number
             .checked_sub(self.first)
@@ -233,7 +237,7 @@ impl<K: Ord + Clone> RecordBuffers<K> {
         self.grow()
     }
 
-    /// The flush of this key is over, and all of its records are done: the next one may begin.
+    /// Ends the flush of this key with all its records done: the next one may begin.
     pub fn flushed(&mut self, key: &K) {
         self.leaves(key);
         match self.buffers.get_mut(key) {
@@ -248,12 +252,12 @@ impl<K: Ord + Clone> RecordBuffers<K> {
         }
     }
 
-    /// The flush of this key is over, and something of it is not done: nothing of the key is
-    /// flushed any more.
+    /// Ends the flush of this key with some records not done: no more records of the key are
+    /// flushed.
     pub fn given_back(&mut self, key: &K) {
         self.leaves(key);
         if let Some(buffer) = self.buffers.get_mut(key) {
-            // For good at work, so that nothing of it begins.
+            // Marked as in progress for good, so that no flush of it begins.
             self.gathered -= buffer.records.len();
             self.gathered_bytes -= buffer.bytes;
             (buffer.records, buffer.bytes) = (VecDeque::new(), 0);
@@ -279,7 +283,7 @@ impl<K: Ord + Clone> RecordBuffers<K> {
         Some((key.clone(), cause))
     }
 
-    /// Of a key with no flush at work: by its oldest record, and whether it is full.
+    /// Indexes a key without a flush in progress by its oldest record, and by whether it is full.
     fn index(&mut self, key: K) {
         let Some(buffer) = self.buffers.get(&key) else {
             return;

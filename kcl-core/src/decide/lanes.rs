@@ -104,7 +104,7 @@ impl<K: Ord + Clone> RecordLanes<K> {
         self.slots.len() < self.bounds.window
     }
 
-    /// How many further records may be accepted.
+    /// How many more records may be accepted.
     #[must_use]
     pub fn room(&self) -> usize {
         self.bounds.window.saturating_sub(self.slots.len())
@@ -211,7 +211,7 @@ impl<K: Ord + Clone> RecordLanes<K> {
         }
     }
 
-    /// What is done at the front leaves: how many.
+    /// Removes the finished records at the front, and returns how many there were.
     fn grow(&mut self) -> usize {
         let before = self.first;
         while self

@@ -24,7 +24,7 @@ struct LagState {
     undone: Gauge,
     in_call: Gauge,
     at_work: Gauge,
-    /// The gauges of the records, the bytes and the age of a buffer.
+    /// The gauges of buffered records, their bytes and their age.
     gathered: [Gauge; 3],
     /// The gauges of failing handler calls and of failing reads.
     failing: [Gauge; 2],
@@ -95,7 +95,8 @@ impl Lag {
         }
     }
 
-    /// So many calls of a handler are at work beside those of the processor, and so much is gathered.
+    /// Sets how many handler calls are in progress besides those of the processor, and how much is
+    /// buffered.
     pub(crate) fn has_at_work(&self, now: Moment, at_work: usize, gathered: GatheredRecords) {
         let known = self.known();
         if !known.is_over {

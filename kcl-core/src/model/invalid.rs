@@ -1,5 +1,5 @@
-/// A value that is not what it has to be: a text that cannot be parsed, or a number out of bounds.
-/// The error says what it was to be, what was given, and what is expected.
+/// An invalid value: a text that cannot be parsed, or a number out of range. The message says what
+/// kind of value it is, what was given, and what is expected.
 ///
 /// ```
 /// use kcl_core::model::StreamName;
@@ -16,8 +16,8 @@ pub struct InvalidValue {
 }
 
 impl InvalidValue {
-    /// A text, of which so many characters are repeated: it may be anything that was written into a
-    /// table.
+    /// The error for a text. Only its first characters are repeated, because it may be anything
+    /// that was written into a table.
     pub(crate) fn text(
         what: &'static str,
         text: &str,

@@ -118,7 +118,7 @@ struct BackgroundState {
     batches: VecDeque<(Position, AcceptedBatch)>,
     /// Why the work cannot continue.
     stopped: Option<WorkStopped>,
-    /// No more records follow, and what comes next waits for the work.
+    /// Whether no more records follow, and the next step waits for the work.
     is_last: bool,
 }
 
@@ -227,7 +227,7 @@ impl Background {
         self.0.held.progress().works_since(since, at_work);
     }
 
-    /// Reports what is gathered for a later call.
+    /// Reports how much is buffered for a later call.
     pub(crate) fn has_gathered(&self, gathered: GatheredRecords) {
         self.0.held.progress().has_gathered(gathered);
     }
@@ -376,8 +376,8 @@ impl Background {
         self.state().batches.is_empty()
     }
 
-    /// No more records follow, and what comes next waits for the work: whoever gathers records does
-    /// what is left now.
+    /// Notes that no more records follow and that the next step waits for the work, so buffered
+    /// records have to be flushed now.
     pub(crate) fn end_work(&self) {
         self.state().is_last = true;
         self.0.changed.notify_waiters();
