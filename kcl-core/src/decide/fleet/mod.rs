@@ -22,8 +22,8 @@
 //!     +-----------------------------------------------------+----------------+
 //! ```
 //!
-//! [`Schedule`] says when it scans, audits and takes; [`Namesake`] whether another process lives
-//! under its name.
+//! [`Schedule`](schedule::Schedule) says when it scans, audits and takes; [`Namesake`] whether another
+//! process lives under its name.
 //!
 //! A lease with which this worker has anything to do is not taken: two consumers of one shard must
 //! never be. So it is with one that it leaves alone for now: it cools down after a

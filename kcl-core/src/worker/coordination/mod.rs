@@ -3,13 +3,13 @@
 //!
 //! ```text
 //!   scan (all rows) ------+                                            +--> request, withdraw, give back, reap
-//!   hint (rows by name) --+--> TableCache, Members --> assignment -----+
+//!   hint (rows by name) --+--> Engine (decide::fleet): commands -------+
 //!   own writes -----------+                                            +--> take, claim --+
 //!                                                                                         +--> Writer (one a lease)
 //!   audit (list shards) ------------------------> decide::shards ----------> create ------+    + Assignment to the root
 //!   a shard's end ------------------------------> children ----------------> create ------+
 //!
-//!   a row that asks for a lease of mine --------> decide::hand_over -------> the lease's Writer: hand over, or refuse
+//!   a row that asks for a lease of mine --------> Engine: the answer ------> the lease's Writer: hand over, or refuse
 //! ```
 //!
 //! | file | what |

@@ -122,9 +122,7 @@ impl Coordinator {
             }
             TenancyEnd::Lost(_) | TenancyEnd::Broken(_) | TenancyEnd::Kept => begun.abandon(token),
         });
-        if !matches!(tenancy, TenancyEnd::Kept | TenancyEnd::Broken(_)) {
-            self.announce(&key);
-        }
+        let is_told = !matches!(tenancy, TenancyEnd::Kept | TenancyEnd::Broken(_));
         let outcome = match tenancy {
             TenancyEnd::Ended => {
                 self.ends.raise_by_one();
@@ -149,6 +147,9 @@ impl Coordinator {
             }
             TenancyEnd::Released | TenancyEnd::Kept => TenancyOutcome::Over,
         };
+        if is_told {
+            self.announce(&key);
+        }
         self.engine.tenancy_ended(&key, &outcome, now);
         self.count();
     }
