@@ -16,5 +16,5 @@ mod resets;
 mod served;
 mod service;
 mod silence;
-mod tls;
+pub(crate) mod tls;
 mod troubles;

@@ -13,7 +13,7 @@ use super::wire::{Answer, Wire};
 const STREAM: &str = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
 
 /// The rows of the table in the docs: calls, what came back, kind.
-fn table() -> Vec<[&'static str; 3]> {
+pub(super) fn table() -> Vec<[&'static str; 3]> {
     let rows = include_str!("../../src/stream/kinesis/classify.rs")
         .lines()
         .filter_map(|line| line.strip_prefix("//! | "));
@@ -67,7 +67,7 @@ fn consumer() -> ConsumerArn {
 }
 
 /// Answers that a row is about, with what the error has to say.
-fn answers(sign: &str) -> Vec<(Answer, String)> {
+pub(super) fn answers(sign: &str) -> Vec<(Answer, String)> {
     let bare = |status: u16| {
         let body = "<html>nothing to see</html>".to_owned();
         (

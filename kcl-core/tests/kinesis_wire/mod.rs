@@ -2,6 +2,9 @@
 
 mod calls;
 mod consumers;
+mod desk;
+mod direct;
+mod direct_connections;
 mod ends;
 mod failures;
 mod log;

@@ -5,6 +5,7 @@ use kcl_core::aws_sdk_kinesis::Client;
 use kcl_core::aws_sdk_kinesis::config::retry::RetryConfig;
 use kcl_core::aws_sdk_kinesis::config::{BehaviorVersion, Config, Credentials, Region};
 use kcl_core::model::InvalidValue;
+use kcl_core::stream::kinesis::http::Http1Client;
 
 use super::LocalStream;
 
@@ -33,7 +34,8 @@ impl LocalStream {
     /// # Errors
     /// If the name is not a valid stream name.
     pub fn source(&self, stream: &str) -> Result<KinesisStream, InvalidValue> {
-        Ok(KinesisStream::new(&self.client(), stream.parse()?))
+        let source = KinesisStream::new(&self.client(), stream.parse()?);
+        Ok(source.read_over(Http1Client::new()))
     }
 
     /// An SDK client of this server, for the whole Kinesis API. It does not retry, so that a test

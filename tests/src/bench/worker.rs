@@ -6,6 +6,7 @@ use kcl_core::ByteBudget;
 use kcl_core::processor::ShardRef;
 use kcl_core::stream::Stream;
 use kcl_core::stream::kinesis::KinesisStream;
+use kcl_core::stream::kinesis::http::Http1Client;
 use kcl_core::worker::{Builder, FanOutConfig, Mode};
 use kcl_core::{RecordProcessorFactory, Worker};
 use kcl_local::SqliteLeaseTable;
@@ -32,7 +33,8 @@ pub async fn worker(
 
 /// The stream as a worker reads it.
 pub(super) fn stream(endpoint: &str) -> Result<KinesisStream, Box<dyn Error + Send + Sync>> {
-    Ok(KinesisStream::new(&client(endpoint), STREAM.parse()?))
+    let source = KinesisStream::new(&client(endpoint), STREAM.parse()?);
+    Ok(source.read_over(Http1Client::new()))
 }
 
 /// Runs a worker until something is over.

@@ -8,6 +8,7 @@ use kcl_core::BoxError;
 use kcl_core::Worker;
 use kcl_core::processor::ShardRef;
 use kcl_core::stream::kinesis::KinesisStream;
+use kcl_core::stream::kinesis::http::Http1Client;
 use kcl_core::worker::Stopped;
 use tokio::net::unix::pipe::Receiver;
 
@@ -93,7 +94,8 @@ async fn build(options: &WorkerOptions, seen: &Arc<Seen>) -> Result<Worker, BoxE
         .endpoint
         .as_deref()
         .ok_or("--endpoint is missing: the embedded stream's")?;
-    let source = KinesisStream::new(&client(endpoint, "us-east-1"), options.stream.clone());
+    let source = KinesisStream::new(&client(endpoint, "us-east-1"), options.stream.clone())
+        .read_over(Http1Client::new());
     let seen = Arc::clone(seen);
     let worker = options
         .builder()

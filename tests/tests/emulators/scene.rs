@@ -15,6 +15,7 @@ use aws_sdk_kinesis::types::{PutRecordsRequestEntry, Shard, StreamStatus};
 use kcl_core::lease::{Consistency, LeaseTable as _};
 use kcl_core::model::{Checkpoint, InitialPosition, ShardId};
 use kcl_core::processor::ShardRef;
+use kcl_core::stream::kinesis::http::Http1Client;
 use kcl_core::worker::{Event, Events, Mode, Stopped};
 use kcl_core::{KinesisStream, Worker};
 use kcl_local::SqliteLeaseTable;
@@ -81,10 +82,10 @@ impl Scene {
         let history = self.history.clone();
         let worker = Worker::builder()
             .stream(self.stream.clone())
-            .source(KinesisStream::new(
-                &self.client,
-                self.stream.parse().expect("a name"),
-            ))
+            .source(
+                KinesisStream::new(&self.client, self.stream.parse().expect("a name"))
+                    .read_over(Http1Client::new()),
+            )
             .application("billing")
             .lease_table(table.clone())
             .initial_position(InitialPosition::TrimHorizon)

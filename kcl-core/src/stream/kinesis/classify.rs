@@ -123,6 +123,19 @@ pub(crate) fn classify(operation: KinesisOperation, failure: &CallFailure<'_>) -
         .map_or(ErrorKind::Transient, |row| row.kind)
 }
 
+/// Whether this is a name that the service gives to an error of this call: not one that says that
+/// the call was not understood, which depends on how it was written.
+pub(super) fn is_named(operation: KinesisOperation, code: &str) -> bool {
+    TABLE.iter().any(|row| {
+        row.calls.contains(&operation)
+            && match &row.sign {
+                Sign::Codes(codes) => *codes != NOT_UNDERSTOOD && codes.contains(&code),
+                Sign::Saying(name, _) => *name == code,
+                _ => false,
+            }
+    })
+}
+
 struct ErrorRow {
     calls: &'static [KinesisOperation],
     sign: Sign,
@@ -188,6 +201,15 @@ const BAD_ARGUMENT: Sign = Sign::Codes(&[
     "ValidationException",
     "ValidationError",
 ]);
+
+/// The endpoint does not understand what Kinesis does, or not in the form of the call.
+const NOT_UNDERSTOOD: &[&str] = &[
+    "UnknownOperationException",
+    "InvalidAction",
+    "MissingAction",
+    "SerializationException",
+    "MalformedHttpRequestException",
+];
 
 const fn row(calls: &'static [KinesisOperation], sign: Sign, kind: ErrorKind) -> ErrorRow {
     ErrorRow { calls, sign, kind }
@@ -324,17 +346,7 @@ static TABLE: &[ErrorRow] = &[
         ]),
         ErrorKind::Fatal,
     ),
-    row(
-        ALL,
-        Sign::Codes(&[
-            "UnknownOperationException",
-            "InvalidAction",
-            "MissingAction",
-            "SerializationException",
-            "MalformedHttpRequestException",
-        ]),
-        ErrorKind::Fatal,
-    ),
+    row(ALL, Sign::Codes(NOT_UNDERSTOOD), ErrorKind::Fatal),
     row(ALL, Sign::Status(429, 429), ErrorKind::Throttled),
     row(ALL, Sign::Status(408, 408), ErrorKind::Unreachable),
     row(ALL, Sign::Status(401, 407), ErrorKind::Fatal),

@@ -1,6 +1,5 @@
 use std::error::Error as StdError;
 
-use aws_sdk_kinesis::config::http::HttpResponse;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::operation::RequestId as _;
 use aws_smithy_types::event_stream::RawMessage;
@@ -152,34 +151,55 @@ fn what_was_said<E>(error: &SdkError<E>) -> String
 where
     E: ProvideErrorMetadata + StdError + 'static,
 {
-    let status = error.raw_response().map(HttpResponse::status);
-    match (failure_of(error), status) {
-        (
-            CallFailure::Refusal {
-                code: Some(code),
-                message,
-                ..
-            },
-            _,
-        ) => {
-            format!(
-                "{code}: {}",
-                message.unwrap_or("(the service says nothing more)")
-            )
-        }
-        (CallFailure::Refusal { status, .. }, _) => {
+    match (failure_of(error), error.raw_response()) {
+        (CallFailure::Unreadable, None) => words(&CallFailure::NoConnection, &causes(error)),
+        (failure, _) => words(&failure, &causes(error)),
+    }
+}
+
+/// A failure in words. `why` is what lies beneath, where the failure does not say it.
+fn words(failure: &CallFailure<'_>, why: &str) -> String {
+    match failure {
+        CallFailure::Refusal {
+            code: Some(code),
+            message,
+            ..
+        } => format!(
+            "{code}: {}",
+            message.unwrap_or("(the service says nothing more)")
+        ),
+        CallFailure::Refusal { status, .. } => {
             format!("HTTP status {status} without an error code")
         }
-        (CallFailure::Unreadable, Some(_)) => {
-            format!("the answer cannot be read: {}", causes(error))
-        }
-        (CallFailure::Late, _) => format!("no answer in time: {}", causes(error)),
-        (CallFailure::NotBuilt, _) => format!("the request cannot be built: {}", causes(error)),
-        (CallFailure::NotSendable, _) => format!("the request cannot be sent: {}", causes(error)),
-        (CallFailure::Unreadable | CallFailure::NoConnection, _) => {
-            format!("no connection: {}", causes(error))
-        }
+        CallFailure::Unreadable => format!("the answer cannot be read: {why}"),
+        CallFailure::Late => format!("no answer in time: {why}"),
+        CallFailure::NotBuilt => format!("the request cannot be built: {why}"),
+        CallFailure::NotSendable => format!("the request cannot be sent: {why}"),
+        CallFailure::NoConnection => format!("no connection: {why}"),
     }
+}
+
+/// The failure of a call that was not made by the SDK: the same in all as that of one that was.
+pub(super) fn failed(
+    operation: KinesisOperation,
+    failure: &CallFailure<'_>,
+    why: &str,
+    request_id: Option<&str>,
+    secret: Option<&str>,
+) -> Error {
+    let request = request_id
+        .map(|id| format!(" (request {id})"))
+        .unwrap_or_default();
+    let said = discreet(&words(failure, why), secret);
+    let kind = classify(operation, failure);
+    let mut result = Error::new(kind, operation.name(), format!("{said}{request}"));
+    if let CallFailure::Refusal {
+        code: Some(code), ..
+    } = failure
+    {
+        result.code = Some((*code).into());
+    }
+    result
 }
 
 /// What lies beneath, from the outside in.

@@ -26,6 +26,11 @@ const LIMITS: std::ops::RangeInclusive<u32> = 1..=10_000;
 /// of 1 to 10 MB), 3.6 times for records of 100 bytes, of which a page has 2 MB at most.
 const MEMORY_WHILE_READING: f64 = 3.2;
 
+/// In CBOR a page is read into one buffer, of which the payloads are slices. Beside it there are the
+/// list of records, which has grown by doubling, and the text of the keys: for records of 100 bytes
+/// as much again as for the page itself.
+const MEMORY_WHILE_READING_CBOR: f64 = 2.0;
+
 /// How far a clock may be ahead of the service's before the service refuses what is signed by it:
 /// the window of a signature.
 const SIGNATURE_WINDOW: Duration = Duration::from_mins(5);
@@ -129,6 +134,15 @@ impl Stream for KinesisStream {
             );
             return Err(Error::new(ErrorKind::Fatal, operation.name(), message));
         };
+        let mut refused = None;
+        if let Some(direct) = &self.direct {
+            match direct.read(self, cursor, limit).await {
+                Ok(Some(page)) => return Ok(page),
+                Ok(None) => {}
+                Err(error) if direct.is_doubtful(&error) => refused = Some((direct, error)),
+                Err(error) => return Err(error),
+            }
+        }
         let call = self
             .client
             .get_records()
@@ -138,6 +152,9 @@ impl Stream for KinesisStream {
         let sent = call.send().with_subscriber(Dispatch::none()).await;
         let output = sent.map_err(|error| error_of(operation, error, Some(cursor.as_str())))?;
         let records = convert::raw_records(operation, output.records)?;
+        if let Some((direct, error)) = refused {
+            direct.leave_to_the_sdk(&error);
+        }
         // No next iterator is the end of the shard, whether the answer names shards that follow or
         // not.
         let next = output
@@ -156,7 +173,10 @@ impl Stream for KinesisStream {
     }
 
     fn memory_while_reading(&self) -> f64 {
-        MEMORY_WHILE_READING
+        match &self.direct {
+            Some(direct) if direct.has_cbor() => MEMORY_WHILE_READING_CBOR,
+            _ => MEMORY_WHILE_READING,
+        }
     }
 
     fn fan_out(&self) -> Option<Arc<dyn FanOut>> {

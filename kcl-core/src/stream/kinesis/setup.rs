@@ -6,6 +6,7 @@ use crate::BoxError;
 use crate::model::StreamName;
 
 use super::KinesisStream;
+use super::http::Http1Client;
 
 /// Why there is no client for a stream. Nothing has been sent to Kinesis.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +72,13 @@ impl KinesisStream {
         let config = aws_sdk_kinesis::config::Builder::from(config)
             .region(region)
             .build();
-        Ok(Self::new(&Client::from_conf(config), stream))
+        let own_http = config.http_client().is_some();
+        let made = Self::new(&Client::from_conf(config), stream);
+        Ok(if own_http {
+            made
+        } else {
+            made.read_over(Http1Client::new())
+        })
     }
 }
 

@@ -13,8 +13,9 @@ use crate::model::StreamName;
 use crate::runtime::system_clock;
 use crate::stream::Error;
 
+use super::call::{DirectCall, is_cbor_wanted};
 use super::classify::{CallFailure, KinesisOperation, classify};
-use super::http::Http2Client;
+use super::http::{Http1Client, Http2Client};
 
 /// A stream of AWS Kinesis. Clones share the SDK's client and the connections of subscriptions.
 ///
@@ -41,6 +42,10 @@ pub struct KinesisStream {
     pub(super) subscribing: Builder,
     /// A call is answered within this time; of a subscription, that is its first event.
     pub(super) call_limit: Duration,
+    /// A connection is there within this time.
+    pub(super) connect_limit: Duration,
+    /// How pages are read, unless by the SDK.
+    pub(super) direct: Option<Arc<DirectCall>>,
     pub(super) stream: StreamName,
     /// The ARN of a stream that was named otherwise, once it was asked for.
     pub(super) arn_found: Arc<OnceCell<Arc<str>>>,
@@ -78,6 +83,7 @@ impl KinesisStream {
         };
         let timeouts = timeouts.build();
         let call_limit = timeouts.operation_timeout().unwrap_or(CALL_TIMEOUT);
+        let connect_limit = timeouts.connect_timeout().unwrap_or(CONNECT_TIMEOUT);
         let config = client
             .config()
             .to_builder()
@@ -92,6 +98,8 @@ impl KinesisStream {
             client: Client::from_conf(config),
             subscribing,
             call_limit,
+            connect_limit,
+            direct: None,
             stream,
             arn_found: Arc::default(),
             clock: system_clock(),
@@ -107,6 +115,33 @@ impl KinesisStream {
     #[must_use]
     pub fn subscribe_over(mut self, client: impl HttpClient + 'static) -> Self {
         self.subscribing = self.subscribing.http_client(client);
+        self
+    }
+
+    /// The same stream whose pages are read over these connections, by calls that are not the SDK's:
+    /// in CBOR where the endpoint has it, at a third of the cost. The endpoint, the credentials, the
+    /// time and the limits of a call are those that the SDK would use. A call that the SDK would
+    /// make with more than that, it makes: to an endpoint with a signature of another kind. What the
+    /// SDK's interceptors of calls do, this does not; `GetRecords` alone is read so.
+    ///
+    /// [`from_env`](Self::from_env) and [`from_config`](Self::from_config) do this, unless the
+    /// configuration has an HTTP client of its own.
+    #[must_use]
+    pub fn read_over(mut self, client: Http1Client) -> Self {
+        let direct = match &self.direct {
+            Some(direct) => direct.over(client),
+            None => DirectCall::new(client, is_cbor_wanted(|name| std::env::var(name).ok())),
+        };
+        self.direct = Some(Arc::new(direct));
+        self
+    }
+
+    /// The same stream, never asked for pages in CBOR, but in JSON: for an endpoint that answers
+    /// CBOR wrongly. One that does not understand it is noticed without this. The environment says
+    /// the same with `AWS_CBOR_DISABLE` or `CBOR_ENABLED=false`, as for the SDK for Java.
+    #[must_use]
+    pub fn without_cbor(mut self) -> Self {
+        self.direct = self.direct.map(|direct| Arc::new(direct.in_json()));
         self
     }
 

@@ -75,6 +75,7 @@ fn page(content_type: Option<&str>, body: &[u8]) -> Result<WirePage, Unreadable>
         &Bytes::copy_from_slice(body),
         NextMember::NextShardIterator,
     )
+    .map(|(page, _)| page)
 }
 
 fn compare(
@@ -156,7 +157,7 @@ fn expected(tree: Tree, is_cbor: bool) -> Option<WirePage> {
             }
             Some("NextShardIterator") => page.next = text(value)?,
             Some("MillisBehindLatest") => {
-                page.millis_behind_latest = match value.untagged() {
+                page.millis_behind_latest = match value.unless_null() {
                     Tree::Null => None,
                     Tree::Whole(count) => u64::try_from(count).ok(),
                     Tree::Float(count) => (count >= 0.0).then_some(count as u64),
@@ -191,7 +192,7 @@ fn record(tree: Tree, is_cbor: bool) -> Option<RawRecord> {
             }
             Some("PartitionKey") => key = text(value)?,
             Some("Data") => {
-                data = match (value.untagged(), is_cbor) {
+                data = match (value.unless_null(), is_cbor) {
                     (Tree::Null, _) => None,
                     (Tree::Bytes(data), true) => Some(data),
                     (Tree::Text(text), false) => {
@@ -220,7 +221,7 @@ fn record(tree: Tree, is_cbor: bool) -> Option<RawRecord> {
 #[expect(clippy::option_option, reason = "a value that may be null, or none")]
 fn time(tree: Tree, is_cbor: bool) -> Option<Option<Timestamp>> {
     let is_tagged = matches!(tree, Tree::Tag(1, _));
-    let millis = match tree.untagged() {
+    let millis = match tree.unless_null() {
         Tree::Null => None,
         Tree::Whole(seconds) if !is_cbor => Some(seconds as f64 * 1_000.0),
         Tree::Whole(millis) if is_tagged || millis.unsigned_abs() >= 100_000_000_000 => {
@@ -299,6 +300,17 @@ fn text(tree: Tree) -> Option<Option<String>> {
 }
 
 impl Tree {
+    /// Without tags; null behind a tag is none of ours.
+    fn unless_null(self) -> Self {
+        match self {
+            Self::Null => Self::Null,
+            tagged => match tagged.untagged() {
+                Self::Null => Self::Other,
+                other => other,
+            },
+        }
+    }
+
     fn untagged(self) -> Self {
         match self {
             Self::Tag(_, inner) => inner.untagged(),

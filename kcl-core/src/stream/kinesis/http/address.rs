@@ -6,7 +6,7 @@ use super::failure::ConnectionFailure;
 /// The address without the user and password that may stand before its host. Neither may be sent as
 /// part of a host (RFC 9113, section 8.3.1), and what is logged or told of an address must not hold
 /// them.
-pub(super) fn without_userinfo(address: Uri) -> Result<Uri, ConnectionFailure> {
+pub(in crate::stream::kinesis) fn without_userinfo(address: Uri) -> Result<Uri, ConnectionFailure> {
     let Some((_, host)) = address
         .authority()
         .and_then(|authority| authority.as_str().rsplit_once('@'))

@@ -63,18 +63,7 @@ impl Http2Client {
     /// # Errors
     /// When they are none.
     pub fn trusting(self, pem: &[u8]) -> Result<Self, BadCertificate> {
-        let bad = |cause: BoxError| BadCertificate { cause };
-        let given: Vec<_> = CertificateDer::pem_slice_iter(pem)
-            .collect::<Result<_, _>>()
-            .map_err(|error| bad(error.into()))?;
-        if given.is_empty() {
-            return Err(bad("there is none in it".into()));
-        }
-        for certificate in &given {
-            RootCertStore::empty()
-                .add(certificate.clone())
-                .map_err(|error| bad(error.into()))?;
-        }
+        let given = certificates(pem)?;
         Ok(Self::made(
             self.settings,
             self.trusted.into_iter().chain(given).collect(),
@@ -83,7 +72,7 @@ impl Http2Client {
 
     fn made(settings: Http2Settings, trusted: Vec<CertificateDer<'static>>) -> Self {
         let pool = Arc::new(Pool::new(
-            Dialer::new(trusted.clone()),
+            Dialer::new(trusted.clone(), &[b"h2", b"http/1.1"]),
             settings,
             system_clock(),
         ));
@@ -93,6 +82,23 @@ impl Http2Client {
             pool,
         }
     }
+}
+
+/// The certificates of a PEM, of which there is at least one.
+pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BadCertificate> {
+    let bad = |cause: BoxError| BadCertificate { cause };
+    let given: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| bad(error.into()))?;
+    if given.is_empty() {
+        return Err(bad("there is none in it".into()));
+    }
+    for certificate in &given {
+        RootCertStore::empty()
+            .add(certificate.clone())
+            .map_err(|error| bad(error.into()))?;
+    }
+    Ok(given)
 }
 
 impl Default for Http2Client {

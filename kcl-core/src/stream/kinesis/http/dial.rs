@@ -49,12 +49,17 @@ pub(super) struct Dialer {
     tcp: HttpConnector,
     /// Certificates that are trusted beside the machine's.
     trusted: Vec<CertificateDer<'static>>,
+    /// What a server with TLS may choose from, the best first.
+    protocols: &'static [&'static [u8]],
     tls: OnceLock<Result<Arc<ClientConfig>, ConnectionFailure>>,
     proxies: Matcher,
 }
 
 impl Dialer {
-    pub(super) fn new(trusted: Vec<CertificateDer<'static>>) -> Self {
+    pub(super) fn new(
+        trusted: Vec<CertificateDer<'static>>,
+        protocols: &'static [&'static [u8]],
+    ) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -63,6 +68,7 @@ impl Dialer {
         Self {
             tcp,
             trusted,
+            protocols,
             tls: OnceLock::new(),
             proxies: Matcher::from_env(),
         }
@@ -90,7 +96,10 @@ impl Dialer {
     }
 
     async fn dial_tls(&self, to: &Uri) -> Result<(Box<dyn Io>, Protocol), ConnectionFailure> {
-        let config = self.tls.get_or_init(|| tls(&self.trusted)).clone()?;
+        let config = self
+            .tls
+            .get_or_init(|| tls(&self.trusted, self.protocols))
+            .clone()?;
         let host = to
             .host()
             .unwrap_or_default()
@@ -164,7 +173,10 @@ async fn called<S: Service<Uri>>(mut service: S, to: Uri) -> Result<S::Response,
 }
 
 /// The machine's certificates are read from its disk: once, when the first connection needs them.
-fn tls(trusted: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, ConnectionFailure> {
+fn tls(
+    trusted: &[CertificateDer<'static>],
+    protocols: &[&[u8]],
+) -> Result<Arc<ClientConfig>, ConnectionFailure> {
     let no_tls = "no TLS";
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
@@ -186,6 +198,6 @@ fn tls(trusted: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, Connect
         .with_safe_default_protocol_versions();
     let config = config.map_err(|error| ConnectionFailure::wrong(no_tls, error))?;
     let mut config = config.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(Arc::new(config))
 }

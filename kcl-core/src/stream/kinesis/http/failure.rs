@@ -5,10 +5,12 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 
 use crate::BoxError;
 
+use super::super::classify::CallFailure;
+
 /// Why there is no connection, or no answer by one. It is copied to all who waited for the
 /// connection.
 #[derive(Clone, Debug)]
-pub(super) struct ConnectionFailure {
+pub(in crate::stream::kinesis) struct ConnectionFailure {
     kind: ConnectionFailureKind,
     text: Arc<str>,
 }
@@ -24,6 +26,15 @@ enum ConnectionFailureKind {
 }
 
 impl ConnectionFailure {
+    /// What it is to whoever judges failures of calls.
+    pub(in crate::stream::kinesis) const fn as_call_failure(&self) -> CallFailure<'static> {
+        match self.kind {
+            ConnectionFailureKind::Broken => CallFailure::NoConnection,
+            ConnectionFailureKind::Late => CallFailure::Late,
+            ConnectionFailureKind::Wrong => CallFailure::NotSendable,
+        }
+    }
+
     pub(super) fn broken(what: &str, cause: impl Into<BoxError>) -> Self {
         Self {
             kind: ConnectionFailureKind::Broken,
@@ -31,7 +42,7 @@ impl ConnectionFailure {
         }
     }
 
-    pub(super) fn late(what: impl fmt::Display) -> Self {
+    pub(in crate::stream::kinesis) fn late(what: impl fmt::Display) -> Self {
         Self {
             kind: ConnectionFailureKind::Late,
             text: what.to_string().into(),

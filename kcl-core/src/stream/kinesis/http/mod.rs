@@ -1,4 +1,7 @@
-//! The connections that subscriptions come by.
+//! The connections that subscriptions and pages come by.
+//!
+//! Pages come by [`Http1Client`]: one connection of HTTP/1.1 for each call that is under way, which
+//! is kept for the next one. The rest of this page is about subscriptions.
 //!
 //! A subscription is a response that goes on for five minutes, so each takes up a stream of an
 //! HTTP/2 connection for all that time. The SDK's own client keeps one connection a host and lets a
@@ -49,6 +52,9 @@ mod driver;
 mod failure;
 mod gate;
 mod http1;
+mod http1_answer;
+mod http1_client;
+mod http1_connection;
 mod message_scanner;
 mod origin;
 mod pool;
@@ -56,6 +62,11 @@ mod settings;
 mod silence;
 mod stream_count;
 
+pub(in crate::stream::kinesis) use address::without_userinfo;
 pub use client::{BadCertificate, Http2Client};
+pub(in crate::stream::kinesis) use failure::ConnectionFailure;
 pub(in crate::stream::kinesis) use gate::MessageGate;
+pub(in crate::stream::kinesis) use http1_answer::{AnswerHead, Http1Answer};
+pub use http1_client::Http1Client;
+pub(in crate::stream::kinesis) use http1_client::NoAnswer;
 pub use settings::Http2Settings;

@@ -17,6 +17,7 @@ fn read(content_type: &str, body: impl Into<Bytes>) -> Result<WirePage, Unreadab
         &body.into(),
         NextMember::NextShardIterator,
     )
+    .map(|(page, _)| page)
 }
 
 /// CBOR in hexadecimal digits, with names and texts in quotes.
@@ -309,7 +310,7 @@ fn payloads_in_cbor_are_slices_of_the_body() {
     let body = Bytes::from(cbor(
         "a1 'Records' 82 a2 'SequenceNumber' '7' 'Data' 43 010203 a2 'Data' 41 04 'SequenceNumber' '8'",
     ));
-    let page = page_of(Some(CBOR), &body, NextMember::NextShardIterator).unwrap();
+    let (page, _) = page_of(Some(CBOR), &body, NextMember::NextShardIterator).unwrap();
     for record in &page.records {
         assert!(body.as_ptr_range().contains(&record.data.as_ptr()));
     }

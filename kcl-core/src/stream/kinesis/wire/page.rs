@@ -36,7 +36,7 @@ pub(crate) struct WirePage {
     pub(crate) children: Vec<ChildShard>,
 }
 
-/// The page that a body holds: all of it, or nothing.
+/// The page that a body holds, all of it or nothing, and its form.
 ///
 /// # Errors
 /// If any of it is not what the service promises.
@@ -44,7 +44,7 @@ pub(crate) fn page_of(
     content_type: Option<&str>,
     body: &Bytes,
     next: NextMember,
-) -> Result<WirePage, Unreadable> {
+) -> Result<(WirePage, Form), Unreadable> {
     // Keys are found by numbers of 32 bits.
     if u32::try_from(body.len()).is_err() {
         return Err(Unreadable::Unexpected {
@@ -53,10 +53,12 @@ pub(crate) fn page_of(
             length: body.len(),
         });
     }
-    match Form::of(content_type, body)? {
+    let form = Form::of(content_type, body)?;
+    let page = match form {
         Form::Cbor => PageDraft::read(Cbor::new(body), next.name()),
         Form::Json => PageDraft::read(Json::new(body), next.name()),
-    }
+    };
+    Ok((page?, form))
 }
 
 /// A page whose records lack their keys and payloads, which are beside them.

@@ -280,6 +280,7 @@ fn read(form: Form, body: Vec<u8>) -> Result<WirePage, super::Unreadable> {
         &Bytes::from(body),
         NextMember::NextShardIterator,
     )
+    .map(|(page, _)| page)
 }
 
 proptest! {

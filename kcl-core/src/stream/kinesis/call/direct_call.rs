@@ -1,0 +1,284 @@
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::sync::OnceCell;
+use tracing::{info, warn};
+
+use crate::runtime::within;
+use crate::stream::{Cursor, Error, ErrorKind, Page};
+
+use super::super::KinesisStream;
+use super::super::classify::{CallFailure, KinesisOperation, is_named};
+use super::super::failure::{failed, malformed};
+use super::super::http::{ConnectionFailure, Http1Answer, Http1Client, NoAnswer};
+use super::super::wire::{
+    Form, NextMember, Unreadable, WirePage, WireRefusal, get_records, page_of, refusal_of,
+};
+use super::cbor_use::CborUse;
+use super::signer::Signer;
+
+const OPERATION: KinesisOperation = KinesisOperation::GetRecords;
+
+/// `GetRecords` by calls of our own. The [module](super) says how.
+pub(in crate::stream::kinesis) struct DirectCall {
+    http: Http1Client,
+    /// Found out by the first call; nothing when the SDK has to make the calls.
+    signer: OnceCell<Option<Signer>>,
+    cbor: CborUse,
+    standing: AtomicU8,
+}
+
+/// No page has come yet.
+const UNTRIED: u8 = 0;
+/// A page has come.
+const TRUSTED: u8 = 1;
+/// The SDK got a page where this was refused.
+const LEFT: u8 = 2;
+
+/// What became of a call.
+enum PageOutcome {
+    /// A page, in this form.
+    Page(WirePage, Form),
+    Refused {
+        status: u16,
+        refusal: WireRefusal,
+        request_id: Option<String>,
+    },
+    Unreadable(Unreadable),
+    NotAnswered(ConnectionFailure),
+    /// There were no credentials.
+    NotSigned(crate::BoxError),
+}
+
+impl DirectCall {
+    pub(in crate::stream::kinesis) fn new(http: Http1Client, wants_cbor: bool) -> Self {
+        Self {
+            http,
+            signer: OnceCell::new(),
+            cbor: CborUse::new(wants_cbor),
+            standing: AtomicU8::new(UNTRIED),
+        }
+    }
+
+    /// The same with other connections, which has made no call yet.
+    pub(in crate::stream::kinesis) fn over(&self, http: Http1Client) -> Self {
+        Self::new(http, self.cbor.form() == Form::Cbor)
+    }
+
+    /// The same in JSON alone, which has made no call yet.
+    pub(in crate::stream::kinesis) fn in_json(&self) -> Self {
+        Self::new(self.http.clone(), false)
+    }
+
+    /// Whether pages come in CBOR, as far as is known.
+    pub(in crate::stream::kinesis) fn has_cbor(&self) -> bool {
+        self.cbor.is_proven()
+    }
+
+    /// A page; nothing when the SDK has to make the call, as it would do more than is done here.
+    /// Cancel safe: whoever asks again at the same place gets the same records.
+    pub(in crate::stream::kinesis) async fn read(
+        &self,
+        stream: &KinesisStream,
+        cursor: &Cursor,
+        limit: u32,
+    ) -> Result<Option<Page>, Error> {
+        if self.standing.load(Ordering::Relaxed) == LEFT {
+            return Ok(None);
+        }
+        let finding = self.signer.get_or_try_init(|| Signer::find(stream));
+        let Some(signer) = finding.await? else {
+            return Ok(None);
+        };
+        let asking = self.ask_as_understood(stream, signer, cursor, limit);
+        let outcome = within(&*stream.clock, stream.call_limit, asking).await;
+        let outcome = outcome.unwrap_or_else(|| {
+            let limit = stream.call_limit;
+            PageOutcome::NotAnswered(ConnectionFailure::late(format_args!(
+                "no answer within {limit:?}"
+            )))
+        });
+        let page = page(outcome, cursor)?;
+        self.stand(TRUSTED);
+        Ok(Some(page))
+    }
+
+    /// Whether the SDK is to make the same call, as it may not be refused so: no page has come by a
+    /// call of ours yet, which may lack what this endpoint wants.
+    pub(in crate::stream::kinesis) fn is_doubtful(&self, error: &Error) -> bool {
+        self.standing.load(Ordering::Relaxed) == UNTRIED
+            && matches!(error.kind, ErrorKind::Fatal | ErrorKind::Denied)
+    }
+
+    /// The SDK has got a page where a call of ours was refused: it makes the calls from now on.
+    pub(in crate::stream::kinesis) fn leave_to_the_sdk(&self, refused: &Error) {
+        if self.stand(LEFT) {
+            warn!(
+                %refused,
+                "the AWS SDK got a page where a call without it was refused: it makes the calls from now on"
+            );
+        }
+    }
+
+    fn stand(&self, standing: u8) -> bool {
+        let from =
+            self.standing
+                .compare_exchange(UNTRIED, standing, Ordering::Relaxed, Ordering::Relaxed);
+        from.is_ok()
+    }
+
+    /// Asks in CBOR if that may be understood, and in JSON if it was not.
+    async fn ask_as_understood(
+        &self,
+        stream: &KinesisStream,
+        signer: &Signer,
+        cursor: &Cursor,
+        limit: u32,
+    ) -> PageOutcome {
+        let form = self.cbor.form();
+        let first = self.ask(stream, signer, form, cursor, limit).await;
+        if form == Form::Json || first.is_last_word(self.cbor.is_proven()) {
+            if let PageOutcome::Page(_, Form::Cbor) = &first {
+                self.cbor.prove();
+            }
+            return first;
+        }
+        let second = self.ask(stream, signer, Form::Json, cursor, limit).await;
+        if second.is_last_word(false) && second.is_answer() && self.cbor.give_up() {
+            info!(
+                endpoint = %signer.origin(),
+                "the endpoint does not answer GetRecords in CBOR: it is asked in JSON from now on"
+            );
+        }
+        second
+    }
+
+    async fn ask(
+        &self,
+        stream: &KinesisStream,
+        signer: &Signer,
+        form: Form,
+        cursor: &Cursor,
+        limit: u32,
+    ) -> PageOutcome {
+        let body = get_records(form, cursor.as_str(), limit, stream.stream.arn());
+        let request = match signer.request(form, &body).await {
+            Ok(request) => request,
+            Err(error) => return PageOutcome::NotSigned(error),
+        };
+        let sent_at = signer.now();
+        let connect_limit = stream.connect_limit;
+        let answer = self.http.exchange(signer.origin(), &request, connect_limit);
+        match answer.await {
+            Ok(answer) => {
+                signer.learn(sent_at, &answer.head);
+                PageOutcome::of(answer)
+            }
+            Err(NoAnswer::NotConnected(failure) | NoAnswer::Lost(failure)) => {
+                PageOutcome::NotAnswered(failure)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for DirectCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DirectCall")
+            .field("cbor", &self.cbor)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PageOutcome {
+    fn of(answer: Http1Answer) -> Self {
+        let Http1Answer { head, body } = answer;
+        let content_type = head.content_type.as_deref();
+        if (200..300).contains(&head.status) {
+            return match page_of(content_type, &body, NextMember::NextShardIterator) {
+                Ok((page, form)) => Self::Page(page, form),
+                Err(unreadable) => Self::Unreadable(unreadable),
+            };
+        }
+        Self::Refused {
+            status: head.status,
+            refusal: refusal_of(head.error_type.as_deref(), content_type, &body),
+            request_id: head.request_id,
+        }
+    }
+
+    /// Whether a call in another form would be answered alike. `is_proven`: a page has come in the
+    /// form of this one.
+    fn is_last_word(&self, is_proven: bool) -> bool {
+        match self {
+            Self::Page(..) | Self::NotAnswered(_) | Self::NotSigned(_) => true,
+            Self::Refused { refusal, .. } => {
+                let code = refusal.code.as_deref();
+                is_proven || code.is_some_and(|code| is_named(OPERATION, code))
+            }
+            Self::Unreadable(_) => false,
+        }
+    }
+
+    const fn is_answer(&self) -> bool {
+        !matches!(self, Self::NotAnswered(_) | Self::NotSigned(_))
+    }
+}
+
+/// The page, or the error that it is to whoever reads.
+fn page(outcome: PageOutcome, cursor: &Cursor) -> Result<Page, Error> {
+    let secret = Some(cursor.as_str());
+    match outcome {
+        PageOutcome::Page(page, _) => {
+            // No next iterator is the end of the shard, whether the answer names shards that follow
+            // or not.
+            let next = page
+                .next
+                .map(|iterator| Cursor::new(cursor.shard().clone(), iterator));
+            let children = if next.is_none() {
+                page.children
+            } else {
+                Vec::new()
+            };
+            let mut read = Page::new(page.records, next).followed_by(children);
+            read.millis_behind_latest = page.millis_behind_latest;
+            Ok(read)
+        }
+        PageOutcome::Refused {
+            status,
+            refusal,
+            request_id,
+        } => {
+            let failure = CallFailure::Refusal {
+                status,
+                code: refusal.code.as_deref(),
+                message: refusal.message.as_deref(),
+            };
+            Err(failed(
+                OPERATION,
+                &failure,
+                "",
+                request_id.as_deref(),
+                secret,
+            ))
+        }
+        PageOutcome::Unreadable(Unreadable::Sequence(error)) => {
+            let what = "the answer holds an invalid sequence number";
+            Err(malformed(OPERATION, what).caused_by(error))
+        }
+        PageOutcome::Unreadable(error) => {
+            let said = error.to_string();
+            let failed = failed(OPERATION, &CallFailure::Unreadable, &said, None, secret);
+            Err(failed.caused_by(error))
+        }
+        PageOutcome::NotAnswered(failure) => {
+            let said = failure.to_string();
+            let failed = failed(OPERATION, &failure.as_call_failure(), &said, None, secret);
+            Err(failed.caused_by(failure))
+        }
+        PageOutcome::NotSigned(error) => {
+            let said = error.to_string();
+            let failed = failed(OPERATION, &CallFailure::NoConnection, &said, None, secret);
+            Err(failed.caused_by(error))
+        }
+    }
+}

@@ -1,0 +1,169 @@
+use futures_util::FutureExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::dial::Io;
+use super::failure::ConnectionFailure;
+use super::http1_answer::{AnswerHead, BodyLength, Http1Answer};
+use super::http1_answer::{bounded, chunk_length, trailers, unreadable};
+
+/// A head and a short body come with one read; longer bodies are read into a buffer of their size.
+const FIRST_READ: usize = 2 * 1024;
+
+/// A connection that speaks HTTP/1.1: one call after the other.
+#[derive(Debug)]
+pub(super) struct Http1Connection {
+    io: Box<dyn Io>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The connection ended before anything of an answer came.
+    BeforeAnswer(ConnectionFailure),
+    /// It ended, or what came is none.
+    InAnswer(ConnectionFailure),
+}
+
+impl Http1Connection {
+    pub(super) const fn new(io: Box<dyn Io>) -> Self {
+        Self { io }
+    }
+
+    /// Whether it may be used again: the other side has neither closed it nor sent what nobody
+    /// asked for.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        self.io.read(&mut [0]).now_or_never().is_none()
+    }
+
+    /// Sends a request, head and body, and waits for the answer to it. Gives the connection back
+    /// if it takes another. Dropping the future closes it.
+    pub(super) async fn exchange(
+        mut self,
+        request: &[u8],
+    ) -> Result<(Http1Answer, Option<Self>), Broken> {
+        let lost = |error| Broken::BeforeAnswer(ConnectionFailure::broken("no answer", error));
+        self.io.write_all(request).await.map_err(lost)?;
+        // TLS may keep what the socket did not take at once.
+        self.io.flush().await.map_err(lost)?;
+        let mut read = Vec::with_capacity(FIRST_READ);
+        let (head, length) = loop {
+            match self.io.read_buf(&mut read).await {
+                Ok(0) if read.is_empty() => {
+                    return Err(lost(std::io::ErrorKind::UnexpectedEof.into()));
+                }
+                Err(error) if read.is_empty() => return Err(lost(error)),
+                Ok(0) => return Err(Broken::InAnswer(cut())),
+                Err(error) => return Err(Broken::InAnswer(broken(error))),
+                Ok(_) => {}
+            }
+            if let Some(found) = AnswerHead::parse(&read).map_err(Broken::InAnswer)? {
+                break found;
+            }
+            read.reserve(FIRST_READ);
+        };
+        read.drain(..length);
+        let (body, rest) = self.body(head.body, read).await.map_err(Broken::InAnswer)?;
+        let reusable = head.keeps_alive && rest == 0;
+        let answer = Http1Answer {
+            head,
+            body: body.into(),
+        };
+        Ok((answer, reusable.then_some(self)))
+    }
+
+    /// The body that begins with what was read already, and how many bytes came after it.
+    async fn body(
+        &mut self,
+        length: BodyLength,
+        mut read: Vec<u8>,
+    ) -> Result<(Vec<u8>, usize), ConnectionFailure> {
+        match length {
+            BodyLength::Known(length) if length <= read.len() => {
+                let rest = read.len() - length;
+                read.truncate(length);
+                Ok((read, rest))
+            }
+            BodyLength::Known(length) => {
+                let mut body = Vec::with_capacity(length);
+                body.extend_from_slice(&read);
+                self.fill(&mut body, length).await?;
+                Ok((body, 0))
+            }
+            BodyLength::Chunked => self.chunks(read).await,
+            BodyLength::UntilClosed => {
+                while self.io.read_buf(&mut read).await.map_err(broken)? > 0 {
+                    bounded(read.len())?;
+                }
+                Ok((read, 0))
+            }
+        }
+    }
+
+    async fn chunks(&mut self, mut read: Vec<u8>) -> Result<(Vec<u8>, usize), ConnectionFailure> {
+        let mut body = Vec::new();
+        loop {
+            let (from, length) = loop {
+                match chunk_length(&read)? {
+                    Some(found) => break found,
+                    None => self.more(&mut read).await?,
+                }
+            };
+            read.drain(..from);
+            if length == 0 {
+                break;
+            }
+            bounded(body.len() + length)?;
+            let there = length.min(read.len());
+            let end = body.len() + length;
+            body.reserve(length);
+            body.extend(read.drain(..there));
+            self.fill(&mut body, end).await?;
+            while read.len() < 2 {
+                self.more(&mut read).await?;
+            }
+            if !read.starts_with(b"\r\n") {
+                return Err(unreadable("a chunk is longer than it says"));
+            }
+            read.drain(..2);
+        }
+        let end = loop {
+            match trailers(&read)? {
+                Some(end) => break end,
+                None => self.more(&mut read).await?,
+            }
+        };
+        Ok((body, read.len() - end))
+    }
+
+    /// Reads on until so many bytes are there, and no further.
+    async fn fill(&mut self, body: &mut Vec<u8>, length: usize) -> Result<(), ConnectionFailure> {
+        while body.len() < length {
+            let missing = (length - body.len()) as u64;
+            if (&mut self.io)
+                .take(missing)
+                .read_buf(body)
+                .await
+                .map_err(broken)?
+                == 0
+            {
+                return Err(cut());
+            }
+        }
+        Ok(())
+    }
+
+    async fn more(&mut self, read: &mut Vec<u8>) -> Result<(), ConnectionFailure> {
+        match self.io.read_buf(read).await.map_err(broken)? {
+            0 => Err(cut()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn broken(error: std::io::Error) -> ConnectionFailure {
+    ConnectionFailure::broken("the answer broke off", error)
+}
+
+fn cut() -> ConnectionFailure {
+    ConnectionFailure::broken("the answer broke off", "the connection was closed")
+}
