@@ -6,6 +6,7 @@
 //! ```
 
 use std::collections::btree_map::{BTreeMap, Entry};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use examples::demo::{Demo, Printer};
@@ -71,8 +72,9 @@ impl LeaseTable for OwnTable {
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     let demo = Demo::start("orders", 2, 20).await?;
-    let builder = demo.builder("own-table")?.until_caught_up();
-    let builder = builder.lease_table(OwnTable::default());
-    println!("{}", builder.processor(Printer::new).build()?.run().await?);
+    let builder = demo.builder("own-table")?.lease_table(OwnTable::default());
+    let worker = builder.processor(Printer::new).build()?;
+    let (signal, limit) = (kcl_core::stop_signal()?, Duration::from_secs(10));
+    println!("{}", worker.run_until(signal, limit).await?);
     Ok(())
 }
