@@ -13,13 +13,14 @@ pub trait BufferHandler: Send + Sync + 'static {
     /// are processed and need not be delivered again: only then does the checkpoint pass them.
     ///
     /// The future is dropped unfinished in the same cases as that of
-    /// [`RecordHandler::handle`](super::RecordHandler::handle), and when it takes longer than
-    /// [`Retries::attempt_limit`](super::Retries::attempt_limit). Records may be delivered more than
-    /// once in any case.
+    /// [`RecordHandler::handle`](crate::RecordHandler::handle), and when it takes longer than
+    /// [`Retries::attempt_limit`](crate::handler::Retries::attempt_limit). Records may be delivered
+    /// more than once in any case.
     ///
     /// # Errors
     /// [`Failure::at`] says that the records before that one are processed. After any other error
-    /// none is, and the next call is given half of them: see [`Retries`](super::Retries).
+    /// none is, and the next call is given half of them: see
+    /// [`Retries`](crate::handler::Retries).
     fn flush(
         &self,
         records: &[Record],
