@@ -34,11 +34,17 @@ pub(crate) struct Inner {
     pub(crate) calls: Calls,
     pub(crate) application: String,
     pub(crate) settings: Settings,
+    /// Two queues for writes, so that a rush for free leases does not delay renewals.
     pub(crate) limits: Limits,
+    /// The row of the change signal, and how an announcement is added to it.
     pub(crate) announcer: Announcer,
+    /// What scans have shown of Java workers, and therefore what this table may write.
     pub(crate) watch: Watch,
+    /// When the row of a KCL leader has to be read between scans.
     pub(crate) probe: Probe,
+    /// The rows of dead workers in a table that must not have any rows of workers.
     pub(crate) stale_workers: StaleWorkers,
+    /// Which Java workers answer requests for leases, by the throughput that they write.
     pub(crate) throughputs: Throughputs,
     /// Held for writing while a worker writes its leaving mark.
     pub(crate) leaving: RwLock<()>,
@@ -64,10 +70,14 @@ impl Inner {
         }
     }
 
+    /// The wall clock in seconds, as the KCL stores times. It is compared only with other workers'
+    /// times, never to decide whether a lease has expired.
     pub(crate) fn seconds(&self) -> i64 {
         self.settings.clock.wall().as_millis().div_euclid(1000)
     }
 
+    /// Java workers before 3.5 take every row of the table for a lease, and fail at one that is
+    /// not.
     pub(crate) fn writes_rows_of_workers(&self) -> bool {
         self.watch.coexistence() == Coexistence::Exclusive
     }

@@ -33,10 +33,16 @@ pub(crate) struct PollingFetch {
     shard: ShardId,
     clock: Arc<dyn Clock>,
     settings: PollingSettings,
+    /// The shard's share of the byte budget: a page is not asked for before there is room for it.
     seat: BudgetShare,
+    /// Tells the lease's writer that the loop turns. A loop that stands still loses the lease.
     turns: ProgressReporter,
+    /// Takes pages apart, and knows where to resume.
     intake: PageDecoder,
+    /// `None` at the beginning and after each doubt about it: it is then opened where delivery
+    /// stands.
     cursor: Option<Cursor>,
+    /// When the next call may be made, by the rate and by what the last page was.
     pace: Pace,
     /// Calls that failed since the last one that did not.
     failures: u32,

@@ -50,9 +50,13 @@ pub(super) struct WorkPlan {
 pub(super) struct RecordWork<H: RecordHandler>(Arc<WorkShared<H>>);
 
 struct WorkShared<H> {
+    /// One for all shards of the worker: it is called for several records at the same time.
     handler: Arc<H>,
     plan: WorkPlan,
+    /// Tells this work from another on the same shard, which would checkpoint what is not done
+    /// here.
     owner: WorkOwner,
+    /// Never held while a handler runs or anything is awaited.
     state: Mutex<WorkState>,
     /// There is room for more records. One waits for it.
     room: Notify,
@@ -198,6 +202,8 @@ impl<H: RecordHandler> WorkShared<H> {
         Ok(())
     }
 
+    /// Accepts the next records of a batch while the window has room. What was accepted is reported
+    /// at once, so that it is not delivered again.
     fn accept(
         self: &Arc<Self>,
         background: &Background,
@@ -271,6 +277,7 @@ impl<H: RecordHandler> WorkShared<H> {
         }
     }
 
+    /// One attempt at a record, and what follows it.
     async fn work_on(self: &Arc<Self>, job: &RecordJob) {
         if let Some(why) = self.too_old(job) {
             let rules = self.rules(job);

@@ -44,29 +44,44 @@ mod telling;
 /// time.
 pub(crate) struct ShardConsumer {
     inner: Arc<WorkerInner>,
+    /// The stream as it was when the lease was acquired: one that takes its place has leases of its
+    /// own.
     stream: Arc<ReadStream>,
+    /// For what concerns other leases or the whole stream: child shards, listings, the service's
+    /// time.
     coordination: Coordination,
     clock: Arc<dyn Clock>,
     shard: ShardRef,
     /// The row at the acquisition.
     row: Lease,
+    /// The consumer's side of the lease: whether it is valid, and what its writer is asked for.
     held: Arc<Held>,
+    /// What the checkpointers of all batches share. They may outlive the consumer.
     tenancy: Arc<CheckpointerShared>,
     labels: Labels,
     meters: ShardMeters,
+    /// `None` until the factory has made one, which may fail and is then tried again.
     processor: Option<Box<dyn ErasedProcessor>>,
+    /// Decides what is done next; the loop only carries it out.
     machine: ConsumerMachine,
+    /// Says when all parents are finished, which the coordination watches.
     parents: mpsc::Receiver<AtGate>,
+    /// The stop of the worker, or of this stream.
     stop: WorkerStop,
+    /// For a cause that ends the worker: the root must not have to wait for the handler.
     causes: mpsc::UnboundedSender<RunError>,
+    /// Reads ahead. `None` before the first record is wanted, and whenever reading begins anew.
     feed: Option<Prefetcher>,
     /// Whether the feed is a subscription.
     subscribed: bool,
+    /// The batch that is delivered until it is done; it holds its share of the byte budget.
     in_hand: Option<InFlightBatch>,
     /// The work on records that continues between calls.
     background: Background,
     /// What follows when that work is done.
     after_work: Option<background::AfterWork>,
+    /// The greatest position that was delivered, shared with the checkpointers: nothing after it
+    /// can be checkpointed.
     delivered: Delivered,
     /// When the processor was last called with records, or because there were none.
     quiet_since: Moment,
@@ -77,6 +92,7 @@ pub(crate) struct ShardConsumer {
     /// Where reading begins while nothing is done: at the stored checkpoint, unless the processor
     /// has chosen another start.
     begin: Checkpoint,
+    /// The child shards, once the end is confirmed.
     children: Vec<ChildShard>,
     /// An end that was read but that the listing has not confirmed yet.
     ending: Option<ending::PendingEnd>,
@@ -85,6 +101,7 @@ pub(crate) struct ShardConsumer {
     unnamed_ends: UnnamedEnds,
     /// The child shards, if the end was confirmed before all records were delivered.
     confirmed: Option<Vec<ChildShard>>,
+    /// The reported ends that the listing did not confirm: each is followed by a pause.
     refusals: FalseEnds,
     /// How many times the current step has failed since it last succeeded.
     failures: u32,
@@ -93,10 +110,14 @@ pub(crate) struct ShardConsumer {
     failed_call: Option<(HandlerCall, u32)>,
     /// Why this shard has to be given up, if for a reason of its own.
     give_up: Option<GiveUp>,
+    /// Whether the machine was told to stop: a signal is told once.
     told_stop: bool,
     /// Whether the shard is being handed over to another worker, which has requested it.
     handing_over: bool,
+    /// Whether the machine was told that the lease is lost, or the lease is given up by its own
+    /// wish.
     told_loss: bool,
+    /// Whether [`Event::CaughtUp`] was reported, once for each acquisition.
     told_caught_up: bool,
     /// The last record before the tip, if the tip was reached while work on earlier records
     /// continued.
@@ -116,7 +137,9 @@ enum GiveUp {
 /// How a shard consumer has ended.
 pub(crate) struct Ended {
     pub(crate) outcome: ConsumerOutcome,
+    /// What is stored, for the report.
     pub(crate) checkpoint: Checkpoint,
+    /// Whether the processor was given any record.
     pub(crate) handed_out: bool,
     unreadable: bool,
     /// Whether the shard was read up to the bound.

@@ -29,7 +29,10 @@ struct Root {
     coordination: Coordination,
     /// Dropped with the root: the coordination thread ends, whatever the consumers are doing.
     leash: CoordinationGuard,
+    /// What the coordination wants done: leases to consume, and causes to stop.
     news: mpsc::UnboundedReceiver<ToRoot>,
+    /// One task a lease. Dropping them ends all consumers at once, which is what makes a dropped
+    /// `Worker::run` a crash.
     consumers: Tasks<(LeaseKey, Ended)>,
     /// Causes, from shard consumers, for the worker to stop. Sent immediately, because their
     /// handlers may take long to end.
@@ -39,8 +42,11 @@ struct Root {
     ),
     /// Once it is requested, the consumers give up their shards.
     stop: WorkerStop,
+    /// By when the shards have to be given up, once the worker stops.
     stopping: Option<Moment>,
+    /// Why the worker stops, if by itself. The first cause counts.
     cause: Option<RunError>,
+    /// Filled in as the consumers end.
     report: ShutdownReport,
 }
 

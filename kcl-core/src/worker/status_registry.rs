@@ -21,8 +21,12 @@ struct StatusState {
     left: Arc<[LeaseKey]>,
     /// The malformed rows of the table in the last scan, and since when each has been malformed.
     malformed_rows: BTreeMap<RowKey, (Arc<MalformedRow>, Timestamp)>,
+    /// It only advances: a late report of an earlier phase changes nothing.
     phase: Phase,
+    /// The shards that this worker holds, from the acquisition to the end of the consumer.
     shards: BTreeMap<LeaseKey, ShardEntry>,
+    /// The shards that this worker could not read last time. Their leases are released meanwhile,
+    /// so they have no entry among the shards.
     unreadable: BTreeMap<LeaseKey, UnreadableShard>,
 }
 
@@ -30,6 +34,8 @@ struct StatusState {
 #[derive(Debug)]
 struct ShardEntry {
     shard: ShardRef,
+    /// What the consumer reported. The fields that change by themselves (lag, duration of a call)
+    /// are not kept here: they are computed when the status is read.
     status: ShardStatus,
     held: Arc<Held>,
     lag: Lag,
@@ -117,6 +123,8 @@ impl StatusRegistry {
         self.shown().shards.insert(held.key().clone(), entry);
     }
 
+    /// Changes what is shown of a shard. Nothing happens if its consumer has ended: a late report
+    /// of it must not bring the entry back.
     pub(crate) fn change(&self, key: &LeaseKey, change: impl FnOnce(&mut ShardStatus)) {
         if let Some(entry) = self.shown().shards.get_mut(key) {
             change(&mut entry.status);
@@ -150,6 +158,8 @@ impl StatusRegistry {
         self.shown().unreadable.remove(key);
     }
 
+    /// The shards that cannot be read, by their errors or by their malformed rows. A stream that
+    /// was removed meanwhile is left out.
     pub(super) fn unreadable(
         &self,
         is_of_this_worker: impl Fn(&LeaseKey) -> bool,

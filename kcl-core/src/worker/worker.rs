@@ -87,15 +87,21 @@ pub(crate) struct WorkerParts {
 /// What every part of a running worker sees.
 pub(crate) struct WorkerInner {
     pub(crate) parts: WorkerParts,
+    /// Events, for those who listen, for the log and for the metrics.
     pub(crate) outlet: EventSender,
+    /// What [`Worker::status`] shows of the shards.
     pub(crate) board: StatusRegistry,
+    /// Whether the lease table answers: told by every call to it, from both threads.
     pub(crate) table_health: TableHealth,
     pub(crate) meters: WorkerMeters,
     /// How to stop, and by when. Set once.
     pub(crate) stop: watch::Sender<Option<(Stop, Moment)>>,
+    /// Set when `run` has ended, in whatever way: those who wait in [`Worker::stop`] get it.
     pub(super) report: watch::Sender<Option<ShutdownReport>>,
     /// The time up to which records are read, set when the worker runs.
     bound: OnceLock<Bound>,
+    /// Whether `run` was called: a worker runs once, as its tenancies and its report are those of
+    /// one run.
     ran: AtomicBool,
 }
 

@@ -132,6 +132,8 @@ pub(super) fn write_worker(
     Ok(Some(Statement { sql, values }))
 }
 
+/// The condition of a write, part by part. It stands in the `WHERE` of the statement that changes
+/// the row, so that nothing can come between the check and the change.
 fn conditions(expect: &Expect) -> Parts {
     let mut parts = Parts::default();
     if let Some(counter) = expect.counter {
@@ -169,6 +171,7 @@ fn conditions(expect: &Expect) -> Parts {
 }
 
 impl Parts {
+    /// `= NULL` is never true in SQL: that an attribute is absent has a condition of its own.
     fn matches<T>(
         &mut self,
         equal: &'static str,
@@ -184,6 +187,8 @@ impl Parts {
     }
 }
 
+/// What a write sets. The counters are computed from the row itself, not from what the caller has
+/// read.
 fn assignments(edits: &Edits) -> Result<Parts, Error> {
     let mut sets = Parts::default();
     // Always an assignment, so that the statement is valid even if the edits set nothing.

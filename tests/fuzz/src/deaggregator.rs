@@ -1,5 +1,5 @@
-use kcl_core::testing::internals::{Deaggregator, UserRecords};
 use kcl_core::model::{HashKeyRange, RawRecord, Record, SequenceNumber};
+use kcl_core::testing::internals::{Deaggregator, UserRecords};
 
 use crate::oracle::{Expected, UserRecord, expected, seal};
 

@@ -37,22 +37,29 @@ const WAITED: Duration = Duration::from_millis(100);
 /// Reads a shard with `SubscribeToShard`.
 #[derive(Debug)]
 pub(crate) struct FanOutFetch {
+    /// Knows the consumer, and when each shard was last called for.
     registration: Arc<Registration>,
     pub(super) shard: ShardId,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: FanOutSettings,
+    /// The shard's share of the byte budget: an event is not received before there is room for it.
     seat: BudgetShare,
+    /// Tells the lease's writer that the loop turns.
     turns: ProgressReporter,
     pub(super) meters: SubscriptionMeters,
+    /// Takes events apart, and knows where the next subscription begins.
     pub(super) intake: PageDecoder,
+    /// It is another one after the consumer was removed and registered again.
     consumer: ConsumerArn,
     /// When the call was sent that was answered with "not there": it may be the consumer.
     doubted: Option<Moment>,
     /// The shard was not found, and that has still to be said.
     gone: bool,
+    /// `None` between two subscriptions, which is as usual as within one.
     pub(super) subscription: Option<Box<dyn Subscription>>,
     /// When the call was sent that has made it: all that it gives was told after that.
     opened: Moment,
+    /// When the next subscription may be made: at most one call a second, later after failures.
     pace: SubscriptionPace,
     /// How the shard is polled when it is doubtful whether it has ended.
     pub(super) source: Arc<dyn Stream>,
@@ -60,6 +67,7 @@ pub(crate) struct FanOutFetch {
     pub(super) listed: ListedClosed,
     /// The shards that follow, as an event named them that was not the last.
     pub(super) named: Vec<ChildShard>,
+    /// When it is worth a call to find out by polling whether the shard has ended.
     pub(super) asks: Asks,
     /// Where the last question went on.
     pub(super) asking: Option<Cursor>,
@@ -203,6 +211,8 @@ impl FanOutFetch {
         }
     }
 
+    /// The calls of a shard are counted with the registration too: they go on counting when the
+    /// shard is opened anew.
     fn called(&mut self, at: Moment) {
         self.pace.called(at);
         self.registration.calls().called(&self.shard, at);

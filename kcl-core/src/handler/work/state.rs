@@ -9,7 +9,10 @@ use crate::runtime::Tasks;
 /// Everything that is known of the records that are accepted and not done, each under its number in
 /// the lanes.
 pub(super) struct WorkState {
+    /// Which record may begin, and up to where all are done.
     pub(super) lanes: RecordLanes<Key>,
+    /// In the order of the shard. The first one is the first that is not done, so its number is
+    /// that of the lanes' first.
     pub(super) records: VecDeque<AcceptedRecord>,
     /// The records that are at work, each with since when: the oldest first.
     pub(super) begun: BTreeSet<(Moment, u64)>,
@@ -17,6 +20,7 @@ pub(super) struct WorkState {
     pub(super) tasks: Tasks,
     /// How many take records.
     pub(super) workers: usize,
+    /// The consumer's view of the work. `None` before the first batch.
     pub(super) background: Option<Background>,
     pub(super) phase: WorkPhase,
 }

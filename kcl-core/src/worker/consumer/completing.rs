@@ -12,6 +12,8 @@ use crate::worker::event::HandlerCall;
 use super::ShardConsumer;
 
 impl ShardConsumer {
+    /// The last call of a shard that is read to its end. It is repeated until it succeeds: the end
+    /// is not stored before, so that another worker makes the call if this one crashes.
     pub(super) async fn call_shard_ended(&mut self) -> Step {
         self.feed = None;
         if !self.held.is_valid(self.clock.now()) {

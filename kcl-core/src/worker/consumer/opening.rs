@@ -65,6 +65,11 @@ impl ShardConsumer {
         }
     }
 
+    /// Begins to read the shard, at the position after the records that are done.
+    ///
+    /// It begins anew after each reason to doubt where reading stands (a changed mode, a consumer
+    /// that is gone, an end that was not confirmed), and therefore derives everything from what is
+    /// stored or done, never from the feed before it.
     pub(super) async fn open_feed(&mut self) -> Result<Prefetcher, Step> {
         self.resolve_start().await?;
         // A feed that is opened again continues after the records that are done.
@@ -74,6 +79,8 @@ impl ShardConsumer {
             .map_or_else(|| self.begin.clone(), Checkpoint::At);
         let resume = Resume::new(&begin, &self.row.facts)
             .map_err(|error| self.stop_worker(RunError::Internal(error.to_string())))?;
+        // A denied call is an error here only when it has been denied for the limit: see
+        // `ServiceAccess`.
         let source = match self.stream.reader(&self.inner).await {
             Ok(source) => source,
             Err(error) => return Err(self.refused(error)),
@@ -125,6 +132,8 @@ impl ShardConsumer {
                 ))
             }
             None => {
+                // The limit of a single read may be set for a slow service, but never beyond that
+                // of all calls.
                 let read_limit = parts.settings.read_limit.min(call_limit);
                 let (pace, max_records) = (parts.settings.pace(), parts.settings.max_records);
                 let settings = PollingSettings {
@@ -171,6 +180,7 @@ impl ShardConsumer {
                 .no_consumer(why, self.clock.now())
                 .map_or(Ok(None), Err);
         };
+        // Made by whichever shard is first, and shared: there is one consumer for the whole stream.
         let registration = stream.registration(|| {
             let (clock, call_limit) = (
                 Arc::clone(&self.clock),

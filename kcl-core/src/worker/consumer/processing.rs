@@ -15,6 +15,11 @@ use crate::worker::settings::Checkpoints;
 use super::ShardConsumer;
 
 impl ShardConsumer {
+    /// Delivers what is left of the batch, once.
+    ///
+    /// The order of the steps matters: the position is noted as delivered before the call, because
+    /// the handler may checkpoint within it; and the lease is checked last before the call, because
+    /// nothing may be delivered without a valid one.
     pub(super) async fn process(&mut self) -> Step {
         let now = self.clock.now();
         if self.background.is_stopped() {
@@ -50,6 +55,8 @@ impl ShardConsumer {
             .await;
         self.meters.processed_in(self.clock.now().since(now));
         self.quiet_since = self.clock.now();
+        // A handler of single records has accepted the records and works on them beside the calls:
+        // then a returned call does not mean that they are done.
         let taken_over = self.background.was_taken_over();
         if let (Some(taken), Ok(Ok(()))) = (&taken_over, &result) {
             return self.batch_taken_over(taken);
@@ -65,6 +72,8 @@ impl ShardConsumer {
         }
     }
 
+    /// Everything of the batch is done, unless work on it goes on beside the calls. Dropping the
+    /// batch returns its share of the byte budget.
     pub(super) fn batch_done(&mut self) -> Step {
         if self.background.has_begun() {
             return self.keep_batch();
@@ -101,6 +110,9 @@ impl ShardConsumer {
         self.done = Some(position);
     }
 
+    /// Decides what follows a failed call. What precedes the record that failed is done, and is
+    /// never delivered again; the rest is delivered again, skipped or left, by the failure's own
+    /// verdict or else by the policy.
     fn batch_failed(&mut self, failure: Failure) -> Step {
         self.meters.failed.increment(1);
         let verdict = failure.verdict;

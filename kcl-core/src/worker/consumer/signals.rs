@@ -64,11 +64,15 @@ impl ShardConsumer {
         }
     }
 
+    /// The step of a lease that is not valid any more, whether its writer has noticed that or its
+    /// time has run out before.
     pub(super) fn lose(&mut self) -> Step {
         self.told_loss = true;
         Step::LeaseLost(self.held.loss().unwrap_or_else(|| self.held.out_of_time()))
     }
 
+    /// Gives the shard up for a reason of its own. The first reason counts: what follows from it
+    /// may look like another.
     pub(super) fn stop_with(&mut self, reason: GiveUp) -> Step {
         self.give_up.get_or_insert(reason);
         self.feed = None;

@@ -28,6 +28,7 @@ struct StreamTrouble {
 struct FailingCall(Option<(Arc<str>, Moment)>);
 
 impl FailingCall {
+    /// Notes the result of a call. A further error keeps the time of the first one.
     fn came(&mut self, error: Option<Arc<str>>, now: Moment) {
         let since = self.0.as_ref().map_or(now, |(_, since)| *since);
         self.0 = error.map(|error| (error, since));
@@ -44,12 +45,23 @@ pub(crate) struct ReadStream {
     is_one_of_several: bool,
     /// The fan-out consumer by which it should be read; `None` for polling.
     pub(crate) consumer: Option<WantedConsumer>,
+    /// How that consumer is found or made: once, for all the shards.
     registration: OnceLock<Arc<Registration>>,
+    /// Set once in `Mode::Auto`. It is not cleared again in this run, so that shards do not go back
+    /// and forth between two ways of reading.
     polled_instead: AtomicBool,
+    /// Given by the application, or made from the environment when it is first needed: `build`
+    /// makes no call.
     source: OnceCell<Arc<dyn Stream>>,
+    /// Which calls are being denied, and for how long: shared by all shards, because rights are
+    /// given for a stream.
     refused: OnceLock<Arc<ServiceAccess>>,
+    /// What it is, as it was described last.
     description: Mutex<Option<Arc<StreamDescription>>>,
+    /// Its identity in lease keys. It never changes: a stream that is made again is another
+    /// `ReadStream`.
     identity: OnceLock<Arc<str>>,
+    /// The hash keys that nobody reads, as two audits have found them.
     unread: Mutex<Unread>,
     /// The listing of all its shards, shared by all callers.
     pub(crate) listing: SingleFlight<Listing, CoordinationError>,
