@@ -49,8 +49,8 @@ const FOUND_BY: &[(Mutant, u64)] = &[
     (Mutant::KeysOutOfOrder, 14),
     (Mutant::AtWorkIsDone, 7),
     (Mutant::DeadLetterAfterCheckpoint, 76),
-    (Mutant::FlushAfterCheckpoint, 0),
-    (Mutant::FilterDropsWork, 0),
+    (Mutant::FlushAfterCheckpoint, 8),
+    (Mutant::FilterDropsWork, 8),
 ];
 
 /// What the folds say of which nothing else would be found, and by which defect.
