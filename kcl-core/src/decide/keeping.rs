@@ -1,75 +1,75 @@
-//! What the writer of a held lease does next, and when: it renews the lease, stores what is done,
-//! refuses a request that takes too long, or gives the lease up.
+//! What the writer of a held lease does next, and when: it renews the lease, stores progress,
+//! refuses a request that takes too long, or gives up the lease.
 //!
 //! | in this order | |
 //! |---|---|
 //! | the lease's own deadline has passed | it is lost |
-//! | its consumer makes no progress | it is given up |
+//! | its consumer makes no progress | it is released |
 //! | its consumer has not agreed to hand it over within the drain limit | the request is refused |
-//! | a renewal is due | it is sent, with what is done and not stored yet |
-//! | an automatic checkpoint is due | it is stored, which renews too |
+//! | a renewal is due | it is sent, together with the progress that is not stored yet |
+//! | an automatic checkpoint is due | it is stored, which also renews the lease |
 
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
 use crate::model::Moment;
 
-/// What bounds a lease in addition to the failover time.
+/// The limits of a lease besides the failover time.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How long what is done waits for its automatic checkpoint, at most.
+    /// The longest time until progress is stored automatically.
     pub checkpoint_every: Duration,
-    /// How long a handler may stay in one call.
+    /// How long one call of the handler may take.
     pub handler_budget: Duration,
-    /// How long a consumer may go without a turn of its loop when its handler is not called: longer
-    /// than a call of the stream.
+    /// How long the loop of a consumer may stand still while its handler is not being called:
+    /// longer than a call to the stream takes.
     pub standstill: Duration,
-    /// How long a consumer may take to finish what it has in hand before a request for its lease is
+    /// How long a consumer may take to finish the batch in flight before a request for its lease is
     /// refused.
     pub drain: Duration,
 }
 
-/// How the consumer of a lease gets on.
+/// The progress of a lease's consumer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ConsumerProgress {
-    /// How long its handler has been inside the present call.
+    /// How long the handler's current call has taken.
     pub in_call: Option<Duration>,
-    /// How long the oldest work has gone on that is not waited for by a call.
+    /// How long the oldest work in the background has taken.
     pub working: Option<Duration>,
-    /// How long its loop has not turned.
+    /// How long its loop has stood still.
     pub still: Duration,
 }
 
 /// What the writer does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeepStep {
-    /// Nothing: it is not time yet.
+    /// Nothing is due yet.
     Wait,
     /// The lease is lost.
     Lose,
-    /// The consumer makes no progress: the lease is freed for others.
+    /// The consumer makes no progress: the lease is released for other workers.
     GiveUp,
     /// The hand-over is refused, unless the consumer has just agreed to it.
     RefuseHandOver,
-    /// What is done is stored. Whether a renewal was due.
+    /// Progress is stored.
     Checkpoint {
-        /// A renewal was due.
+        /// Whether a renewal was due, too.
         renewal: bool,
     },
     /// The lease is renewed.
     Renew,
 }
 
-/// When the writes of a lease were sent, and what it waits for.
+/// When the writes of a lease were sent, and when the next ones are due.
 #[derive(Clone, Copy, Debug)]
 pub struct Keeping {
     /// When the last settled write was sent.
     pub sent: Moment,
     /// The earliest next write after one that was not settled.
     pub retry_at: Moment,
-    /// When a checkpoint was stored last.
+    /// When a checkpoint was last stored.
     pub checkpointed: Option<Moment>,
-    /// Until when the consumer may take to agree to a hand-over.
+    /// Until when the consumer has to agree to a pending hand-over.
     pub drain_until: Option<Moment>,
     /// The times that follow from the failover time.
     pub timing: Timing,
@@ -78,7 +78,7 @@ pub struct Keeping {
 }
 
 impl Keeping {
-    /// A lease that was acquired by a write sent then.
+    /// Creates it for a lease that was acquired by a write sent at this moment.
     #[must_use]
     pub fn new(sent: Moment, timing: Timing, limits: Limits) -> Self {
         Self {
@@ -101,13 +101,13 @@ impl Keeping {
         self.sent + self.timing.renew_every
     }
 
-    /// When what is done is worth a write of its own.
+    /// When progress is stored with a write of its own.
     fn checkpoint_due(&self) -> Moment {
         self.checkpointed
             .map_or_else(Moment::default, |last| last + self.limits.checkpoint_every)
     }
 
-    /// When there is something to do by the clock. `is_ahead`: more is done than is stored.
+    /// When the next step is due. `is_ahead` says that there is progress that is not stored.
     #[must_use]
     pub fn next_due(&self, is_ahead: bool) -> Moment {
         let due = if is_ahead {
@@ -115,12 +115,12 @@ impl Keeping {
         } else {
             self.renewal_due()
         };
-        // A request is refused in time, also while the lease is quiet.
+        // A request is refused in time even if no other write is due.
         let due = self.drain_until.map_or(due, |until| due.min(until));
         due.max(self.retry_at).min(self.deadline())
     }
 
-    /// What is to be done at `now`.
+    /// The next step at `now`.
     #[must_use]
     pub fn step(&self, now: Moment, consumer: ConsumerProgress, is_ahead: bool) -> KeepStep {
         let renewal = now >= self.renewal_due();
@@ -131,7 +131,7 @@ impl Keeping {
         } else if self.drain_until.is_some_and(|until| now >= until) {
             KeepStep::RefuseHandOver
         } else if is_ahead && (renewal || now >= self.checkpoint_due()) {
-            // A renewal takes along what there is: it costs a write anyway.
+            // A renewal includes the progress, because it costs a write anyway.
             KeepStep::Checkpoint { renewal }
         } else if renewal {
             KeepStep::Renew

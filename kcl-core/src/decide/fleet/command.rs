@@ -1,12 +1,12 @@
 use crate::lease::WorkerRow;
 use crate::model::{Lease, LeaseKey, WorkerId};
 
-/// What a worker is to do.
+/// What a worker has to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FleetCommand {
-    /// These free leases are left because the worker has no room for more.
+    /// Report these free leases, which are left unread because the worker has no room for more.
     TellLeft(Vec<LeaseKey>),
-    /// Free a lease that was handed over and that there is no room for.
+    /// Release a lease that was handed over although there is no room for it.
     GiveBack(Lease),
     /// Claim a lease that was handed over.
     Claim(Lease),
@@ -14,7 +14,7 @@ pub enum FleetCommand {
     Take {
         /// Its row.
         row: Lease,
-        /// The row is read before.
+        /// Whether to read the row first.
         look_first: bool,
     },
     /// Take a lease from a live KCL worker that does not answer requests.
@@ -37,7 +37,7 @@ pub enum FleetCommand {
     Reap(WorkerRow),
 }
 
-/// A request for a lease of this worker's, as its row shows it.
+/// A request for a lease of this worker, as the row shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingRequest {
     /// The row.

@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use crate::model::Moment;
 
-/// After a lease was lost or could not be read: 1 s, doubled up to a minute.
+/// The pause after a lease was lost or could not be read: 1 s, doubled up to a minute.
 const COOL_FROM: Duration = Duration::from_secs(1);
 const COOL_TO: Duration = Duration::from_secs(60);
 
-/// A lease that went wrong is left alone for a while.
+/// The time for which a lease is left alone after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoolDown {
     until: Moment,
@@ -14,9 +14,9 @@ pub struct CoolDown {
 }
 
 impl CoolDown {
-    /// It went wrong at `now`, after this cool-down if there was one: the span is doubled if that
-    /// was of late, as what is tried in vain may take `tries` until that shows. What went well for
-    /// long is forgiven.
+    /// The cool-down after a failure at `now`, given the previous one. The time is doubled if that
+    /// was recent: an attempt may take up to `tries` until it fails. After a long time without a
+    /// failure, it starts again with the shortest pause.
     #[must_use]
     pub fn after(before: Option<Self>, now: Moment, tries: Duration) -> Self {
         let span = match before {
@@ -31,7 +31,7 @@ impl CoolDown {
         }
     }
 
-    /// Whether it goes on.
+    /// Whether it still lasts.
     #[must_use]
     pub fn lasts(&self, now: Moment) -> bool {
         now < self.until

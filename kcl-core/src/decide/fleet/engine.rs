@@ -16,7 +16,7 @@ use super::lease_entry::{LeaseEntry, LeaseWork};
 use super::scan::Scan;
 use super::schedule::{DueStep, Schedule};
 
-/// What a worker is set to.
+/// The settings of a worker that concern the fleet.
 #[derive(Clone, Debug)]
 pub struct FleetSettings {
     /// Its name.
@@ -27,7 +27,7 @@ pub struct FleetSettings {
     pub max_leases: usize,
     /// How many requests it may have open at the same time.
     pub max_moves: usize,
-    /// How often somebody audits.
+    /// How often a worker of the fleet has to audit.
     pub audit_every: Duration,
     /// Its reading ends at a bound.
     pub reading_ends: bool,
@@ -35,29 +35,29 @@ pub struct FleetSettings {
 
 /// One worker's part in the fleet: what it knows, and what it does next.
 ///
-/// It is told what was read and what became of what it has commanded, each with the moment, and
-/// answers with commands. `works` says that the worker is not stopping.
+/// It is told what was read and the outcome of its commands, each with the moment, and answers with
+/// commands. `works` says that the worker is not stopping.
 #[derive(Debug)]
 pub struct Engine {
     pub(super) settings: FleetSettings,
-    /// What is known of each lease.
+    /// What is known about each lease.
     pub leases: LeaseEntries,
     /// The rows of the workers.
     workers: BTreeMap<WorkerId, WorkerRow>,
-    /// Who is alive.
+    /// Which workers are alive.
     pub members: Members,
-    /// When it scans, audits and takes.
+    /// When it scans, audits and takes leases.
     pub schedule: Schedule,
-    /// What shows that a KCL leader assigns the leases, as the last scan has shown it.
+    /// The evidence in the last scan that a KCL leader assigns the leases, if there is any.
     led: Option<String>,
-    /// Whether the last scan has shown a row that cannot be read: when it is repaired, nobody
-    /// announces it.
+    /// Whether the last scan has shown a malformed row: its repair is not announced, so scans
+    /// continue.
     has_malformed: bool,
-    /// Audits of all other workers, as they were seen last.
+    /// The number of audits of all other workers, as last seen.
     audits: u64,
     /// When it last took, or tried to take, a lease from a live KCL worker.
     stole: Option<Moment>,
-    /// The previous process with this name left gracefully.
+    /// Whether the previous process with this name left gracefully.
     pub former_left: bool,
 }
 
@@ -66,7 +66,7 @@ pub struct Engine {
 pub struct NameIsTaken;
 
 impl Engine {
-    /// A worker that knows nothing yet.
+    /// Creates the engine of a worker that knows nothing yet.
     #[must_use]
     pub fn new(settings: FleetSettings) -> Self {
         Self {
@@ -95,10 +95,10 @@ impl Engine {
     }
 }
 
-/// What was read.
+/// Input from the table.
 impl Engine {
-    /// Takes in a scan of the whole table, unless a scan that began later was taken in before.
-    /// Whether it was taken in.
+    /// Adds a scan of the whole table, unless one that began later was added before. Returns
+    /// whether it was added.
     pub fn scanned(&mut self, scan: Scan) -> bool {
         if !self.schedule.is_news(scan.begun) {
             return false;
@@ -126,14 +126,14 @@ impl Engine {
         true
     }
 
-    /// What shows that a KCL leader assigns the leases, if anything does.
+    /// The evidence that a KCL leader assigns the leases, if there is any.
     #[must_use]
     pub fn led(&self) -> Option<&str> {
         self.led.as_deref()
     }
 
-    /// How long a row that somebody deleted is left to its holder: it puts the row back with its
-    /// next write, or not at all.
+    /// How long a row that was deleted from outside is left to its holder, which writes it again
+    /// with its next write or not at all.
     #[must_use]
     pub fn patience(&self) -> Duration {
         let timing = &self.settings.timing;
@@ -146,13 +146,13 @@ impl Engine {
         holder.renew_every + holder.call_limit + timing.look
     }
 
-    /// Takes in a row that was read by itself, or returned by a write.
+    /// Adds a row that was read on its own or returned by a write.
     pub fn see(&mut self, row: Lease, at: Moment) {
         self.members.see(&row, at);
         self.leases.see(row, at);
     }
 
-    /// Takes in that the row of a worker was read by itself, or was not there.
+    /// Adds the row of a worker that was read on its own; `None` if it does not exist.
     pub fn see_worker(&mut self, worker: &WorkerId, row: Option<WorkerRow>, at: Moment) {
         if let Some(row) = row {
             self.members.see_worker(&row, at);
@@ -163,8 +163,8 @@ impl Engine {
         }
     }
 
-    /// Whether an audit of anybody else's has been seen since this was asked last. Its own are
-    /// known, and from when they count.
+    /// Whether another worker's audit has been seen since the last call. This worker's own audits
+    /// are counted elsewhere.
     fn has_new_audit(&mut self) -> bool {
         let audits = self
             .workers
@@ -177,18 +177,18 @@ impl Engine {
         new
     }
 
-    /// The leases that a new row may not be created for: this worker has to do with them, or their
-    /// rows were there a short while ago.
+    /// The leases for which no row may be created: this worker is working on them, or their rows
+    /// existed a short while ago.
     pub fn known_of_late(&self, now: Moment) -> impl Iterator<Item = &LeaseKey> {
         let of_late = self.leases.there_of_late(now, self.patience());
         self.leases.engaged_keys().chain(of_late)
     }
 }
 
-/// What to do.
+/// Commands.
 impl Engine {
-    /// Rows were taken in, as they were read at `seen`; it is `now`. What the last plan put off is
-    /// void.
+    /// Plans from the rows as they were read at `seen`, at the moment `now`. What the last plan
+    /// scheduled for later is dropped.
     pub fn act(
         &mut self,
         seen: Moment,
@@ -199,7 +199,7 @@ impl Engine {
         let plan = self.plan(seen, works, tokens)?;
         let mut commands = vec![FleetCommand::TellLeft(plan.left)];
         for key in plan.give_back {
-            // Until the answer is there it is no row to act on.
+            // The row must not be used until the answer is there.
             if let Some(row) = self.withhold(&key, now) {
                 commands.push(FleetCommand::GiveBack(row));
             }
@@ -213,7 +213,7 @@ impl Engine {
         self.schedule.plan(plan.take);
         commands.extend(self.takes(now, works));
         for ask in plan.withdraw {
-            // Not one that was refused: its end is no reason not to ask again.
+            // Not refused: the end of this request is no reason not to make another one.
             if let Some(row) = self.withhold(&ask.key, now) {
                 self.leases.end_request(&ask.key);
                 commands.push(FleetCommand::Withdraw { row, of: ask.of });
@@ -266,8 +266,8 @@ impl Engine {
         ))
     }
 
-    /// What is to be taken at `now`. A worker that was paused has nothing to go by until it has
-    /// scanned again.
+    /// The leases to take at `now`. A worker that was paused takes nothing until it has scanned
+    /// again.
     pub fn takes(&mut self, now: Moment, works: bool) -> Vec<FleetCommand> {
         let due = self.schedule.due_takes(now);
         if !works || !self.members.is_watching(now, &self.settings.timing) {
@@ -276,15 +276,15 @@ impl Engine {
         due.into_iter()
             .filter_map(|Take { key, rank, .. }| {
                 let row = self.begin(&key, true)?;
-                // Somebody who comes before this worker may have it already.
+                // A worker that comes before this one may have taken it already.
                 let look_first = rank > 0;
                 Some(FleetCommand::Take { row, look_first })
             })
             .collect()
     }
 
-    /// Begins to take a lease: its row, unless this worker has to do with it already, or needs room
-    /// for it and has none.
+    /// Begins to take a lease, and returns its row. `None` if this worker is already working on it,
+    /// or needs room for it and has none.
     fn begin(&mut self, key: &LeaseKey, needs_room: bool) -> Option<Lease> {
         let row = self.leases.row(key)?.clone();
         if self.leases.is_engaged(key) || (needs_room && self.room() == 0) {
@@ -294,15 +294,15 @@ impl Engine {
         Some(row)
     }
 
-    /// The row of a lease, which is not acted on until it is read again.
+    /// The row of a lease, which is then not used again until it has been read again.
     fn withhold(&mut self, key: &LeaseKey, now: Moment) -> Option<Lease> {
         let row = self.leases.row(key)?.clone();
         self.leases.forget(key, now);
         Some(row)
     }
 
-    /// Whether there is a lease that is not this worker's, another worker, or something that may
-    /// be one.
+    /// Whether there is a lease that does not belong to this worker, another worker, or a row that
+    /// may be one.
     fn has_others(&self) -> bool {
         let is_another = |row: &Lease, entry: &LeaseEntry| {
             !row.checkpoint.is_shard_end() && entry.work() == LeaseWork::Nothing
@@ -318,30 +318,30 @@ impl Engine {
             || !self.leases.is_whole()
     }
 
-    /// What it is time for at `now`.
+    /// What is due at `now`.
     #[must_use]
     pub fn due(&self, now: Moment) -> Option<DueStep> {
         self.schedule.due(now, || self.rank(now))
     }
 
-    /// When there is something to do by the clock.
+    /// When the next step is due.
     #[must_use]
     pub fn next_wakeup(&self, now: Moment) -> Option<Moment> {
         self.schedule.next_wakeup(|| self.rank(now))
     }
 
-    /// How many live workers audit before this one.
+    /// This worker's rank in the order in which live workers audit.
     fn rank(&self, now: Moment) -> usize {
         let live = self.members.live(now, &self.settings.timing);
         rank(&live, &self.settings.me)
     }
 }
 
-/// Requests, and leases that are left to others.
+/// Requests, and leases that are left to other workers.
 impl Engine {
-    /// The requests for leases of this worker's that the rows show, as they were read at `seen`.
-    /// The requester may die while a lease is drained: what is handed over to the dead is read by
-    /// nobody until others find out.
+    /// The requests for leases of this worker, according to the rows as read at `seen`. A requester
+    /// may die while a lease is drained: a lease that is handed over to a dead worker is not read
+    /// until others find out.
     pub fn pending(&mut self, seen: Moment, works: bool) -> Vec<PendingRequest> {
         if self.has_new_audit() {
             self.schedule.saw_audit(seen);
@@ -359,8 +359,8 @@ impl Engine {
             .collect()
     }
 
-    /// How to answer a request for a lease of this worker's. `is_read`: the requester's row has just
-    /// been read, and there is nothing more to find out.
+    /// How to answer a request for a lease of this worker. `is_read` says that the requester's row
+    /// has just been read, so that there is nothing more to find out.
     #[must_use]
     pub fn answer(
         &self,
@@ -380,7 +380,7 @@ impl Engine {
         }
     }
 
-    /// Requests that nobody answers: perhaps the owner has missed the change signal.
+    /// Requests without an answer: the owner may have missed the change signal.
     pub fn unanswered(&self, now: Moment) -> impl Iterator<Item = &LeaseKey> {
         let look = self.settings.timing.look;
         self.leases
@@ -389,8 +389,8 @@ impl Engine {
             .map(|(key, _)| key)
     }
 
-    /// Which requests and hand-overs are over, by rows that were read by themselves at `now`, or by
-    /// a scan (`is_scan`), which may be as old as the one before it.
+    /// Ends the requests and hand-overs that are over according to rows read on their own at `now`,
+    /// or according to a scan (`is_scan`), which may be as stale as the previous one.
     pub fn settle_moves(&mut self, now: Moment, is_scan: bool) {
         let slack = if is_scan {
             self.settings.timing.look
@@ -400,16 +400,15 @@ impl Engine {
         self.leases.settle_moves(&self.settings.me, now, slack);
     }
 
-    /// Whether a shard that has been out of this worker's reach for long is left to others: if there
-    /// are any.
+    /// Whether a shard that this worker has not reached for long is left to others, which is so if
+    /// there are any.
     #[must_use]
     pub fn leaves_to_others(&self, now: Moment, works: bool) -> bool {
         let live = self.members.live(now, &self.settings.timing);
         works && live.iter().any(|worker| *worker != self.settings.me)
     }
 
-    /// Whether everything is read up to the bound of a reading that ends, as far as it is this
-    /// worker's.
+    /// Whether this worker has read its whole share up to the bound.
     #[must_use]
     pub fn is_read(&self, now: Moment) -> bool {
         let rows: Vec<&Lease> = self.leases.rows().collect();
@@ -423,8 +422,8 @@ impl Engine {
         if self.leases.get(&row.key).is_some_and(LeaseEntry::is_read) {
             return LeaseDuty::Done;
         }
-        // A row that has only been seen to be there may be what a crash has left: it is taken when
-        // it expires.
+        // A row that was never seen to change may be left over from a crash: it is taken when it
+        // expires.
         let is_kept = self.members.lease(row).moves() > 0;
         let lives = |owner: &WorkerId| {
             *owner != self.settings.me && !self.members.is_dead(owner, now, &self.settings.timing)

@@ -9,41 +9,41 @@ use super::cool_down::CoolDown;
 use super::lease_entry::{HandedOver, LeaseEntry, LeaseWork};
 use super::request::{OwnRequest, RequestState};
 
-/// Everything that this worker knows of leases, an entry each.
+/// Everything that this worker knows about leases, one entry per lease.
 #[derive(Clone, Debug, Default)]
 pub struct LeaseEntries {
     entries: BTreeMap<LeaseKey, LeaseEntry>,
-    /// How many of them this worker has to do with, and how many of those a writer keeps.
+    /// How many of them this worker is working on, and how many of those are kept by a writer.
     engaged: usize,
     held: usize,
-    /// Streams that this worker does not get through to, by what stands for them in the keys of
-    /// their leases: it takes none of theirs.
+    /// The streams that this worker cannot reach, as they appear in lease keys: it takes none of
+    /// their leases.
     out_of_reach: BTreeSet<Option<Arc<str>>>,
 }
 
-/// Tells which tenancies are those of this process.
+/// Knows which tenancies belong to this process.
 pub trait OwnTokens: fmt::Debug {
     /// Whether this process began the tenancy of the row.
     fn is_ours(&self, row: &Lease) -> bool;
 
-    /// Whether it did, and does not work on it any more.
+    /// Whether this process began the tenancy of the row but no longer works on it.
     fn is_abandoned(&self, row: &Lease) -> bool;
 }
 
 impl LeaseEntries {
-    /// What is known of a lease, if anything is.
+    /// What is known about a lease, if anything is.
     #[must_use]
     pub fn get(&self, key: &LeaseKey) -> Option<&LeaseEntry> {
         self.entries.get(key)
     }
 
-    /// The row of a lease, as new as it is known.
+    /// The newest known row of a lease.
     #[must_use]
     pub fn row(&self, key: &LeaseKey) -> Option<&Lease> {
         self.get(key)?.row.as_ref()
     }
 
-    /// The leases whose rows are known, in the order of their keys.
+    /// The leases whose rows are known, ordered by key.
     pub fn known(&self) -> impl Iterator<Item = (&Lease, &LeaseEntry)> {
         self.entries
             .values()
@@ -62,9 +62,9 @@ impl LeaseEntries {
 
 /// What is read.
 impl LeaseEntries {
-    /// Takes in a scan of all rows that was begun and ended at these moments. It may be stale: a row
-    /// that was read by itself since, or less than `look` before, stays, unless somebody asks `me`
-    /// for it. A row that is gone is remembered for `patience`.
+    /// Adds a scan of all rows that began and ended at these moments. It may be stale: a row that
+    /// was read on its own since, or less than `look` before, is kept, unless the scan shows a
+    /// request to `me`. A missing row is remembered for `patience`.
     pub fn scan(
         &mut self,
         rows: Vec<Lease>,
@@ -96,21 +96,21 @@ impl LeaseEntries {
         }));
     }
 
-    /// Takes in a row that was read by itself, or returned by a write.
+    /// Adds a row that was read on its own or returned by a write.
     pub fn see(&mut self, row: Lease, at: Moment) {
         let entry = self.entry(&row.key);
         (entry.there_at, entry.read_at) = (Some(at), Some(at));
         entry.row = Some(row);
     }
 
-    /// The row was read and is not there, or is not known any more.
+    /// Forgets a row that was read and does not exist, or that is no longer known.
     pub fn forget(&mut self, key: &LeaseKey, at: Moment) {
         let entry = self.entry(key);
         (entry.row, entry.read_at) = (None, Some(at));
     }
 
-    /// Whether a read of the row that was begun at this moment may show it as it was before what is
-    /// known of it.
+    /// Whether a read that began at this moment may show the row in an older state than the known
+    /// one.
     #[must_use]
     pub fn is_older(&self, key: &LeaseKey, begun: Moment) -> bool {
         self.get(key)
@@ -118,8 +118,8 @@ impl LeaseEntries {
             .is_some_and(|at| at > begun)
     }
 
-    /// Whether nothing is known to have changed that was not read since. What a scan shows of such
-    /// a row may be older than the change.
+    /// Whether every row that is known to have changed was read since. A scan may show such a row
+    /// as it was before the change.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.entries
@@ -127,7 +127,7 @@ impl LeaseEntries {
             .all(|entry| entry.read_at.is_none() || entry.row.is_some())
     }
 
-    /// The rows that are there, or were less than `patience` ago.
+    /// The rows that exist, or existed less than `patience` ago.
     pub fn there_of_late(
         &self,
         now: Moment,
@@ -141,9 +141,9 @@ impl LeaseEntries {
     }
 }
 
-/// What this worker has to do with a lease.
+/// What this worker is doing with a lease.
 impl LeaseEntries {
-    /// How many leases it has to do with.
+    /// How many leases it is working on.
     #[must_use]
     pub const fn engaged(&self) -> usize {
         self.engaged
@@ -155,7 +155,7 @@ impl LeaseEntries {
         self.held
     }
 
-    /// The leases that it has to do with.
+    /// The leases that it is working on.
     pub fn engaged_keys(&self) -> impl Iterator<Item = &LeaseKey> {
         self.entries
             .iter()
@@ -163,13 +163,13 @@ impl LeaseEntries {
             .map(|(key, _)| key)
     }
 
-    /// What it has to do with this lease.
+    /// What it is doing with this lease.
     #[must_use]
     pub fn work(&self, key: &LeaseKey) -> LeaseWork {
         self.get(key).map_or(LeaseWork::Nothing, LeaseEntry::work)
     }
 
-    /// Whether it has to do with it.
+    /// Whether it is working on it.
     #[must_use]
     pub fn is_engaged(&self, key: &LeaseKey) -> bool {
         self.work(key) != LeaseWork::Nothing
@@ -183,18 +183,18 @@ impl LeaseEntries {
         self.engaged = self.engaged + is_engaged(work) - is_engaged(before);
     }
 
-    /// It is being taken or claimed.
+    /// Notes that it is being taken or claimed.
     pub fn take(&mut self, key: &LeaseKey) {
         self.set_work(key, LeaseWork::Taking);
     }
 
-    /// A writer keeps it, and a consumer works on it if it is `consumed`.
+    /// Notes that a writer keeps it and, if it is `consumed`, that a consumer processes it.
     pub fn hold(&mut self, key: &LeaseKey, consumed: bool) {
         self.set_work(key, LeaseWork::Held { consumed });
     }
 
-    /// What was to take it has ended without it. Whether this worker has nothing to do with it any
-    /// more.
+    /// Notes that the attempt to take it has failed. Returns whether this worker has finished with
+    /// it.
     pub fn take_ended(&mut self, key: &LeaseKey) -> bool {
         let was_taking = self.work(key) == LeaseWork::Taking;
         if was_taking {
@@ -203,7 +203,7 @@ impl LeaseEntries {
         was_taking
     }
 
-    /// No writer keeps it any more. Whether this worker has nothing to do with it any more.
+    /// Notes that its writer has ended. Returns whether this worker has finished with it.
     pub fn writer_ended(&mut self, key: &LeaseKey) -> bool {
         let next = match self.work(key) {
             LeaseWork::Held { consumed: true } => LeaseWork::HandlerLeft,
@@ -214,7 +214,7 @@ impl LeaseEntries {
         next == LeaseWork::Nothing
     }
 
-    /// No consumer works on it any more. Whether this worker has nothing to do with it any more.
+    /// Notes that its consumer has ended. Returns whether this worker has finished with it.
     pub fn consumer_ended(&mut self, key: &LeaseKey) -> bool {
         let next = match self.work(key) {
             LeaseWork::Held { consumed: true } => LeaseWork::Held { consumed: false },
@@ -228,44 +228,45 @@ impl LeaseEntries {
     }
 }
 
-/// What is left alone.
+/// Leases that are left alone.
 impl LeaseEntries {
-    /// Whether this worker does not get through to the stream of a lease.
+    /// Whether this worker cannot reach the stream of a lease.
     #[must_use]
     pub fn is_out_of_reach(&self, key: &LeaseKey) -> bool {
-        // As a rule there is none.
+        // Usually there is none.
         !self.out_of_reach.is_empty() && self.out_of_reach.contains(&key.stream)
     }
 
-    /// It went wrong here: see [`CoolDown::after`].
+    /// Leaves it alone after a failure: see [`CoolDown::after`].
     pub fn cool_down(&mut self, key: &LeaseKey, now: Moment, tries: Duration) {
         let entry = self.entry(key);
         entry.cool_down = Some(CoolDown::after(entry.cool_down, now, tries));
     }
 
-    /// It goes well again.
+    /// Ends the cool-down after a success.
     pub fn forgive(&mut self, key: &LeaseKey) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.cool_down = None;
         }
     }
 
-    /// It was read up to the bound of the reading.
+    /// Notes that it was read up to the bound.
     pub fn finish_reading(&mut self, key: &LeaseKey) {
         self.entry(key).is_read = true;
     }
 
-    /// This worker does not get through to the stream of the lease. Whether that is news.
+    /// Notes that this worker cannot reach the stream of the lease. Returns whether that was not
+    /// known before.
     pub fn lose_reach(&mut self, key: &LeaseKey) -> bool {
         self.out_of_reach.insert(key.stream.clone())
     }
 
-    /// It does again.
+    /// Notes that the stream can be reached again.
     pub fn reached(&mut self, key: &LeaseKey) {
         self.out_of_reach.remove(&key.stream);
     }
 
-    /// A request for it was refused.
+    /// Notes that a request for it was refused.
     pub fn refuse(&mut self, key: &LeaseKey, now: Moment) {
         self.entry(key).refuse(now);
     }
@@ -277,16 +278,16 @@ impl LeaseEntries {
     }
 }
 
-/// What is asked for and handed over.
+/// Requests and hand-overs.
 impl LeaseEntries {
-    /// The requests of this worker that are not over.
+    /// The requests of this worker that are open.
     pub fn requests(&self) -> impl Iterator<Item = (&LeaseKey, &OwnRequest)> {
         self.entries
             .iter()
             .filter_map(|(key, entry)| Some((key, entry.request.as_ref()?)))
     }
 
-    /// A request is sent.
+    /// Notes that a request is sent.
     pub fn request(&mut self, key: &LeaseKey, of: WorkerId, since: Moment) {
         self.entry(key).request = Some(OwnRequest {
             of,
@@ -295,8 +296,8 @@ impl LeaseEntries {
         });
     }
 
-    /// The table has answered a request at `now`: from then on a row without it tells that it is
-    /// over. One that was not `done` is over.
+    /// Notes that the table has answered a request at `now`: from then on, a row without it shows
+    /// that it is over. If it was not `done`, it is over.
     pub fn request_answered(&mut self, key: &LeaseKey, done: bool, now: Moment) {
         let request = &mut self.entry(key).request;
         *request = request.take().filter(|_| done).map(|request| OwnRequest {
@@ -306,20 +307,20 @@ impl LeaseEntries {
         });
     }
 
-    /// The request is over, and nobody has refused it.
+    /// Ends a request that was not refused.
     pub fn end_request(&mut self, key: &LeaseKey) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.request = None;
         }
     }
 
-    /// A lease was handed over.
+    /// Notes that a lease was handed over.
     pub fn hand_over(&mut self, key: &LeaseKey, handed_over: HandedOver) {
         self.entry(key).handed_over = Some(handed_over);
     }
 
-    /// Which requests and hand-overs are over, by the rows as they were read at `now` or up to
-    /// `slack` before.
+    /// Ends the requests and hand-overs that are over, according to the rows as read at `now` or up
+    /// to `slack` before.
     pub fn settle_moves(&mut self, me: &WorkerId, now: Moment, slack: Duration) {
         for entry in self.entries.values_mut() {
             let row = entry.row.as_ref();

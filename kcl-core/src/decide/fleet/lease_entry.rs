@@ -5,34 +5,34 @@ use crate::model::{Lease, Moment, WorkerId};
 use super::cool_down::CoolDown;
 use super::request::OwnRequest;
 
-/// How long a lease is neither asked for nor handed over after a request for it was refused.
+/// How long a lease is neither requested nor handed over after a request for it was refused.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
 
-/// What this worker knows of one lease.
+/// What this worker knows about one lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeaseEntry {
-    /// Its row, as new as it is known.
+    /// Its newest known row.
     pub(super) row: Option<Lease>,
-    /// When the row was last read by itself, written by this worker, or found to be gone; not when
-    /// a scan that began later has shown it.
+    /// When the row was last read on its own, written by this worker, or found missing, unless a
+    /// scan that began later has shown it since.
     pub(super) read_at: Option<Moment>,
-    /// When the row was last seen to be there.
+    /// When the row was last seen to exist.
     pub(super) there_at: Option<Moment>,
     /// What this worker has to do with it.
     pub(super) work: LeaseWork,
     /// This worker's request for it.
     pub(super) request: Option<OwnRequest>,
-    /// This worker has handed it over, and has not seen it claimed.
+    /// This worker's hand-over of it, until it is seen to be claimed.
     pub(super) handed_over: Option<HandedOver>,
-    /// It went wrong here.
+    /// How long it is left alone after a failure here.
     pub(super) cool_down: Option<CoolDown>,
-    /// A request for it was refused, by this worker or to it.
+    /// Until when it is not requested or handed over, after a request was refused.
     pub(super) refused_until: Option<Moment>,
-    /// It was read up to the bound of the reading: it is not taken in this run any more.
+    /// Whether it was read up to the bound, and is not taken again in this run.
     pub(super) is_read: bool,
 }
 
-/// What a worker has to do with a lease.
+/// What a worker is doing with a lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LeaseWork {
     /// Nothing.
@@ -40,12 +40,12 @@ pub enum LeaseWork {
     Nothing,
     /// It is being taken or claimed.
     Taking,
-    /// A writer keeps it. Without a consumer it is being given back.
+    /// A writer keeps it. Without a consumer, it is being given back.
     Held {
-        /// A consumer works on it.
+        /// Whether a consumer processes it.
         consumed: bool,
     },
-    /// It is not ours any more, and a handler has not returned.
+    /// This worker no longer holds it, but a handler has not returned yet.
     HandlerLeft,
 }
 
@@ -71,14 +71,13 @@ impl LeaseEntry {
         self.request.as_ref()
     }
 
-    /// Whether it was read up to the bound of the reading.
+    /// Whether it was read up to the bound.
     #[must_use]
     pub const fn is_read(&self) -> bool {
         self.is_read
     }
 
-    /// Whether this worker is at work on it, is taking it, or leaves it alone for now for its own
-    /// sake.
+    /// Whether this worker processes it, is taking it, or leaves it alone for now.
     #[must_use]
     pub fn is_busy(&self, now: Moment) -> bool {
         self.work != LeaseWork::Nothing
@@ -92,7 +91,7 @@ impl LeaseEntry {
         self.refused_until.is_some_and(|until| now < until)
     }
 
-    /// This worker's hand-over, if the row is as that has left it.
+    /// This worker's hand-over, if the row is still as that has left it.
     #[must_use]
     pub fn handed_over(&self, row: &Lease) -> Option<HandedOver> {
         self.handed_over
@@ -103,16 +102,16 @@ impl LeaseEntry {
         self.refused_until = Some(now + REFUSED_FOR);
     }
 
-    /// Forgets a refusal that is long over. Not at once: what is judged at an earlier moment, by a
-    /// scan that took long, still goes by it.
+    /// Forgets a refusal that is long over. Not immediately, because a slow scan may be judged by
+    /// an earlier moment.
     pub(super) fn forget_refusal(&mut self, now: Moment) {
         self.refused_until = self
             .refused_until
             .filter(|until| now < *until + REFUSED_FOR);
     }
 
-    /// The row as a scan has shown it, or that it was not there. A row that was read by itself goes
-    /// before it.
+    /// Adds the row from a scan, or that it was missing there. A row that was read on its own has
+    /// priority.
     pub(super) fn take_in(&mut self, scanned: Option<Lease>, me: &WorkerId) {
         let keeps = self.read_at.is_some()
             && match (&self.row, &scanned) {
@@ -126,15 +125,14 @@ impl LeaseEntry {
         }
     }
 
-    /// Whether nothing is known that matters.
+    /// Whether nothing relevant is known.
     pub(super) fn is_blank(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Whether a row of a scan goes before the one that is known, whenever it was read. A request moves
-/// no counter; one that was withdrawn before the row was read costs an answer that the table
-/// refuses.
+/// Whether a row from a scan replaces the known one, whenever that was read. A request does not
+/// change the counter; acting on one that was already withdrawn only costs a write that conflicts.
 fn is_newer(seen: &Lease, known: &Lease, me: &WorkerId) -> bool {
     let asked = |row: &Lease| row.checkpoint_owner.as_ref() == Some(me);
     let is_request = asked(seen) && !asked(known) && known.owner.as_ref() == Some(me);

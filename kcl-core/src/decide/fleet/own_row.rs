@@ -5,31 +5,31 @@ use crate::decide::members::is_moved_by_another;
 use crate::lease::WorkerRow;
 use crate::model::{Moment, Token};
 
-/// What a worker does about a row under its own name that another process has made.
+/// What a worker does about a row with its own name that another process has created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NamesakeVerdict {
-    /// It left gracefully, or has not moved for as long as a live process never leaves its row: the
-    /// row is replaced, and is this process's from then on.
+    /// That process left gracefully, or the row has stood still for longer than a live process lets
+    /// it: replace the row, which then belongs to this process.
     Replace,
-    /// Whether it lives is not known yet.
+    /// It is not known yet whether that process is alive.
     Wait,
-    /// It lives: two processes must not use one name.
+    /// That process is alive: two processes must not use one name.
     Duplicate,
 }
 
-/// Another process's row under this worker's own name, watched to find out whether that process
-/// lives.
+/// Another process's row with this worker's name, watched to find out whether that process is
+/// alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Namesake {
     row: WorkerRow,
-    /// When its counter was first seen as it is.
+    /// When its counter was first seen at its current value.
     since: Moment,
-    /// How often it was seen to move.
+    /// How many times the counter was seen to grow.
     moves: u32,
 }
 
 impl Namesake {
-    /// The row as it was found first, at `now`.
+    /// Begins with the row as it was found at `now`.
     #[must_use]
     pub const fn new(row: WorkerRow, now: Moment) -> Self {
         Self {
@@ -39,13 +39,13 @@ impl Namesake {
         }
     }
 
-    /// The row as it was seen last.
+    /// The row as it was last seen.
     #[must_use]
     pub const fn row(&self) -> &WorkerRow {
         &self.row
     }
 
-    /// Takes in the row as it was read at `now`.
+    /// Adds the row as it was read at `now`.
     pub fn see(&mut self, row: WorkerRow, now: Moment) {
         if row != self.row {
             *self = Self {
@@ -56,7 +56,7 @@ impl Namesake {
         }
     }
 
-    /// What follows from what was seen until `now`.
+    /// The verdict from what was seen until `now`.
     #[must_use]
     pub fn judge(&self, now: Moment, timing: &Timing) -> NamesakeVerdict {
         if self.row.leaving {
@@ -73,19 +73,19 @@ impl Namesake {
     }
 }
 
-/// What a worker finds in place of the row that it wrote last.
+/// What a worker finds instead of the row that it wrote last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FoundRow {
-    /// Its own: a write without an answer has landed.
+    /// Its own row: a write without an answer was applied.
     Own(WorkerRow),
-    /// Another process's: the name belongs to the process that wrote the row last.
+    /// Another process's row: the name belongs to the process that wrote the row last.
     Others,
-    /// None: another worker took this one for dead. It is made again.
+    /// No row: another worker took this one for dead. The row is created again.
     Missing,
 }
 
 impl FoundRow {
-    /// What was found, by the process of this incarnation.
+    /// Classifies what the process with this incarnation has found.
     #[must_use]
     pub fn of(found: Option<WorkerRow>, incarnation: Option<&Token>) -> Self {
         match found {
@@ -96,8 +96,8 @@ impl FoundRow {
     }
 }
 
-/// How long a worker waits before it writes or looks at its row again: not a whole heartbeat period
-/// while it watches another process's row, or after a heartbeat that was not acknowledged.
+/// How long a worker waits before it writes or reads its row again: less than a whole heartbeat
+/// period while it watches another process's row, or after a heartbeat that was not acknowledged.
 #[must_use]
 pub fn heartbeat_pause(is_watching: bool, is_late: bool, timing: &Timing) -> Duration {
     if is_watching || is_late {

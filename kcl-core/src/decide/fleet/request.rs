@@ -5,28 +5,28 @@ use crate::model::{Lease, Moment, WorkerId};
 /// A request of this worker, from when it is sent until it is seen to be over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnRequest {
-    /// Who was asked.
+    /// The owner.
     pub of: WorkerId,
     /// When it was sent, or acknowledged.
     pub since: Moment,
-    /// The table has not answered yet.
+    /// Whether the table has not answered yet.
     pub is_sending: bool,
 }
 
-/// What has become of a request.
+/// The state of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestState {
-    /// It stands, or may stand: nothing newer was seen.
+    /// It is open, or may be: nothing newer was seen.
     Open,
-    /// It is over: the lease is somebody else's, or this worker's.
+    /// It is over: the lease belongs to another worker, or to this one.
     Over,
     /// The owner has kept its lease.
     Refused,
 }
 
 impl OwnRequest {
-    /// What the row tells of the request of `me`, as it was read at `now` or up to `slack` before.
-    /// Without a row there is no lease.
+    /// What the row shows about the request of `me`. The row was read at `now` or up to `slack`
+    /// before; without a row, the lease does not exist.
     #[must_use]
     pub fn state(
         &self,
@@ -36,7 +36,7 @@ impl OwnRequest {
         slack: Duration,
     ) -> RequestState {
         if self.is_sending || now <= self.since + slack {
-            // The row may be from before.
+            // The row may be older than the request.
             return RequestState::Open;
         }
         match row {

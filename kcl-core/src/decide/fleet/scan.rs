@@ -10,11 +10,11 @@ pub struct Scan {
     pub workers: Vec<WorkerRow>,
     /// See [`ScanPage::malformed`].
     pub malformed: Vec<MalformedRow>,
-    /// What is known of KCL workers.
+    /// What is known about KCL workers.
     pub foreign: ForeignWorkers,
-    /// When the first page was asked for.
+    /// When the first page was requested.
     pub begun: Moment,
-    /// When the last page was there.
+    /// When the last page was received.
     pub ended: Moment,
 }
 

@@ -7,42 +7,43 @@ use crate::model::Moment;
 
 /// How often the table is scanned when this worker holds every lease in it and is alone.
 const SCAN_IDLE: Duration = Duration::from_secs(30);
-/// A stream that is not there yet, or is still being created, is looked for again after 1, 2 and
-/// 4 s, and then less and less often.
+/// A stream that does not exist yet or is still being created is looked for again after 1, 2 and 4
+/// s, and then less and less often.
 const NOT_YET: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
-/// When this worker scans the table, compares shards with leases (an audit), and takes what it has
-/// planned to take.
+/// When this worker scans the table, compares shards with leases (an audit), and takes the leases
+/// of its plan.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     scan_every: Duration,
     audit_every: Duration,
     next_scan: Moment,
-    /// When the last scan was begun.
+    /// When the last scan began.
     last_scan: Moment,
-    /// When the last scan was begun that was taken in.
+    /// When the last scan began that was used.
     taken_in: Moment,
     is_scanning: bool,
-    /// It has scanned once out of its turn.
+    /// Whether it has already made its one immediate extra scan.
     has_scanned_early: bool,
-    /// When anybody's last audit was seen.
+    /// When the last audit of any worker was seen.
     last_audit: Moment,
-    /// When the scan of the last audit of its own was begun.
+    /// When the scan of its own last audit began.
     own_audit: Moment,
-    /// No audit before then, unless there is reason for one.
+    /// No audit before this moment, unless there is a reason for one.
     audit_from: Moment,
-    /// An audit then, whatever others do: there is something that only an audit of its own finds.
+    /// An audit at this moment, whatever other workers do: for something that only its own audit
+    /// can find.
     audit_soon: Option<Moment>,
     is_auditing: bool,
-    /// So many audits in a row have found a stream that is not there yet.
+    /// How many consecutive audits have found a stream that does not exist yet.
     not_yet: u32,
-    /// When it last had done with a lease.
+    /// When it last finished with a lease.
     disengaged: Moment,
-    /// What the last plan takes later, the earliest first.
+    /// The leases that the last plan takes later, the earliest first.
     takes: Vec<Take>,
 }
 
-/// What it is time for.
+/// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DueStep {
     /// To scan the table.
@@ -56,29 +57,29 @@ pub enum DueStep {
 pub struct AuditOutcome {
     /// When its scan began and ended.
     pub scan: (Moment, Moment),
-    /// Rows were missing that were there a short while ago. After this span their holder has put
-    /// them back, or has no use for them.
+    /// Rows are missing that existed a short while ago. After this time, their holders have written
+    /// them again or no longer hold them.
     pub put_off: Option<Duration>,
-    /// A stream is not there yet.
+    /// A stream does not exist yet.
     pub not_yet: bool,
-    /// Somebody else has created leases meanwhile: what was seen of the fleet is old.
+    /// Another worker has created leases in the meantime, so what was seen of the fleet is stale.
     pub overtaken: bool,
 }
 
-/// What a worker whose reading ends does when every lease that it knows of is read.
+/// What a worker with a bound does when every lease that it knows has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadingStep {
     /// It waits for an audit.
     Wait,
-    /// It audits once more: since its last audit it was done with a lease, whose children may be
-    /// missing.
+    /// It audits once more: since its last audit it has finished with a lease, whose children may
+    /// be missing.
     Audit,
-    /// It is done.
+    /// It is finished.
     Finish,
 }
 
 impl Schedule {
-    /// The schedule of a worker that scans and audits so often. The first scan is due at once.
+    /// Creates the schedule with these intervals. The first scan is due immediately.
     #[must_use]
     pub fn new(scan_every: Duration, audit_every: Duration) -> Self {
         Self {
@@ -100,7 +101,7 @@ impl Schedule {
         }
     }
 
-    /// When there is something to do by the clock. `rank`: how many workers audit before this one.
+    /// When the next step is due. `rank` is how many workers audit before this one.
     #[must_use]
     pub fn next_wakeup(&self, rank: impl FnOnce() -> usize) -> Option<Moment> {
         let scan = (!self.is_scanning).then_some(self.next_scan);
@@ -109,8 +110,7 @@ impl Schedule {
         scan.into_iter().chain(audit).chain(take).min()
     }
 
-    /// What it is time for at `now`, after what is due to be taken: one thing at a time, a scan
-    /// first.
+    /// What is due at `now`, once the due leases are taken: one thing at a time, a scan first.
     #[must_use]
     pub fn due(&self, now: Moment, rank: impl FnOnce() -> usize) -> Option<DueStep> {
         if !self.is_scanning && now >= self.next_scan {
@@ -131,12 +131,12 @@ impl Schedule {
 
 /// Takes.
 impl Schedule {
-    /// A new plan takes these, and nothing else.
+    /// Replaces the leases to take by those of a new plan.
     pub fn plan(&mut self, takes: Vec<Take>) {
         self.takes = takes;
     }
 
-    /// Removes and returns what is to be taken at `now`.
+    /// Removes and returns the leases to take at `now`.
     pub fn due_takes(&mut self, now: Moment) -> Vec<Take> {
         let later = self
             .takes
@@ -147,29 +147,29 @@ impl Schedule {
 
 /// Scans.
 impl Schedule {
-    /// A scan begins.
+    /// Notes that a scan begins.
     pub fn scan_begins(&mut self, now: Moment) {
         self.is_scanning = true;
         (self.last_scan, self.next_scan) = (now, now + self.scan_every);
     }
 
-    /// The scan has ended, however.
+    /// Notes that the scan has ended, in whatever way.
     pub const fn scan_ended(&mut self) {
         self.is_scanning = false;
     }
 
-    /// Whether rows that were read from `begun` on are news: no scan that began later was taken in
-    /// before. An audit ends long after its scan.
+    /// Whether rows that were read from `begun` on are new, that is, no scan that began later was
+    /// used before. An audit ends long after its scan.
     pub fn is_news(&mut self, begun: Moment) -> bool {
         let is_news = begun >= self.taken_in;
         self.taken_in = self.taken_in.max(begun);
         is_news
     }
 
-    /// Something has changed that nobody names. Workers that start together on an empty table
-    /// create more leases than the signal can name, and have hardly seen each other: once a scan
-    /// comes at once. Later none comes sooner than those that come by themselves, because scans
-    /// cost.
+    /// Notes a change without hints. Workers that start together on an empty table create more
+    /// leases than the signal can name, and have hardly seen each other, so the first such change
+    /// leads to an immediate scan. Later ones wait for the regular scans, because scans are
+    /// expensive.
     pub fn something_changed(&mut self) {
         self.next_scan = if self.has_scanned_early {
             self.next_scan.min(self.last_scan + self.scan_every)
@@ -179,13 +179,13 @@ impl Schedule {
         self.has_scanned_early = true;
     }
 
-    /// There is reason to scan by then.
+    /// Notes a reason to scan by this moment.
     pub fn scan_by(&mut self, moment: Moment) {
         self.next_scan = self.next_scan.min(moment);
     }
 
-    /// What was read at `now` has been acted on. If there are no leases or workers but its own
-    /// (`others`), a scan finds nothing: the change signal tells when somebody comes.
+    /// Notes that the rows read at `now` have been acted on. If there are no leases or workers
+    /// besides its own (`others`), scans find nothing: the change signal tells when a worker joins.
     pub fn seen(&mut self, now: Moment, others: bool) {
         if others {
             self.scan_by(self.last_scan + self.scan_every);
@@ -194,8 +194,8 @@ impl Schedule {
         }
     }
 
-    /// This worker has nothing to do any more with a lease that it had to do with: it looks for
-    /// what is free now. In a reading that ends that may have been the last one.
+    /// Notes that this worker has finished with a lease: it looks for free leases now. With a
+    /// bound, it may have been the last one.
     pub fn disengaged(&mut self, now: Moment, reading_ends: bool) {
         self.disengaged = now;
         if reading_ends {
@@ -207,47 +207,47 @@ impl Schedule {
 
 /// Audits.
 impl Schedule {
-    /// The first audit was done before the loop began: the next one by itself is not before its
-    /// time.
+    /// Notes that the first audit was made before the loop began, so the next regular one follows
+    /// at its usual time.
     pub fn begins(&mut self, now: Moment) {
         self.audit_from = now + self.audit_every;
     }
 
-    /// An audit begins.
+    /// Notes that an audit begins.
     pub fn audit_begins(&mut self, now: Moment) {
         self.is_auditing = true;
         self.audit_soon = None;
         self.audit_from = now + self.audit_every;
     }
 
-    /// The audit has ended, however.
+    /// Notes that the audit has ended, in whatever way.
     pub const fn audit_ended(&mut self) {
         self.is_auditing = false;
     }
 
-    /// An audit of somebody else's was seen.
+    /// Notes that another worker's audit was seen.
     pub fn saw_audit(&mut self, now: Moment) {
         self.last_audit = self.last_audit.max(now);
     }
 
-    /// There is reason for an audit by then, whatever others do.
+    /// Notes a reason for an audit by this moment, whatever other workers do.
     pub fn audit_by(&mut self, moment: Moment) {
         self.audit_soon = Some(self.audit_soon.map_or(moment, |soon| soon.min(moment)));
     }
 
-    /// The streams have changed, or one of them is known now: an audit at once, or right after the
-    /// one that goes on and may have begun before.
+    /// Notes that the streams have changed, or that one of them is known now: an audit follows
+    /// immediately, or right after the current one, which may have begun before.
     pub const fn audit_at_once(&mut self, now: Moment) {
         self.audit_soon = Some(now);
     }
 
-    /// Whether an audit goes on.
+    /// Whether an audit is in progress.
     #[must_use]
     pub const fn is_auditing(&self) -> bool {
         self.is_auditing
     }
 
-    /// An audit was done at `now`. Its scan stands for one of the worker's.
+    /// Notes that an audit was finished at `now`. Its scan counts as a regular one.
     pub fn audited(&mut self, outcome: AuditOutcome, now: Moment) {
         let (begun, ended) = outcome.scan;
         self.saw_audit(begun);
@@ -265,15 +265,14 @@ impl Schedule {
             (self.last_scan, self.next_scan) = (begun, begun + self.scan_every);
         }
         if outcome.overtaken {
-            // Workers that start together have not seen each other: the second does not idle until
-            // its next scan.
+            // Workers that start together have not seen each other, so the second one does not wait
+            // for its next regular scan.
             self.next_scan = begun;
         }
     }
 
-    /// Every lease that is known is read up to the bound: what follows. The children of a shard
-    /// that has ended may be somebody else's to create, and a table that answers late may not show
-    /// them yet.
+    /// What follows once every known lease is read up to the bound. The children of a shard that
+    /// has ended may be created by another worker, and a slow table may not show them yet.
     #[must_use]
     pub fn reading_step(&self) -> ReadingStep {
         if self.is_auditing || self.audit_soon.is_some() {
