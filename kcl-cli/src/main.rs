@@ -6,12 +6,6 @@
 //!
 //! `kcl --help` names the commands, and `docs/cli.md` shows each of them with its output.
 
-#![expect(
-    dead_code,
-    unused_imports,
-    reason = "for the commands that ask the stream"
-)]
-
 mod arguments;
 mod commands;
 mod failure;

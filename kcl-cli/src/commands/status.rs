@@ -13,7 +13,7 @@ use crate::table_at::OpenTable;
 
 /// Shows an application in one screen: its workers, its leases, what is stuck and why, what moved.
 ///
-/// The table is watched for a second, so that it shows who writes to it. That is too short to call
+/// The table is watched for a moment, so that it shows who writes to it. That is too short to call
 /// a worker dead: --judge watches for as long as workers watch each other.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -31,7 +31,7 @@ pub(crate) struct StatusOptions {
 }
 
 /// A command that people run again and again answers within two seconds, whatever it finds.
-const A_MOMENT: Duration = Duration::from_secs(1);
+const A_MOMENT: Duration = Duration::from_millis(600);
 /// So many stuck leases are listed; `kcl leases --stuck` lists all.
 const LISTED: usize = 20;
 

@@ -10,7 +10,7 @@ mod text_table;
 pub(crate) use output::Output;
 pub(crate) use paint::Paint;
 pub(crate) use progress::Progress;
-pub(crate) use span::{ago, span};
+pub(crate) use span::span;
 pub(crate) use text_table::TextTable;
 
 /// `1 lease`, `2 leases`.

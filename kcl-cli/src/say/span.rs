@@ -1,7 +1,5 @@
 use std::time::Duration;
 
-use kcl_core::model::Timestamp;
-
 /// A span of time in at most two units: `320 ms`, `4.2 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.
 pub(crate) fn span(span: Duration) -> String {
     let seconds = span.as_secs();
@@ -25,12 +23,6 @@ fn pair(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
     } else {
         format!("{large} {large_unit} {small} {small_unit}")
     }
-}
-
-/// How long before `now` that was.
-pub(crate) fn ago(then: Timestamp, now: Timestamp) -> Duration {
-    let millis = now.as_millis().saturating_sub(then.as_millis());
-    Duration::from_millis(millis.try_into().unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::join_all;
+
 use crate::lease::{Error, LeaseTable, MalformedRow, ScanPage};
 use crate::model::{Lease, LeaseKey, ShardId, Timestamp};
 
@@ -7,6 +9,8 @@ use super::{InvalidRecord, LeaseRecord};
 
 /// What a [`Backup`] says that it is.
 const FORMAT: &str = "kcl-leases";
+/// So many leases are created at once: few enough for a table that is limited in its writes.
+const TOGETHER: usize = 16;
 /// The version of its form.
 const VERSION: u32 = 1;
 
@@ -88,7 +92,7 @@ pub enum ImportError {
     Overtaken {
         /// The lease.
         lease: LeaseKey,
-        /// How many were created before.
+        /// How many are known to have been created.
         created: usize,
     },
     /// A write failed.
@@ -98,7 +102,7 @@ pub enum ImportError {
     Table {
         /// The lease.
         lease: LeaseKey,
-        /// How many were created before.
+        /// How many are known to have been created.
         created: usize,
         /// What the table said.
         #[source]
@@ -216,7 +220,7 @@ fn parents_first(mut leases: BTreeMap<LeaseKey, Lease>) -> Vec<Lease> {
 }
 
 /// Creates the leases of a plan, each on the condition that there is no row of its key. `tell` is
-/// called after each. Safe to call again: a lease that is there by then just as it is to be is
+/// called after every few. Safe to call again: a lease that is there by then just as it is to be is
 /// passed over.
 ///
 /// # Errors
@@ -230,26 +234,48 @@ pub async fn import(
         already_there: plan.already_there.len(),
         ..Imported::default()
     };
-    for lease in &plan.create {
-        match create(table, lease).await {
-            Ok(true) => done.created += 1,
-            Ok(false) => {
-                return Err(ImportError::Overtaken {
-                    lease: lease.key.clone(),
-                    created: done.created,
-                });
-            }
-            Err(source) => {
-                return Err(ImportError::Table {
-                    lease: lease.key.clone(),
-                    created: done.created,
-                    source,
-                });
+    let mut left = &plan.create[..];
+    while !left.is_empty() {
+        let (together, rest) = left.split_at(independent(left));
+        left = rest;
+        let creating = together.iter().map(|lease| create(table, lease));
+        for (lease, created) in together.iter().zip(join_all(creating).await) {
+            match created {
+                Ok(true) => done.created += 1,
+                Ok(false) => {
+                    return Err(ImportError::Overtaken {
+                        lease: lease.key.clone(),
+                        created: done.created,
+                    });
+                }
+                Err(source) => {
+                    return Err(ImportError::Table {
+                        lease: lease.key.clone(),
+                        created: done.created,
+                        source,
+                    });
+                }
             }
         }
         tell(done.created);
     }
     Ok(done)
+}
+
+/// How many of the first leases are created at once: none beside its own parent.
+fn independent(leases: &[Lease]) -> usize {
+    let mut keys = BTreeSet::new();
+    for (count, lease) in leases.iter().enumerate() {
+        let is_child = lease
+            .parents
+            .iter()
+            .any(|parent| keys.contains(&lease.key.sibling(parent.clone())));
+        if count == TOGETHER || is_child {
+            return count;
+        }
+        keys.insert(lease.key.clone());
+    }
+    leases.len()
 }
 
 /// Whether the lease stands in the table as it is to be. A lost answer is no failure: the row tells

@@ -91,7 +91,7 @@ pub(super) fn fleet(seen: &Seen<'_>) -> FleetView {
 
 impl Seen<'_> {
     /// The workers that have a row or are named by an unfinished lease.
-    fn lives(&self) -> BTreeMap<&WorkerId, Life> {
+    pub(super) fn lives(&self) -> BTreeMap<&WorkerId, Life> {
         let named = self
             .rows
             .leases
@@ -99,8 +99,8 @@ impl Seen<'_> {
             .filter(|row| !row.checkpoint.is_shard_end())
             .flat_map(|row| row.owner.iter().chain(&row.checkpoint_owner));
         let listed = self.rows.workers.iter().map(|row| &row.worker);
-        listed
-            .chain(named)
+        let all: BTreeSet<&WorkerId> = listed.chain(named).collect();
+        all.into_iter()
             .map(|worker| (worker, self.life(worker)))
             .collect()
     }

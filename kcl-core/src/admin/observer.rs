@@ -143,14 +143,18 @@ impl Observer {
     /// The current view of the fleet. Reads nothing.
     #[must_use]
     pub fn fleet(&self) -> FleetView {
-        judge::fleet(&judge::Seen {
+        judge::fleet(&self.seen())
+    }
+
+    fn seen(&self) -> judge::Seen<'_> {
+        judge::Seen {
             rows: &self.rows,
             before: &self.before,
             members: &self.members,
             timing: self.timing(),
             begun: self.begun.unwrap_or_default(),
             now: self.clock.now(),
-        })
+        }
     }
 
     /// Reads the rows of the workers of which it is not known yet whether they are alive.
@@ -178,11 +182,11 @@ impl Observer {
             }
         }
         self.last = self.clock.now();
-        let fleet = self.fleet();
+        let workers = self.seen().lives().len();
         Ok(Watching {
-            judged: fleet.workers.len() - self.unjudged().len(),
-            workers: fleet.workers.len(),
-            watched: fleet.watched,
+            judged: workers - self.unjudged().len(),
+            workers,
+            watched: self.last.since(self.begun.unwrap_or_default()),
         })
     }
 
@@ -210,11 +214,12 @@ impl Observer {
     /// The workers of which it is not known yet whether they are alive. A worker that is only named
     /// as a requester is left out, because watching it longer would not help.
     fn unjudged(&self) -> Vec<WorkerId> {
-        let fleet = self.fleet();
-        let open = fleet.workers.into_iter().filter(|worker| {
-            worker.life == super::Life::Unknown && self.members.last_life(&worker.worker).is_some()
-        });
-        open.map(|worker| worker.worker).collect()
+        let seen = self.seen();
+        let is_open = |(worker, life): &(&WorkerId, super::Life)| {
+            *life == super::Life::Unknown && self.members.last_life(worker).is_some()
+        };
+        let open = seen.lives().into_iter().filter(is_open);
+        open.map(|(worker, _)| worker.clone()).collect()
     }
 
     /// Looks, and then watches until it is known of each worker whether it is alive, but for no
