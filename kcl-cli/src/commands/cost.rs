@@ -44,7 +44,7 @@ struct CostDocument<'a> {
     read_units_per_hour: f64,
     /// Nothing for a table in SQLite.
     dollars_per_month: Option<f64>,
-    get_records_calls_per_hour: [f64; 2],
+    get_records_per_hour: [f64; 2],
 }
 
 /// Hours of a month.
@@ -89,7 +89,7 @@ impl CostOptions {
                 write_units_per_hour: writes,
                 read_units_per_hour: reads,
                 dollars_per_month: is_charged.then_some(month),
-                get_records_calls_per_hour: polls,
+                get_records_per_hour: polls,
             })?;
             return Ok(Ended::Well);
         }
