@@ -58,7 +58,8 @@ async fn consume(options: &ConsumeOptions, seen: &Arc<Seen>) -> Result<(), BoxEr
         tokio::select! {
             biased;
             signal = &mut signal => tracing::info!(%signal, "stopping"),
-            () = seen.reached(options.exit_after) => tracing::info!("--exit-after reached: stopping"),
+            () = seen.reached(options.exit_after) => tracing::info!("--exit-after reached: \
+                stopping"),
             quiet = quiet.lasts(seen, options.idle_exit) => match quiet {
                 Ok(()) => tracing::info!("--idle-exit reached: stopping"),
                 Err(error) => drop(unread.set(error)),
@@ -104,6 +105,7 @@ async fn build(options: &ConsumeOptions, seen: &Arc<Seen>) -> Result<Worker, Box
 fn report(report: &ShutdownReport) {
     tracing::info!(%report, "stopped");
     if report.count(Stopped::Abandoned) > 0 {
-        tracing::warn!(%report, "some shards were abandoned: other workers take them over when their leases expire");
+        tracing::warn!(%report, "some shards were abandoned: other workers take them over when \
+            their leases expire");
     }
 }

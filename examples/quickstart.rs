@@ -228,7 +228,8 @@ fn greet(
     }
     if killed {
         eprintln!(
-            "         the last run was killed: its leases are taken over when they expire, in a few seconds"
+            "         the last run was killed: its leases are taken over when they expire, in a \
+             few seconds"
         );
     }
 }
@@ -242,13 +243,15 @@ fn verdict(report: &Report, signal: Option<Signal>) -> u8 {
         }
         None if report.is_right() && report.new_lines() == 0 => {
             println!(
-                "Resumed at the checkpoints: nothing was left to process.\n--replay reads everything again."
+                "Resumed at the checkpoints: nothing was left to process.\n--replay reads \
+                 everything again."
             );
             0
         }
         None if report.is_right() => {
             println!(
-                "Every line was processed once and in order.\nRun it again to see it resume; --replay reads everything again."
+                "Every line was processed once and in order.\nRun it again to see it resume; \
+                 --replay reads everything again."
             );
             0
         }

@@ -32,7 +32,9 @@ pub(crate) fn position(text: &str) -> Result<InitialPosition, String> {
 
 fn timestamp(text: &str) -> Result<Timestamp, String> {
     let allowed = || {
-        "expected TIME as RFC 3339, such as 2026-01-31T08:00:00Z, or seconds or milliseconds since 1970".to_owned()
+        "expected TIME as RFC 3339, such as 2026-01-31T08:00:00Z, or seconds or milliseconds \
+         since 1970"
+            .to_owned()
     };
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         let number: i64 = text.parse().map_err(|_| allowed())?;

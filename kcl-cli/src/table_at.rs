@@ -74,13 +74,15 @@ impl OpenTable {
         let (table, sqlite): (Arc<dyn LeaseTable>, _) = match &place {
             TableAt::Sqlite(_) if dynamo_endpoint.is_some() => {
                 return Err(Failure::of(format!(
-                    "--dynamo-endpoint was given with --lease-table {place}: it needs --lease-table dynamo"
+                    "--dynamo-endpoint was given with --lease-table {place}: it needs \
+                     --lease-table dynamo"
                 )));
             }
             TableAt::Sqlite(path) => {
                 if !may_make && !path.exists() {
                     return Err(Failure::of(format!(
-                        "there is no file {}: expected the SQLite file of the leases of `{application}`; --lease-table says where leases are",
+                        "there is no file {}: expected the SQLite file of the leases of \
+                         `{application}`; --lease-table says where leases are",
                         path.display()
                     )));
                 }

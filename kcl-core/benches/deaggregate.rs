@@ -191,7 +191,8 @@ fn ratios(_: &mut Criterion<CpuTime>) {
             .map(|limit| format!(" (at most {limit} is wanted)"))
             .unwrap_or_default();
         println!(
-            "{name}: {:.3} times the MD5{limit}, {:.2} to {:.2} in eight of ten turns; {:.3} with the records' drop",
+            "{name}: {:.3} times the MD5{limit}, {:.2} to {:.2} in eight of ten turns; {:.3} with \
+             the records' drop",
             taken[1], taken[0], taken[2], with_drop[1]
         );
     }

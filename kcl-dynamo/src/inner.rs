@@ -192,7 +192,8 @@ impl Inner {
                 // The worker is alive after all, or its row is gone.
                 Err(Error::Conflict { .. }) => {}
                 Err(error) => {
-                    tracing::debug!(worker = %dead.worker, %error, "could not delete the row of a dead worker");
+                    tracing::debug!(worker = %dead.worker, %error, "could not delete the row of a \
+                        dead worker");
                     continue;
                 }
             }
@@ -212,7 +213,7 @@ impl Inner {
         match legacy_versions(&self.calls.client, &self.application, &mut evidence).await {
             Ok(()) => self.watch.see_beside(evidence),
             Err(error) => {
-                tracing::debug!(%error, "could not read the additional tables of an old KCL")
+                tracing::debug!(%error, "could not read the additional tables of an old KCL");
             }
         }
     }

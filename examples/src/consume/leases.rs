@@ -116,7 +116,8 @@ fn default_file(application: &str) -> Result<PathBuf, String> {
     };
     std::fs::create_dir_all(&folder).map_err(|error| {
         format!(
-            "cannot create the folder {} for the leases: {error}; use --lease-table sqlite:PATH for another place",
+            "cannot create the folder {} for the leases: {error}; use --lease-table sqlite:PATH \
+             for another place",
             folder.display()
         )
     })?;

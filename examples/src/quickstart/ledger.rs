@@ -27,7 +27,8 @@ pub struct Ledger {
 pub enum LedgerError {
     /// Another version of this program created it.
     #[error(
-        "{path:?} has version {found}, expected {VERSION}: delete its folder, or pass another one with --state"
+        "{path:?} has version {found}, expected {VERSION}: delete its folder, or pass another one \
+         with --state"
     )]
     Version {
         /// The file.

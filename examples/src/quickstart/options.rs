@@ -75,7 +75,8 @@ pub enum StateError {
     Make(PathBuf, #[source] io::Error),
     /// The state folder contains other files.
     #[error(
-        "{0:?} is neither empty nor a state folder of the quickstart: pass an empty or new folder with --state"
+        "{0:?} is neither empty nor a state folder of the quickstart: pass an empty or new folder \
+         with --state"
     )]
     Foreign(PathBuf),
 }

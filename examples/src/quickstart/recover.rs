@@ -31,7 +31,11 @@ pub async fn recover(
         let held = put.get(key).map_or(0, |held| held.lines);
         if held < count.lines {
             let taken = count.lines;
-            return Err(format!("the stream had accepted {taken} lines of {path} (edition {edition}) but contains {held}").into());
+            return Err(format!(
+                "the stream had accepted {taken} lines of {path} (edition \
+                {edition}) but contains {held}"
+            )
+            .into());
         }
     }
     ledger.end_put(&put)?;

@@ -159,7 +159,9 @@ impl fmt::Display for Report {
             row(
                 "delivered again",
                 again,
-                "after the last run was killed; recognized by their positions and not counted twice".to_owned(),
+                "after the last run was killed; recognized by their positions and not counted \
+                 twice"
+                    .to_owned(),
             )?;
         }
         if foreign > 0 {

@@ -52,7 +52,8 @@ impl ExportOptions {
         }
         if !lost.is_empty() && !self.without_malformed {
             eprintln!(
-                "refused: {} cannot be exported; correct them, or leave them out with --without-malformed",
+                "refused: {} cannot be exported; correct them, or leave them out with \
+                 --without-malformed",
                 count(lost.len(), "lease", "leases")
             );
             return Ok(Ended::WithFindings);
@@ -133,7 +134,8 @@ impl ImportOptions {
         let mut backup = self.read()?;
         if backup.application != self.table.application && !self.rename {
             return Err(Failure::of(format!(
-                "these are leases of `{}`: expected those of `{}`; --rename imports them all the same",
+                "these are leases of `{}`: expected those of `{}`; --rename imports them all the \
+                 same",
                 backup.application, self.table.application
             )));
         }

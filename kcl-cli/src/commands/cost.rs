@@ -122,14 +122,16 @@ impl CostOptions {
         out.text(&lines);
         if is_charged {
             out.line(format_args!(
-                "${month:.2} in a month of {MONTH} hours, at ${} for a million write units and ${} for a million read units.",
+                "${month:.2} in a month of {MONTH} hours, at ${} for a million write units and \
+                 ${} for a million read units.",
                 self.write_price, self.read_price
             ));
         } else {
             out.line("SQLite charges nothing: these are the units that DynamoDB would count.");
         }
         out.line(format_args!(
-            "Stream: {} to {} GetRecords for {} by polling, idle and busy, not charged by the call; by fan-out none.",
+            "Stream: {} to {} GetRecords for {} by polling, idle and busy, not charged by the \
+             call; by fan-out none.",
             number(polls[0]),
             number(polls[1]),
             count(shards, "shard", "shards")

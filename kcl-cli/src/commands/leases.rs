@@ -103,7 +103,7 @@ impl LeasesOptions {
     }
 
     fn wants(&self, lease: &LeaseView) -> bool {
-        let holder = lease.holder.as_ref().map(|holder| holder.as_str());
+        let holder = lease.holder.as_ref().map(kcl_core::model::WorkerId::as_str);
         self.state.is_none_or(|state| state.is(lease.state))
             && (self.holder.is_none() || holder == self.holder.as_deref())
             && (!self.stuck || lease.stuck.is_some())

@@ -58,11 +58,13 @@ fn named(table: &OpenTable, fleet: &FleetView) -> Result<StreamName, Failure> {
             )
         }),
         (None, _) => Err(Failure::of(format!(
-            "no lease of `{}` names its stream, as in a table of the Java KCL: --stream says which it is",
+            "no lease of `{}` names its stream, as in a table of the Java KCL: --stream says \
+             which it is",
             table.application
         ))),
         (Some(first), Some(second)) => Err(Failure::of(format!(
-            "the leases of `{}` are of several streams, such as {first} and {second}: --stream says which one is asked",
+            "the leases of `{}` are of several streams, such as {first} and {second}: --stream \
+             says which one is asked",
             table.application
         ))),
     }

@@ -170,7 +170,8 @@ pub(super) fn say(out: &mut Output, table: &OpenTable, fleet: &FleetView, summar
     ));
     if let Some(what) = summary.led_by {
         out.line(paint.bad(&format!(
-            "another framework gives the leases of this table away ({what}): no worker of ours takes any"
+            "another framework gives the leases of this table away ({what}): no worker of ours \
+             takes any"
         )));
     }
     out.line("");

@@ -136,7 +136,7 @@ impl TailOptions {
                 shard: shard.as_str(),
                 sequence: record.sequence().to_string(),
                 sub: record.sub_sequence(),
-                arrived_at: record.arrived_at.map(|at| at.as_millis()),
+                arrived_at: record.arrived_at.map(kcl_core::model::Timestamp::as_millis),
                 key: &record.partition_key,
                 data,
                 hex: data.is_none().then(hex),

@@ -85,7 +85,8 @@ pub(super) fn hint(fleet: &FleetView, command: &str) -> Option<String> {
         format!("{many} workers have")
     };
     Some(format!(
-        "{them} written nothing in {}, which is too short to call anybody dead: `{command} --judge` watches for up to {}.",
+        "{them} written nothing in {}, which is too short to call anybody dead: `{command} \
+         --judge` watches for up to {}.",
         span(fleet.watched),
         span(longest)
     ))

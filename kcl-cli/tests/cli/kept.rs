@@ -30,7 +30,11 @@ async fn full(scene: &Scene) -> Vec<Lease> {
     child.hash_range = HashKeyRange::new(3, u128::MAX - 1).ok();
     child.owner_switches = 2;
     scene.create(&[child]).await;
-    scene.sql("UPDATE leases SET pending_checkpoint = 'SHARD_END', pending_checkpoint_sub_sequence_number = '0', pending_checkpoint_state = x'00ff' WHERE shard LIKE '%2'");
+    scene.sql(
+        "UPDATE leases SET pending_checkpoint = 'SHARD_END', \
+        pending_checkpoint_sub_sequence_number = '0', pending_checkpoint_state = x'00ff' WHERE \
+        shard LIKE '%2'",
+    );
     scene.leases().await
 }
 

@@ -91,7 +91,14 @@ async fn leases_are_listed_by_state_and_holder_with_notes() {
     scene
         .create(&[parent, child, lease("shardId-2", Checkpoint::ShardEnd)])
         .await;
-    scene.sql("INSERT INTO leases SELECT application, stream, 'shardId-3', lease_owner, checkpoint_owner, token, lease_counter, owner_switches_since_checkpoint, 'nonsense', checkpoint_sub_sequence_number, pending_checkpoint, pending_checkpoint_sub_sequence_number, pending_checkpoint_state, parent_shard_ids, child_shard_ids, starting_hash_key, ending_hash_key, start_at, stream_arn, stream_created_at, began_at FROM leases WHERE shard = 'shardId-0'");
+    scene.sql(
+        "INSERT INTO leases SELECT application, stream, 'shardId-3', lease_owner, \
+        checkpoint_owner, token, lease_counter, owner_switches_since_checkpoint, 'nonsense', \
+        checkpoint_sub_sequence_number, pending_checkpoint, \
+        pending_checkpoint_sub_sequence_number, pending_checkpoint_state, parent_shard_ids, \
+        child_shard_ids, starting_hash_key, ending_hash_key, start_at, stream_arn, \
+        stream_created_at, began_at FROM leases WHERE shard = 'shardId-0'",
+    );
     let place = scene.place();
     let listed = |more: &'static str| {
         let arguments = format!("leases app --table {place} --json {more}");

@@ -17,7 +17,7 @@ fn data(out: &str) -> Vec<String> {
         let record: Value = serde_json::from_str(line).unwrap();
         record["data"]
             .as_str()
-            .or(record["hex"].as_str())
+            .or_else(|| record["hex"].as_str())
             .unwrap()
             .to_owned()
     };

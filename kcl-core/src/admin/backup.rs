@@ -87,7 +87,8 @@ pub enum ImportError {
     Malformed(#[source] Box<MalformedRow>),
     /// A row came into being meanwhile that is another one.
     #[error(
-        "somebody has made another row for the lease {lease} meanwhile; {created} leases were created before, and stay"
+        "somebody has made another row for the lease {lease} meanwhile; {created} leases were \
+         created before, and stay"
     )]
     Overtaken {
         /// The lease.
@@ -97,7 +98,8 @@ pub enum ImportError {
     },
     /// A write failed.
     #[error(
-        "creating the lease {lease} failed; {created} leases were created before, and stay: importing again goes on from there"
+        "creating the lease {lease} failed; {created} leases were created before, and stay: \
+         importing again goes on from there"
     )]
     Table {
         /// The lease.

@@ -47,7 +47,8 @@ fn malformed(fleet: &FleetView, found: &mut Vec<Finding>) {
         let (about, advice) = match row.lease() {
             Some(key) => (
                 key.to_string(),
-                "Nobody reads this shard, and its children wait. Write a correct value; the next scan finds it, and no restart is needed.",
+                "Nobody reads this shard, and its children wait. Write a correct value; the next \
+                 scan finds it, and no restart is needed.",
             ),
             None => (String::new(), "Write a correct value, or delete this row."),
         };
@@ -76,7 +77,8 @@ fn impossible(rows: &[&Lease], found: &mut Vec<Finding>) {
                 None => say(
                     row,
                     format!(
-                        "{holder} is to hand it over, and nobody has asked for it: the owner is missing, the checkpoint owner is there."
+                        "{holder} is to hand it over, and nobody has asked for it: the owner is \
+                         missing, the checkpoint owner is there."
                     ),
                     "Remove the checkpoint owner: then the lease is free.",
                 ),
@@ -114,9 +116,11 @@ fn impossible(rows: &[&Lease], found: &mut Vec<Finding>) {
             say(
                 row,
                 format!(
-                    "It has been read, and its parent {parent} is not finished: somebody has moved the parent's checkpoint back."
+                    "It has been read, and its parent {parent} is not finished: somebody has \
+                     moved the parent's checkpoint back."
                 ),
-                "The order of records with one key is lost between the two. Finish the parent, or set this one back to TRIM_HORIZON if its records are to come after the parent's.",
+                "The order of records with one key is lost between the two. Finish the parent, or \
+                 set this one back to TRIM_HORIZON if its records are to come after the parent's.",
             );
         }
     }
@@ -148,14 +152,15 @@ fn streams(rows: &[&Lease], stream: Option<&StreamView>, found: &mut Vec<Finding
     if keyed > 0 && keyed < rows.len() {
         wrong(
             format!(
-                "{keyed} of {} leases name their stream in their key and the others do not: applications of one stream and of several share the table.",
+                "{keyed} of {} leases name their stream in their key and the others do not: \
+                 applications of one stream and of several share the table.",
                 rows.len()
             ),
-            "Workers of one stream and of several do not see each other's leases. Keep one kind, and delete the other leases when their workers have stopped.",
+            "Workers of one stream and of several do not see each other's leases. Keep one kind, \
+             and delete the other leases when their workers have stopped.",
         );
     }
-    let mut made: BTreeMap<(&Option<Arc<str>>, &str), BTreeSet<Option<Timestamp>>> =
-        BTreeMap::new();
+    let mut made = BTreeMap::<_, BTreeSet<Option<Timestamp>>>::new();
     for row in rows {
         if let Some(arn) = row.facts.stream_arn.as_deref() {
             let times = made.entry((&row.key.stream, arn)).or_default();
@@ -166,10 +171,12 @@ fn streams(rows: &[&Lease], stream: Option<&StreamView>, found: &mut Vec<Finding
         if times.len() > 1 {
             wrong(
                 format!(
-                    "The leases of {arn} were made for streams of {} different times of creation: it was deleted and made again.",
+                    "The leases of {arn} were made for streams of {} different times of creation: \
+                     it was deleted and made again.",
                     times.len()
                 ),
-                "The checkpoints of the old stream belong to records that are gone. Stop all workers and delete the leases of the old one.",
+                "The checkpoints of the old stream belong to records that are gone. Stop all \
+                 workers and delete the leases of the old one.",
             );
         }
         let other = made
@@ -178,7 +185,8 @@ fn streams(rows: &[&Lease], stream: Option<&StreamView>, found: &mut Vec<Finding
         if let (Some((_, first)), None) = (other, key) {
             wrong(
                 format!("There are leases of {first} and of {arn} under keys that name no stream."),
-                "One application of one stream has one stream. Give the other one a name of its own.",
+                "One application of one stream has one stream. Give the other one a name of its \
+                 own.",
             );
         }
         if let Some(view) = stream
@@ -189,10 +197,12 @@ fn streams(rows: &[&Lease], stream: Option<&StreamView>, found: &mut Vec<Finding
         {
             wrong(
                 format!(
-                    "Leases were made for a stream {arn} that was created at {time}, and the present one was created at {}.",
+                    "Leases were made for a stream {arn} that was created at {time}, and the \
+                     present one was created at {}.",
                     view.description.created_at
                 ),
-                "It was deleted and made again. Stop all workers and delete these leases: their checkpoints belong to records that are gone.",
+                "It was deleted and made again. Stop all workers and delete these leases: their \
+                 checkpoints belong to records that are gone.",
             );
         }
     }
@@ -210,7 +220,9 @@ fn keys(range: HashKeyRange) -> String {
     )
 }
 
-const HOLE_ADVICE: &str = "Records with such keys are read by nobody. A worker that is alive makes a missing lease within a minute; if a row was edited, correct it: checkpoint, hash keys, or delete it so that it is made anew.";
+const HOLE_ADVICE: &str = "Records with such keys are read by nobody. A worker that is alive \
+    makes a missing lease within a minute; if a row was edited, correct it: checkpoint, hash \
+    keys, or delete it so that it is made anew.";
 
 /// The holes that the rows alone show.
 fn holes(fleet: &FleetView, found: &mut Vec<Finding>) {
@@ -246,7 +258,8 @@ fn no_leases() -> Finding {
         FindingKind::NoLeases,
         "",
         "There are no leases.",
-        "The first worker of the application makes them. If one runs, look at its log: the stream or the table refuses something.",
+        "The first worker of the application makes them. If one runs, look at its log: the stream \
+         or the table refuses something.",
     )
 }
 
@@ -316,7 +329,8 @@ fn beside_the_stream(fleet: &FleetView, stream: &StreamView, found: &mut Vec<Fin
                 FindingKind::Orphan,
                 &lease.key,
                 format!("Its shard has left the stream unfinished: {}.", gone.gap),
-                "The records are gone. A worker that is alive passes on to the shards that follow; raise the retention, and find out why it was so late.",
+                "The records are gone. A worker that is alive passes on to the shards that \
+                 follow; raise the retention, and find out why it was so late.",
             ));
         }
         if let Finished::Delete(_) = judge_finished(lease, graph, &leases) {
@@ -340,7 +354,10 @@ fn stuck(fleet: &FleetView, found: &mut Vec<Finding>) {
         found.push(Finding::problem(
             FindingKind::Stuck,
             "",
-            format!("No worker of this application is alive, and {several} of its leases are unfinished."),
+            format!(
+                "No worker of this application is alive, and {several} of its leases are \
+                unfinished."
+            ),
             "Start a worker.",
         ));
     }
@@ -348,20 +365,25 @@ fn stuck(fleet: &FleetView, found: &mut Vec<Finding>) {
         let advice = match why {
             Stuck::NobodyAlive => continue,
             Stuck::HolderDead { .. } => {
-                "A worker that is alive takes it within the failover time. If none does, all are full (max_leases): start another one."
+                "A worker that is alive takes it within the failover time. If none does, all are \
+                 full (max_leases): start another one."
             }
             Stuck::NotRenewed { .. } => {
-                "Look at the log and the status of that worker: its coordination stands still, or it cannot write to the table."
+                "Look at the log and the status of that worker: its coordination stands still, or \
+                 it cannot write to the table."
             }
             Stuck::NotTaken => {
-                "Look at left_unread and unreadable in the status of the workers; start another worker, or raise max_leases."
+                "Look at left_unread and unreadable in the status of the workers; start another \
+                 worker, or raise max_leases."
             }
             Stuck::NotClaimed { .. } => {
-                "The worker that handed it over takes it back after two scans. If it stays, look at the log of both."
+                "The worker that handed it over takes it back after two scans. If it stays, look \
+                 at the log of both."
             }
             Stuck::ParentMalformed { .. } => "Correct the row of the parent.",
             Stuck::NoProgress { .. } => {
-                "Look at the logs of the workers that held it for the error of the handler, or for a crash: a record that kills its reader comes again with each new owner."
+                "Look at the logs of the workers that held it for the error of the handler, or \
+                 for a crash: a record that kills its reader comes again with each new owner."
             }
         };
         found.push(Finding::problem(
@@ -376,7 +398,8 @@ fn stuck(fleet: &FleetView, found: &mut Vec<Finding>) {
             FindingKind::LedByOthers,
             "",
             format!("Workers of another framework give the leases of this table away: {what}."),
-            "Stop them, or run them in the mode that is compatible with 2.x: see docs/migrating.md.",
+            "Stop them, or run them in the mode that is compatible with 2.x: see \
+             docs/migrating.md.",
         ));
     }
 }
@@ -405,7 +428,8 @@ fn workers(fleet: &FleetView, found: &mut Vec<Finding>) {
                 "It holds {} leases, and {} holds {}.",
                 most.leases, fewest.worker, fewest.leases
             ),
-            "Nothing: leases move a few at a time. If it stays, look for hand-overs that are refused in the log.",
+            "Nothing: leases move a few at a time. If it stays, look for hand-overs that are \
+             refused in the log.",
         ));
     }
 }
@@ -420,7 +444,8 @@ fn retention(lags: &[LeaseLag], found: &mut Vec<Finding>) {
                 FindingKind::RecordsLost,
                 &lag.lease,
                 format!("{gap}: the record at its checkpoint has expired."),
-                "What has expired is gone from the stream; get it from its producer. Raise the retention, and find out why reading was so late.",
+                "What has expired is gone from the stream; get it from its producer. Raise the \
+                 retention, and find out why reading was so late.",
             ));
         }
         if let (Some(left), Some(retention)) = (lag.retention_left, lag.retention)
@@ -429,8 +454,12 @@ fn retention(lags: &[LeaseLag], found: &mut Vec<Finding>) {
             found.push(Finding::problem(
                 FindingKind::RetentionNear,
                 &lag.lease,
-                format!("The record at its position expires in {} min.", left.as_secs() / 60),
-                "Raise the retention of the stream now: that keeps what is still there. Then make reading faster.",
+                format!(
+                    "The record at its position expires in {} min.",
+                    left.as_secs() / 60
+                ),
+                "Raise the retention of the stream now: that keeps what is still there. Then make \
+                 reading faster.",
             ));
         }
         if let Some(error) = &lag.error {
@@ -438,7 +467,8 @@ fn retention(lags: &[LeaseLag], found: &mut Vec<Finding>) {
                 FindingKind::Unreadable,
                 &lag.lease,
                 format!("Its shard could not be asked how far behind it is: {error}."),
-                "If workers meet the same error they do not read it either: compare with docs/permissions.md.",
+                "If workers meet the same error they do not read it either: compare with \
+                 docs/permissions.md.",
             ));
         }
     }

@@ -253,7 +253,8 @@ impl fmt::Display for Stuck {
                 write!(f, "its holder {worker} is alive but does not renew it")
             }
             Self::NotTaken => f.write_str(
-                "no worker takes it although some are alive: they hold as many leases as they may, or cannot read it",
+                "no worker takes it although some are alive: they hold as many leases as they \
+                 may, or cannot read it",
             ),
             Self::NotClaimed { worker } => {
                 write!(f, "it was handed over to {worker}, which does not claim it")
@@ -266,7 +267,8 @@ impl fmt::Display for Stuck {
             }
             Self::NoProgress { switches } => write!(
                 f,
-                "its owner has changed {switches} times since its last checkpoint: every worker that reads it fails or dies"
+                "its owner has changed {switches} times since its last checkpoint: every worker \
+                 that reads it fails or dies"
             ),
         }
     }

@@ -137,7 +137,8 @@ fn place(lease: &Lease) -> Result<(StartAt, usize), String> {
     let at = |time: Option<Timestamp>| match time {
         Some(time) => Ok((StartAt::Timestamp(time), 1)),
         None => Err(format!(
-            "the row says {} without the time that it means, as the KCL writes it: nothing is known before its first checkpoint",
+            "the row says {} without the time that it means, as the KCL writes it: nothing is \
+             known before its first checkpoint",
             lease.checkpoint
         )),
     };

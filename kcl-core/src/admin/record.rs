@@ -130,7 +130,8 @@ pub enum WrongValue {
     Empty(&'static str),
     /// A checkpoint is invalid.
     #[error(
-        "its checkpoint `{text}` is invalid: expected TRIM_HORIZON, LATEST, AT_TIMESTAMP, SHARD_END, or a sequence number, optionally with a dot and a sub-sequence number"
+        "its checkpoint `{text}` is invalid: expected TRIM_HORIZON, LATEST, AT_TIMESTAMP, \
+         SHARD_END, or a sequence number, optionally with a dot and a sub-sequence number"
     )]
     Checkpoint {
         /// The text, at most its first 160 characters.

@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use crate::deaggregate::Deaggregator;
@@ -69,7 +69,7 @@ pub struct Tail {
     clock: Arc<dyn Clock>,
     settings: TailSettings,
     deaggregator: Deaggregator,
-    reading: FuturesUnordered<Pin<Box<dyn Future<Output = (FollowedShard, Outcome)> + Send>>>,
+    reading: FuturesUnordered<BoxFuture<'static, (FollowedShard, Outcome)>>,
     /// The shards that are being read, and whether each has reached its tip.
     open: BTreeMap<ShardId, bool>,
     done: BTreeSet<ShardId>,
@@ -164,7 +164,8 @@ impl Tail {
                     ErrorKind::Gone,
                     "ListShards",
                     format!(
-                        "the stream has no shard {shard} that holds records: expected one that it lists"
+                        "the stream has no shard {shard} that holds records: expected one that it \
+                         lists"
                     ),
                 ));
             }

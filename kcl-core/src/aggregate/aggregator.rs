@@ -59,7 +59,8 @@ pub enum AddError {
     PartitionKey(usize),
     /// The record is too large; with the length of key and payload in bytes.
     #[error(
-        "record too large: key and payload have {0} bytes, expected at most {MAX_BYTES} (1 MiB, the Kinesis limit)"
+        "record too large: key and payload have {0} bytes, expected at most {MAX_BYTES} (1 MiB, \
+         the Kinesis limit)"
     )]
     TooLarge(usize),
 }

@@ -28,7 +28,8 @@ pub enum CheckpointError {
     /// processor can store nothing any more: records after the stored checkpoint are delivered
     /// again to the new owner.
     #[error(
-        "the lease of this shard is lost{}: its next owner continues from the last stored checkpoint",
+        "the lease of this shard is lost{}: its next owner continues from the last stored \
+         checkpoint",
         reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"))
     )]
     LeaseLost {

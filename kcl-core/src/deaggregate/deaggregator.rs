@@ -171,7 +171,8 @@ impl UserRecords {
     }
 
     fn push_corrupt(&mut self, raw: RawRecord, reason: Corrupt) {
-        tracing::warn!(sequence = %raw.sequence, reason = %reason, "record starts with the KPL magic number but is not a valid aggregate; delivered unchanged");
+        tracing::warn!(sequence = %raw.sequence, reason = %reason, "record starts with the KPL \
+            magic number but is not a valid aggregate; delivered unchanged");
         self.corrupt += 1;
         self.push_plain(raw);
     }

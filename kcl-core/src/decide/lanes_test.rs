@@ -141,7 +141,8 @@ proptest! {
             while let Some(number) = lanes.begin() {
                 let index = usize::try_from(number).unwrap();
                 let before = (0..index).filter(|before| of(*before).is_some() && of(*before) == of(index));
-                prop_assert!(before.clone().all(|before| done[before]), "{index} began before what precedes it in its lane");
+                prop_assert!(before.clone().all(|before| done[before]), "{index} began before \
+                    what precedes it in its lane");
                 prop_assert!(!done[index] && !working.contains(&number));
                 working.push(number);
             }

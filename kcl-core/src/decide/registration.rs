@@ -50,7 +50,8 @@ pub enum Why {
     Unsupported,
     /// It does not exist and was given by its ARN.
     #[error(
-        "it does not exist, and a consumer given by ARN is not registered automatically: register it, or give a name instead"
+        "it does not exist, and a consumer given by ARN is not registered automatically: register \
+         it, or give a name instead"
     )]
     Missing,
     /// The stream does not exist.

@@ -141,8 +141,11 @@ impl Retries {
         if from >= SHORTEST && from <= to && to <= LONGEST {
             return Ok(());
         }
-        Err(format!("`Retries::pause` from {from:?} to {to:?} ({SHORTEST:?} to {LONGEST:?} are allowed, the longer one last)")
-            .into())
+        Err(format!(
+            "`Retries::pause` from {from:?} to {to:?} ({SHORTEST:?} to {LONGEST:?} are \
+            allowed, the longer one last)"
+        )
+        .into())
     }
 }
 

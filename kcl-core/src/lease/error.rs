@@ -124,7 +124,8 @@ mod tests {
         };
         let found = |owner: &str| {
             format!(
-                "the lease is not as expected: s is held by {owner} at counter 7 and checkpoint TRIM_HORIZON"
+                "the lease is not as expected: s is held by {owner} at counter 7 and checkpoint \
+                 TRIM_HORIZON"
             )
         };
         assert_eq!(

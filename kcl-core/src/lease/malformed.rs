@@ -159,9 +159,11 @@ mod tests {
 
     #[test]
     fn a_malformed_row_says_what_was_found_and_what_is_allowed() {
-        let expected = "the attribute `checkpoint` of the lease `shardId-0` holds `x`: expected a decimal number";
+        let expected = "the attribute `checkpoint` of the lease `shardId-0` holds `x`: expected a \
+            decimal number";
         assert_eq!(row(Some("x")).to_string(), expected);
-        let expected = "the attribute `checkpoint` of the lease `shardId-0` is missing: expected a decimal number";
+        let expected = "the attribute `checkpoint` of the lease `shardId-0` is missing: expected \
+            a decimal number";
         assert_eq!(row(None).to_string(), expected);
     }
 

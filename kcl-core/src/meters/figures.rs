@@ -62,44 +62,75 @@ macro_rules! figures {
 
 figures! {
     RECORDS = Counter "kcl_records_processed_total", Count, "User records processed.";
-    BYTES = Counter "kcl_data_processed_bytes_total", Bytes, "Bytes of data in the user records processed.";
-    LAG = Gauge "kcl_behind_latest_seconds", Seconds, "How far processing is behind the tip of the shard; grows while the shard is not processed.";
-    UNDONE = Gauge "kcl_oldest_undone_age_seconds", Seconds, "Age of the oldest record that was fetched but not yet processed; 0 if there is none.";
-    IN_CALL = Gauge "kcl_handler_call_seconds", Seconds, "How long the current call to the handler has been running, once it exceeds handler_warning; otherwise 0.";
-    AT_WORK = Gauge "kcl_handler_calls_at_work", Count, "Calls of a handler of records or of a buffer that are at work beside the calls of the processor.";
-    GATHERED = Gauge "kcl_buffer_records", Count, "Records that a buffer has gathered and not begun to flush.";
-    GATHERED_BYTES = Gauge "kcl_buffer_data_bytes", Bytes, "Bytes of data in the records that a buffer has gathered.";
-    GATHERED_AGE = Gauge "kcl_buffer_age_seconds", Seconds, "How long the oldest record has been in a buffer; 0 if there is none.";
-    FAILING = Gauge "kcl_shard_failing_seconds", Seconds, "How long every call has failed, by what failed: the handler, or reading the shard; 0 while calls succeed.";
-    HELD = Gauge "kcl_lease_held", Count, "1 while this worker holds the lease of the shard, 0 afterwards.";
-    PROCESS = Histogram "kcl_process_records_duration_seconds", Seconds, "Duration of a call to process_records.";
-    INITIALIZE = Histogram "kcl_initialize_duration_seconds", Seconds, "Duration of a call to initialize.";
+    BYTES = Counter "kcl_data_processed_bytes_total", Bytes, "Bytes of data in the user records \
+        processed.";
+    LAG = Gauge "kcl_behind_latest_seconds", Seconds, "How far processing is behind the tip of \
+        the shard; grows while the shard is not processed.";
+    UNDONE = Gauge "kcl_oldest_undone_age_seconds", Seconds, "Age of the oldest record that was \
+        fetched but not yet processed; 0 if there is none.";
+    IN_CALL = Gauge "kcl_handler_call_seconds", Seconds, "How long the current call to the \
+        handler has been running, once it exceeds handler_warning; otherwise 0.";
+    AT_WORK = Gauge "kcl_handler_calls_at_work", Count, "Calls of a handler of records or of a \
+        buffer that are at work beside the calls of the processor.";
+    GATHERED = Gauge "kcl_buffer_records", Count, "Records that a buffer has gathered and not \
+        begun to flush.";
+    GATHERED_BYTES = Gauge "kcl_buffer_data_bytes", Bytes, "Bytes of data in the records that a \
+        buffer has gathered.";
+    GATHERED_AGE = Gauge "kcl_buffer_age_seconds", Seconds, "How long the oldest record has been \
+        in a buffer; 0 if there is none.";
+    FAILING = Gauge "kcl_shard_failing_seconds", Seconds, "How long every call has failed, by \
+        what failed: the handler, or reading the shard; 0 while calls succeed.";
+    HELD = Gauge "kcl_lease_held", Count, "1 while this worker holds the lease of the shard, 0 \
+        afterwards.";
+    PROCESS = Histogram "kcl_process_records_duration_seconds", Seconds, "Duration of a call to \
+        process_records.";
+    INITIALIZE = Histogram "kcl_initialize_duration_seconds", Seconds, "Duration of a call to \
+        initialize.";
     PROCESS_FAILED = Counter "kcl_process_records_failures_total", Count, "Calls to process_records that failed.";
-    GET_RECORDS = Histogram "kcl_get_records_duration_seconds", Seconds, "Duration of a GetRecords call that was answered.";
-    THROTTLED = Counter "kcl_get_records_throttled_total", Count, "GetRecords calls that the service throttled.";
-    RETRIED = Counter "kcl_get_records_retries_total", Count, "GetRecords calls that failed for another reason and were retried, by cause.";
-    EXPIRED = Counter "kcl_expired_iterators_total", Count, "Shard iterators that expired and had to be replaced.";
-    SUBSCRIBED = Counter "kcl_subscriptions_opened_total", Count, "Subscriptions opened by SubscribeToShard.";
-    SUBSCRIPTION_ENDS = Counter "kcl_subscriptions_ended_total", Count, "Subscriptions that ended, by cause.";
+    GET_RECORDS = Histogram "kcl_get_records_duration_seconds", Seconds, "Duration of a \
+        GetRecords call that was answered.";
+    THROTTLED = Counter "kcl_get_records_throttled_total", Count, "GetRecords calls that the \
+        service throttled.";
+    RETRIED = Counter "kcl_get_records_retries_total", Count, "GetRecords calls that failed for \
+        another reason and were retried, by cause.";
+    EXPIRED = Counter "kcl_expired_iterators_total", Count, "Shard iterators that expired and had \
+        to be replaced.";
+    SUBSCRIBED = Counter "kcl_subscriptions_opened_total", Count, "Subscriptions opened by \
+        SubscribeToShard.";
+    SUBSCRIPTION_ENDS = Counter "kcl_subscriptions_ended_total", Count, "Subscriptions that \
+        ended, by cause.";
     SUBSCRIBE_REFUSED = Counter "kcl_subscribe_to_shard_refused_total", Count, "SubscribeToShard calls that opened no subscription, by cause.";
     SUBSCRIBE = Histogram "kcl_subscribe_to_shard_duration_seconds", Seconds, "Duration of a SubscribeToShard call up to its first response.";
     EVENTS = Counter "kcl_subscription_events_total", Count, "Events received by subscriptions.";
-    EMPTY_EVENTS = Counter "kcl_subscription_empty_events_total", Count, "Events received without a record.";
-    EVENT_BYTES = Counter "kcl_subscription_received_bytes_total", Bytes, "Bytes of data in the records received by subscriptions.";
-    EVENT_WAIT = Histogram "kcl_subscription_wait_seconds", Seconds, "Time spent waiting for one event.";
-    AGGREGATES = Counter "kcl_aggregates_total", Count, "Kinesis records that were aggregates and were deaggregated.";
-    CORRUPT = Counter "kcl_corrupt_aggregates_total", Count, "Kinesis records that start like an aggregate but are not a valid one.";
-    OUT_OF_RANGE = Counter "kcl_user_records_out_of_range_total", Count, "User records outside the hash key range of their shard.";
-    ENDS_REFUSED = Counter "kcl_shard_ends_refused_total", Count, "Responses that said a shard had ended while it was listed as open.";
-    GAPS = Counter "kcl_data_gaps_total", Count, "Ranges of records that expired unread, or may have.";
-    CHECKPOINT = Histogram "kcl_checkpoint_duration_seconds", Seconds, "Duration of a call to a Checkpointer, until the checkpoint was acknowledged.";
+    EMPTY_EVENTS = Counter "kcl_subscription_empty_events_total", Count, "Events received without \
+        a record.";
+    EVENT_BYTES = Counter "kcl_subscription_received_bytes_total", Bytes, "Bytes of data in the \
+        records received by subscriptions.";
+    EVENT_WAIT = Histogram "kcl_subscription_wait_seconds", Seconds, "Time spent waiting for one \
+        event.";
+    AGGREGATES = Counter "kcl_aggregates_total", Count, "Kinesis records that were aggregates and \
+        were deaggregated.";
+    CORRUPT = Counter "kcl_corrupt_aggregates_total", Count, "Kinesis records that start like an \
+        aggregate but are not a valid one.";
+    OUT_OF_RANGE = Counter "kcl_user_records_out_of_range_total", Count, "User records outside \
+        the hash key range of their shard.";
+    ENDS_REFUSED = Counter "kcl_shard_ends_refused_total", Count, "Responses that said a shard \
+        had ended while it was listed as open.";
+    GAPS = Counter "kcl_data_gaps_total", Count, "Ranges of records that expired unread, or may \
+        have.";
+    CHECKPOINT = Histogram "kcl_checkpoint_duration_seconds", Seconds, "Duration of a call to a \
+        Checkpointer, until the checkpoint was acknowledged.";
     LEASES = Gauge "kcl_leases", Count, "Leases that this worker holds.";
     TAKEN = Counter "kcl_leases_taken_total", Count, "Leases that this worker took or created.";
     LOST = Counter "kcl_leases_lost_total", Count, "Leases that this worker lost involuntarily.";
     BUDGET = Gauge "kcl_byte_budget_used_bytes", Bytes, "Memory counted against the byte budget.";
-    TABLE_FAILING = Gauge "kcl_lease_table_failing_seconds", Seconds, "How long every read or every write of the lease table has failed; 0 while they succeed.";
-    STREAM_FAILING = Gauge "kcl_stream_failing_seconds", Seconds, "How long the shards of the stream could not be listed, for example because it does not exist; 0 while they can be.";
-    UNREAD = Gauge "kcl_leases_unread", Count, "Leases that no worker reads, or that this worker cannot read, by cause: no_room (this worker holds max_leases), malformed (the row in the lease table), unreadable (the calls of this worker fail).";
+    TABLE_FAILING = Gauge "kcl_lease_table_failing_seconds", Seconds, "How long every read or \
+        every write of the lease table has failed; 0 while they succeed.";
+    STREAM_FAILING = Gauge "kcl_stream_failing_seconds", Seconds, "How long the shards of the \
+        stream could not be listed, for example because it does not exist; 0 while they can be.";
+    UNREAD = Gauge "kcl_leases_unread", Count, "Leases that no worker reads, or that this worker \
+        cannot read, by cause: no_room (this worker holds max_leases), malformed (the row in the \
+        lease table), unreadable (the calls of this worker fail).";
     HAPPENED = Counter "kcl_events_total", Count, "Events of the worker, by kind.";
 }
 

@@ -372,7 +372,8 @@ mod tests {
         });
         assert_eq!(
             eu.0,
-            "stream=orders region=eu-west-1 account=123456789012 shard=shardId-000000000000 application=billing"
+            "stream=orders region=eu-west-1 account=123456789012 shard=shardId-000000000000 \
+             application=billing"
         );
         assert!(eu.0 != us.0 && eu.1 != us.1, "{eu:?} {us:?}");
     }

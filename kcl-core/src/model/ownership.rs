@@ -91,7 +91,10 @@ impl fmt::Display for LossReason {
         match self {
             Self::Released => f.write_str("the worker released its lease"),
             Self::Lost(cause) => f.write_str(cause),
-            Self::NoProgress => f.write_str("the shard made no progress: its handler did not return in time, or it was not read"),
+            Self::NoProgress => f.write_str(
+                "the shard made no progress: its handler did not \
+                return in time, or it was not read",
+            ),
             Self::CheckpointEdited => f.write_str("its checkpoint was edited from outside"),
             Self::Unreadable(error) => write!(f, "the shard cannot be read: {error}"),
         }

@@ -74,7 +74,8 @@ use super::{
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `RecordProcessor`",
     label = "not a record processor",
-    note = "implement `kcl_core::RecordProcessor` for batches, or wrap a `RecordHandler` as `kcl_core::handler::in_order(handler)`"
+    note = "implement `kcl_core::RecordProcessor` for batches, or wrap a `RecordHandler` as \
+        `kcl_core::handler::in_order(handler)`"
 )]
 pub trait RecordProcessor: Send + 'static {
     /// The first call, repeated after a pause until it succeeds. No record is delivered before
@@ -187,7 +188,8 @@ pub trait RecordProcessor: Send + 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `RecordProcessorFactory`",
     label = "not a record processor factory",
-    note = "pass a closure whose parameter type is written out, such as `|_shard: &ShardRef| MyProcessor`, or `kcl_core::handler::in_order(handler)`"
+    note = "pass a closure whose parameter type is written out, such as `|_shard: &ShardRef| \
+        MyProcessor`, or `kcl_core::handler::in_order(handler)`"
 )]
 pub trait RecordProcessorFactory: Send + Sync + 'static {
     /// The type of the processors.

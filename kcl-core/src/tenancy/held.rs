@@ -82,7 +82,9 @@ impl HeldState {
     pub(crate) fn out_of_time(&self) -> LossReason {
         LossReason::Lost(match &*lock(&self.unsettled) {
             Some(cause) => format!("it could not be renewed in time: {cause}").into(),
-            None => "it was not renewed in time: this process was stopped or held up, or had no answer yet".into(),
+            None => "it was not renewed in time: this process was stopped or held up, or had no \
+                answer yet"
+                .into(),
         })
     }
 

@@ -45,7 +45,8 @@ impl Drop for EndGuard<'_> {
                 tracing::error!(target: TARGET, %worker, "the worker ended with an error: {error}");
             }
             Phase::Dropped => {
-                tracing::warn!(target: TARGET, %worker, "the worker was dropped while running: its leases will expire");
+                tracing::warn!(target: TARGET, %worker, "the worker was dropped while running: \
+                    its leases will expire");
             }
             _ => {
                 tracing::info!(target: TARGET, %worker, "the worker has stopped: {report}");

@@ -73,7 +73,8 @@ pub enum RunError {
     /// The source that was given for a stream reads another stream: leases and checkpoints would be
     /// stored under the wrong name.
     #[error(
-        "the source of the stream {wanted} reads {found}: expected a source that reads {wanted}, or a stream named after its source"
+        "the source of the stream {wanted} reads {found}: expected a source that reads {wanted}, \
+         or a stream named after its source"
     )]
     WrongSource {
         /// The name or the ARN that was given.
@@ -93,7 +94,8 @@ pub enum RunError {
     },
     /// Another live process uses the same worker id.
     #[error(
-        "worker id `{worker}` is already in use by another live process: use a unique id, or omit it to get a random one"
+        "worker id `{worker}` is already in use by another live process: use a unique id, or omit \
+         it to get a random one"
     )]
     DuplicateWorkerId {
         /// The id.

@@ -133,58 +133,98 @@ impl Event {
     /// What happens next, if the event does not make that clear.
     fn what_follows(&self, settings: &Settings) -> Option<String> {
         match self {
-            Self::HandlerFailed { call: HandlerCall::ProcessRecords, attempt, at, .. } => Some(match (settings.on_failure, at) {
+            Self::HandlerFailed {
+                call: HandlerCall::ProcessRecords,
+                attempt,
+                at,
+                ..
+            } => Some(match (settings.on_failure, at) {
                 (OnFailure::Stop, _) => "the worker stops".to_owned(),
                 (OnFailure::Skip, Some(_)) => "the record is skipped".to_owned(),
                 (OnFailure::Skip | OnFailure::Retry, _) => tried_again(*attempt, settings),
             }),
-            Self::HandlerFailed { call: HandlerCall::Initialize | HandlerCall::ShardEnded, attempt, .. } => {
-                Some(tried_again(*attempt, settings))
-            }
+            Self::HandlerFailed {
+                call: HandlerCall::Initialize | HandlerCall::ShardEnded,
+                attempt,
+                ..
+            } => Some(tried_again(*attempt, settings)),
             Self::HandlerFailed { .. } => Some("it is not called again".to_owned()),
-            Self::HandlerSlow { .. } => {
-                Some(format!("its lease is released if the call takes longer than {:?}", settings.handler_budget))
-            }
-            Self::ChildWaits { .. } => {
-                Some("see what is said of the parent, here or by the worker that holds its lease".to_owned())
-            }
-            Self::EndRefused { .. } => Some(
-                "reading continues where it was; the listing may lag behind the stream, or the server does not behave like Kinesis"
+            Self::HandlerSlow { .. } => Some(format!(
+                "its lease is released if the call takes longer than {:?}",
+                settings.handler_budget
+            )),
+            Self::ChildWaits { .. } => Some(
+                "see what is said of the parent, here or by the worker that holds its lease"
                     .to_owned(),
             ),
-            Self::ShardUnreadable { .. } => {
-                Some("its lease is released for other workers, and this worker tries the shard again later".to_owned())
-            }
+            Self::EndRefused { .. } => Some(
+                "reading continues where it was; the listing may lag behind the stream, or the \
+                 server does not behave like Kinesis"
+                    .to_owned(),
+            ),
+            Self::ShardUnreadable { .. } => Some(
+                "its lease is released for other workers, and this worker tries the shard \
+                    again later"
+                    .to_owned(),
+            ),
             Self::RowMalformed { row } => Some(match row.lease() {
-                Some(_) => "nobody reads its shard until the row is repaired; other shards are not affected".to_owned(),
+                Some(_) => "nobody reads its shard until the row is repaired; other shards are \
+                    not affected"
+                    .to_owned(),
                 None => "it is ignored until it is repaired; leases are not affected".to_owned(),
             }),
-            Self::LeaseLost { reason: LossReason::NoProgress, .. } => {
-                Some("its records are delivered again from the stored checkpoint, here or on another worker".to_owned())
-            }
-            Self::LeaseLost { reason: LossReason::CheckpointEdited, .. } => {
-                Some("the shard is acquired again and resumes from the edited checkpoint".to_owned())
-            }
-            Self::LeaseLost { reason: LossReason::Lost(_), .. } => {
-                Some("whoever acquires it next resumes from the stored checkpoint".to_owned())
-            }
+            Self::LeaseLost {
+                reason: LossReason::NoProgress,
+                ..
+            } => Some(
+                "its records are delivered again from the stored checkpoint, here or on \
+                    another worker"
+                    .to_owned(),
+            ),
+            Self::LeaseLost {
+                reason: LossReason::CheckpointEdited,
+                ..
+            } => Some(
+                "the shard is acquired again and resumes from the edited checkpoint".to_owned(),
+            ),
+            Self::LeaseLost {
+                reason: LossReason::Lost(_),
+                ..
+            } => Some("whoever acquires it next resumes from the stored checkpoint".to_owned()),
             Self::Refused { limit, .. } => Some(format!(
-                "retrying; if it is still refused after {limit:?}, the worker ends, or continues without this stream if it reads others"
+                "retrying; if it is still refused after {limit:?}, the worker ends, or continues \
+                 without this stream if it reads others"
             )),
-            Self::ReadingFails { .. } => {
-                Some("retrying; if this lasts and the service is not merely throttling, the shard is left to another worker".to_owned())
-            }
-            Self::LeasesLeftUnread { .. } => {
-                Some(format!("start another worker, or raise the `max_leases` of this one, which is {}", settings.max_leases))
-            }
+            Self::ReadingFails { .. } => Some(
+                "retrying; if this lasts and the service is not merely throttling, the shard \
+                    is left to another worker"
+                    .to_owned(),
+            ),
+            Self::LeasesLeftUnread { .. } => Some(format!(
+                "start another worker, or raise the `max_leases` of this one, which \
+                    is {}",
+                settings.max_leases
+            )),
             Self::StepFailed { .. } => Some("retrying".to_owned()),
-            Self::LeasesLedByOthers { .. } => Some("this worker keeps its leases and acquires no more".to_owned()),
-            Self::PolledInstead { .. } => Some("it is polled instead for as long as this worker runs".to_owned()),
-            Self::HashKeysUnread { .. } => {
-                Some("this is not repaired automatically: give these keys a lease, or delete the stream's leases".to_owned())
-            }
+            Self::LeasesLedByOthers { .. } => Some(
+                "this worker keeps its leases and acquires no \
+                more"
+                    .to_owned(),
+            ),
+            Self::PolledInstead { .. } => Some(
+                "it is polled instead for as long as this worker \
+                runs"
+                    .to_owned(),
+            ),
+            Self::HashKeysUnread { .. } => Some(
+                "this is not repaired automatically: give these keys a lease, or delete the \
+                    stream's leases"
+                    .to_owned(),
+            ),
             Self::DataGap { .. } => Some(match settings.on_data_gap {
-                super::settings::OnDataGap::Continue => "reading continues after the gap".to_owned(),
+                super::settings::OnDataGap::Continue => {
+                    "reading continues after the gap".to_owned()
+                }
                 super::settings::OnDataGap::Fail => "the worker stops".to_owned(),
             }),
             _ => None,
@@ -308,9 +348,11 @@ impl WorkerLog {
         for ((kind, is_warning), times) in sums {
             let (worker, words) = (&self.worker, kind.replace('_', " "));
             if is_warning {
-                tracing::warn!(target: TARGET, worker, event = kind, "{words}: {times} more, not logged one by one");
+                tracing::warn!(target: TARGET, worker, event = kind, "{words}: {times} more, not \
+                    logged one by one");
             } else {
-                tracing::info!(target: TARGET, worker, event = kind, "{words}: {times} more, not logged one by one");
+                tracing::info!(target: TARGET, worker, event = kind, "{words}: {times} more, not \
+                    logged one by one");
             }
         }
     }

@@ -57,7 +57,8 @@ enum Lifecycle {
 }
 
 const NAME: &str = "a consumer name of 1 to 128 letters, digits, `_`, `.` and `-`";
-const ARN: &str = "`arn:PARTITION:kinesis:REGION:ACCOUNT:stream/STREAM/consumer/NAME:TIME` of the stream that is read";
+const ARN: &str = "`arn:PARTITION:kinesis:REGION:ACCOUNT:stream/STREAM/consumer/NAME:TIME` of the \
+    stream that is read";
 
 impl FanOutConfig {
     /// A consumer that belongs to the application, under the application's name, whoever registered

@@ -17,7 +17,8 @@ use super::worker::{Worker, WorkerParts};
 pub enum RetireError {
     /// Workers of the application are running.
     #[error(
-        "cannot remove consumers while workers of this application are running: {}; stop them first",
+        "cannot remove consumers while workers of this application are running: {}; stop them \
+         first",
         list(workers)
     )]
     AtWork {
@@ -126,7 +127,8 @@ async fn remove(
     match fan_out.describe_consumer(which).await {
         Ok(consumer) => {
             fan_out.deregister_consumer(&consumer.arn).await?;
-            tracing::info!(consumer = %consumer.arn, "removed the consumer of a retired application");
+            tracing::info!(consumer = %consumer.arn, "removed the consumer of a retired \
+                application");
             Ok(true)
         }
         Err(error) if error.kind == ErrorKind::Gone => Ok(false),

@@ -76,7 +76,12 @@ async fn serve(
         return io.read_to_end(&mut Vec::new()).await.map(drop);
     }
     if line.trim_end() != "POST / HTTP/1.1" {
-        return io.write_all(b"HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
+        return io
+            .write_all(
+                b"HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Length: \
+            0\r\nConnection: close\r\n\r\n",
+            )
+            .await;
     }
     let (mut length, mut hosts) = (0, 0);
     loop {
@@ -92,8 +97,11 @@ async fn serve(
     }
     assert_eq!(hosts, 1, "HTTP/1.1 asks for one host");
     io.read_exact(&mut vec![0; length]).await?;
-    io.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n")
-        .await?;
+    io.write_all(
+        b"HTTP/1.1 200 OK\r\nContent-Type: \
+        application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n",
+    )
+    .await?;
     for message in messages {
         io.write_all(format!("{:x}\r\n", message.len()).as_bytes())
             .await?;

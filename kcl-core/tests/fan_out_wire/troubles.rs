@@ -262,6 +262,7 @@ async fn a_thousand_faults_lose_and_repeat_nothing() {
         .max()
         .unwrap();
     println!(
-        "{troubles} troubles: the longest time until the next call {longest:?}, the shortest between two {shortest:?}"
+        "{troubles} troubles: the longest time until the next call {longest:?}, the shortest \
+         between two {shortest:?}"
     );
 }

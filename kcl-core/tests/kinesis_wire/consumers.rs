@@ -200,7 +200,8 @@ async fn missing_rights_are_named_with_the_action_and_the_resource() {
     for (error, action, resource) in errors {
         assert_eq!(error.kind, ErrorKind::Fatal);
         let text = format!(
-            "{action}: AccessDeniedException: denied; it needs the right `kinesis:{action}` on `{resource}`"
+            "{action}: AccessDeniedException: denied; it needs the right `kinesis:{action}` on \
+             `{resource}`"
         );
         assert_eq!(error.to_string(), text);
     }

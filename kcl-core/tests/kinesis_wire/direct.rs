@@ -224,9 +224,9 @@ async fn an_endpoint_without_cbor_is_asked_in_json_for_good() {
         assert_eq!(name(&stream).await, "a", "{refusal:?}");
         // A clone knows it too.
         assert_eq!(name(&stream.clone()).await, "b");
-        let forms: Vec<_> = desk.asked().iter().map(|asked| asked.is_cbor()).collect();
+        let forms: Vec<_> = desk.asked().iter().map(Asked::is_cbor).collect();
         assert_eq!(forms, [true, false, false], "{refusal:?}");
-        let members: Vec<_> = desk.asked().iter().map(|asked| asked.members()).collect();
+        let members: Vec<_> = desk.asked().iter().map(Asked::members).collect();
         assert_eq!(members[0], members[1]);
     }
 }
@@ -255,7 +255,7 @@ async fn an_endpoint_out_of_order_is_asked_in_cbor_again() {
         "GetRecords: HTTP status 503 without an error code"
     );
     assert_eq!(name(&stream).await, "up");
-    let forms: Vec<_> = desk.asked().iter().map(|asked| asked.is_cbor()).collect();
+    let forms: Vec<_> = desk.asked().iter().map(Asked::is_cbor).collect();
     assert_eq!(forms, [true, false, true]);
 }
 
@@ -273,7 +273,7 @@ async fn a_page_in_json_to_a_call_in_cbor_is_read() {
     for expected in ["a", "b", "c", "d"] {
         assert_eq!(name(&stream).await, expected);
     }
-    assert!(desk.asked().iter().all(|asked| asked.is_cbor()));
+    assert!(desk.asked().iter().all(Asked::is_cbor));
 }
 
 #[tokio::test]
@@ -298,7 +298,7 @@ async fn an_error_after_a_page_in_cbor_is_the_endpoints_own() {
         name(&stream).await;
         assert_eq!(read(&stream).await.unwrap_err().kind, kind);
         name(&stream).await;
-        assert!(desk.asked().iter().all(|asked| asked.is_cbor()));
+        assert!(desk.asked().iter().all(Asked::is_cbor));
     }
 }
 
@@ -326,7 +326,7 @@ async fn an_unreadable_page_is_asked_for_once_more_in_json() {
         ),
         "{error}"
     );
-    let forms: Vec<_> = desk.asked().iter().map(|asked| asked.is_cbor()).collect();
+    let forms: Vec<_> = desk.asked().iter().map(Asked::is_cbor).collect();
     assert_eq!(forms, [true, true, false, true, true, false]);
 }
 

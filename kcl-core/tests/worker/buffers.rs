@@ -153,7 +153,7 @@ async fn a_reading_that_ends_flushes_what_is_gathered() {
     let (stream, shard, sequences) = one_shard(3);
     let (table, basket) = (MemoryLeaseTable::new(), Basket::open());
     let run = Fleet::new(&stream, &table)
-        .with(|builder| builder.until_caught_up())
+        .with(kcl_core::worker::Builder::until_caught_up)
         .process(buffer(basket.clone()).every(HOUR));
     run.ended().await.unwrap();
     assert_eq!(basket.done(), [payloads(0..3)]);

@@ -139,7 +139,8 @@ async fn ten_thousand_shards_begin_and_lose_no_lease() {
         tokio::time::sleep(Duration::from_secs(10)).await;
         let listings = stream.call_count(Operation::ListShards, None);
         println!(
-            "{position:?}: {listings} pages listed, {} leases lost, begun after {started:?}, first record after {first:?}, all after {all:?}",
+            "{position:?}: {listings} pages listed, {} leases lost, begun after {started:?}, \
+             first record after {first:?}, all after {all:?}",
             lost(&run)
         );
         assert_eq!(lost(&run), 0);

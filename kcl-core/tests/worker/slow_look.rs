@@ -108,6 +108,7 @@ async fn a_lease_is_not_taken_while_its_owner_still_hands_out_batches() {
         .map(|at| at.saturating_duration_since(taken));
     assert_eq!(
         after, 0,
-        "batches that the old owner handed out after the new one had begun; the last {longest:?} later"
+        "batches that the old owner handed out after the new one had begun; the last {longest:?} \
+         later"
     );
 }

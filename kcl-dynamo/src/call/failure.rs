@@ -104,7 +104,8 @@ fn hint(action: Action, failure: &Failure<'_>) -> String {
     match *code {
         "AccessDeniedException" => {
             format!(
-                "; the credentials need `dynamodb:{}` on the table (the documentation has the whole policy)",
+                "; the credentials need `dynamodb:{}` on the table (the documentation has the \
+                 whole policy)",
                 action.name()
             )
         }

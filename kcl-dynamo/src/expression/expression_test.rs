@@ -84,7 +84,8 @@ fn each_write_of_the_protocol_is_one_condition_and_one_change() {
         ),
         (
             Write::checkpoint(&held, at(11, 0)),
-            "leaseCounter = 41 AND rsToken = 't' AND checkpoint = '10' AND checkpointSubSequenceNumber = 1",
+            "leaseCounter = 41 AND rsToken = 't' AND checkpoint = '10' AND \
+             checkpointSubSequenceNumber = 1",
             "SET leaseCounter = leaseCounter + 1, ownerSwitchesSinceCheckpoint = 0, checkpoint = '11', \
              checkpointSubSequenceNumber = 0 REMOVE pendingCheckpoint, pendingCheckpointSubSequenceNumber, pendingCheckpointState",
         ),
@@ -96,7 +97,8 @@ fn each_write_of_the_protocol_is_one_condition_and_one_change() {
                     state: Some(Bytes::from_static(&[7])),
                 },
             ),
-            "leaseCounter = 41 AND rsToken = 't' AND checkpoint = '10' AND checkpointSubSequenceNumber = 1",
+            "leaseCounter = 41 AND rsToken = 't' AND checkpoint = '10' AND \
+             checkpointSubSequenceNumber = 1",
             "SET leaseCounter = leaseCounter + 1, pendingCheckpoint = '12', pendingCheckpointSubSequenceNumber = 3, \
              pendingCheckpointState = [7]",
         ),
@@ -108,7 +110,8 @@ fn each_write_of_the_protocol_is_one_condition_and_one_change() {
         ),
         (
             Write::withdraw(&held, "b".into(), "a".into()),
-            "attribute_exists(leaseCounter) AND rsToken = 't' AND leaseOwner = 'b' AND checkpointOwner = 'a'",
+            "attribute_exists(leaseCounter) AND rsToken = 't' AND leaseOwner = 'b' AND \
+             checkpointOwner = 'a'",
             "SET leaseOwner = 'a', rsHolder = 'a' REMOVE checkpointOwner",
         ),
         (
@@ -122,16 +125,20 @@ fn each_write_of_the_protocol_is_one_condition_and_one_change() {
         (
             Write::refuse(&held, "a".into(), "b".into()),
             "leaseCounter = 41 AND rsToken = 't' AND leaseOwner = 'b' AND checkpointOwner = 'a'",
-            "SET leaseCounter = leaseCounter + 1, leaseOwner = 'a', rsHolder = 'a' REMOVE checkpointOwner",
+            "SET leaseCounter = leaseCounter + 1, leaseOwner = 'a', rsHolder = 'a' REMOVE \
+             checkpointOwner",
         ),
         (
             Write::release(&held, None),
-            "leaseCounter = 41 AND rsToken = 't' AND checkpoint = '10' AND checkpointSubSequenceNumber = 1",
-            "SET leaseCounter = leaseCounter + 1 REMOVE leaseOwner, checkpointOwner, rsToken, rsHolder",
+            "leaseCounter = 41 AND rsToken = 't' AND checkpoint = '10' AND \
+             checkpointSubSequenceNumber = 1",
+            "SET leaseCounter = leaseCounter + 1 REMOVE leaseOwner, checkpointOwner, rsToken, \
+             rsHolder",
         ),
         (
             Write::end(&held, vec!["d".into(), "c".into(), "d".into()]),
-            "leaseCounter = 41 AND rsToken = 't' AND checkpoint = '10' AND checkpointSubSequenceNumber = 1",
+            "leaseCounter = 41 AND rsToken = 't' AND checkpoint = '10' AND \
+             checkpointSubSequenceNumber = 1",
             "SET leaseCounter = leaseCounter + 1, ownerSwitchesSinceCheckpoint = 0, checkpoint = 'SHARD_END', \
              checkpointSubSequenceNumber = 0, childShardIds = [\"c\", \"d\"] REMOVE leaseOwner, checkpointOwner, rsToken, \
              rsHolder, pendingCheckpoint, pendingCheckpointSubSequenceNumber, pendingCheckpointState",

@@ -156,7 +156,8 @@ async fn many_leases_are_taken_and_held() {
         .map(|span| span.saturating_sub(FAILOVER / 3))
         .collect();
     println!(
-        "lag of {} renewals: median {:?}, 99 % {:?}, 99.9 % {:?}, greatest {:?}; a write takes: median {:?}, 99 % {:?}, greatest {:?}",
+        "lag of {} renewals: median {:?}, 99 % {:?}, 99.9 % {:?}, greatest {:?}; a write takes: \
+         median {:?}, 99 % {:?}, greatest {:?}",
         lags.len(),
         of(&lags, 500),
         of(&lags, 990),

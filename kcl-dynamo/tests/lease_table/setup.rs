@@ -196,7 +196,8 @@ async fn a_missing_right_is_named_at_the_start() {
     ] {
         let dynamo = Dynamo::new();
         let words = format!(
-            "User: arn:aws:iam::123456789012:user/x is not authorized to perform: dynamodb:{action} on resource: arn:x"
+            "User: arn:aws:iam::123456789012:user/x is not authorized to perform: \
+             dynamodb:{action} on resource: arn:x"
         );
         dynamo.always(action, 400, "AccessDeniedException", &words);
         let said = match open(&dynamo, OpenOptions::new()).setup().await {

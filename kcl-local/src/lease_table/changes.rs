@@ -22,7 +22,8 @@ fn recent() -> i64 {
 /// Reads the latest announcements. The number of the newest one is the value of the signal.
 pub(super) fn read(connection: &Connection, application: &Value) -> rusqlite::Result<ChangeSignal> {
     let mut select = connection.prepare_cached(
-        "SELECT announcement, kind, stream, name FROM changes WHERE application = ? ORDER BY announcement DESC, kind, stream, name LIMIT ?",
+        "SELECT announcement, kind, stream, name FROM changes WHERE application = ? ORDER BY \
+         announcement DESC, kind, stream, name LIMIT ?",
     )?;
     let mut signal = ChangeSignal::new(FIRST);
     let mut rows = select.query(params![application, recent()])?;

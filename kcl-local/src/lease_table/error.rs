@@ -42,7 +42,8 @@ pub enum OpenError {
         found: &'static str,
     },
     /// The file cannot be written.
-    #[error("the lease table `{}` is read-only: expected a file and a folder to which this process can write", path.display())]
+    #[error("the lease table `{}` is read-only: expected a file and a folder to which this \
+        process can write", path.display())]
     ReadOnly {
         /// The file.
         path: PathBuf,

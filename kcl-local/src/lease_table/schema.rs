@@ -209,7 +209,8 @@ fn use_write_ahead_log(
             Ok(mode) if mode.eq_ignore_ascii_case("wal") => return Ok(()),
             Ok(mode) => {
                 let message = format!(
-                    "the file `{}` is in journal mode `{mode}` and cannot change to `wal`: expected a folder on a local disk",
+                    "the file `{}` is in journal mode `{mode}` and cannot change to `wal`: \
+                     expected a folder on a local disk",
                     path.display()
                 );
                 return Err(Failure::Table(kcl_core::lease::Error::Fatal {

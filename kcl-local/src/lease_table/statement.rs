@@ -111,7 +111,8 @@ pub(super) fn write_worker(
             values.push(text(application));
             values.extend(worker_row::values(row)?);
             format!(
-                "INSERT INTO workers (application, {columns}) VALUES (?, {places}) ON CONFLICT (application, worker) DO NOTHING"
+                "INSERT INTO workers (application, {columns}) VALUES (?, {places}) ON CONFLICT \
+                 (application, worker) DO NOTHING"
             )
         }
         (Some(seen), Some(row)) => {
@@ -119,7 +120,8 @@ pub(super) fn write_worker(
             values.push(text(application));
             values.extend(worker_row::values(seen)?);
             format!(
-                "UPDATE workers SET ({columns}) = ({places}) WHERE application = ? AND ({columns}) = ({places})"
+                "UPDATE workers SET ({columns}) = ({places}) WHERE application = ? AND \
+                 ({columns}) = ({places})"
             )
         }
         (Some(seen), None) => {
@@ -223,7 +225,8 @@ fn assignments(edits: &Edits) -> Result<Parts, Error> {
         );
     }
     if let Some(prepared) = edited::<Pending>(&edits.pending) {
-        let columns = "pending_checkpoint = ?, pending_checkpoint_sub_sequence_number = ?, pending_checkpoint_state = ?";
+        let columns = "pending_checkpoint = ?, pending_checkpoint_sub_sequence_number = ?, \
+            pending_checkpoint_state = ?";
         sets.add(columns, pending_values(prepared));
     }
     if let Some(children) = &edits.children {

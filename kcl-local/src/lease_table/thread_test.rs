@@ -10,7 +10,8 @@ async fn owner_with_room_for(pages: u32, path: PathBuf) -> Owner {
     let open = move || {
         let connection = Connection::open(&opened).expect("open");
         let limit = format!(
-            "PRAGMA journal_mode = WAL; CREATE TABLE blobs (id, bytes); PRAGMA max_page_count = {pages}"
+            "PRAGMA journal_mode = WAL; CREATE TABLE blobs (id, bytes); PRAGMA max_page_count = \
+             {pages}"
         );
         connection.execute_batch(&limit).expect("the limit");
         let file = Opening::begin().opened(&opened);

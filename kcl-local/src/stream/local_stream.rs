@@ -102,7 +102,8 @@ impl LocalStream {
             tokio::select! {
                 biased;
                 _ = server => {}
-                () = sleep(DRAIN) => tracing::warn!("the embedded stream ended with requests unanswered"),
+                () = sleep(DRAIN) => tracing::warn!("the embedded stream ended with requests \
+                    unanswered"),
             }
         });
         if let Some(drained) = drained {

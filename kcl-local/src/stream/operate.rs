@@ -254,7 +254,8 @@ impl LocalStream {
             .header("x-amz-target", format!("{TARGET}{operation}"))
             .header(
                 AUTHORIZATION,
-                "AWS4-HMAC-SHA256 Credential=local/20260101/local/kinesis/aws4_request, SignedHeaders=host, Signature=0",
+                "AWS4-HMAC-SHA256 Credential=local/20260101/local/kinesis/aws4_request, \
+                 SignedHeaders=host, Signature=0",
             )
             .header("x-amz-date", "20260101T000000Z")
             .body(Body::from(Format::Json.encode(&request)))

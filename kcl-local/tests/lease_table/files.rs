@@ -105,7 +105,8 @@ async fn a_database_of_another_program_is_refused_and_untouched() {
             let path = folder.path().join("theirs.sqlite");
             let theirs = Connection::open(&path).expect("their database");
             let script = format!(
-                "{mark} PRAGMA journal_mode = {mode}; CREATE TABLE leases (id); INSERT INTO leases VALUES (1);"
+                "{mark} PRAGMA journal_mode = {mode}; CREATE TABLE leases (id); INSERT INTO \
+                 leases VALUES (1);"
             );
             theirs.execute_batch(&script).expect("their table");
             // With their program running, and their log not yet in the file.

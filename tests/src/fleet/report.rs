@@ -239,7 +239,8 @@ impl fmt::Display for Report {
             row(&format!("  {cause}"), *count, "")?;
         }
         if self.locked_freezes > 0 {
-            let note = "an SQLite file locked by its frozen writer; the writer was resumed and frozen again";
+            let note = "an SQLite file locked by its frozen writer; the writer was resumed and \
+                frozen again";
             row("frozen inside a write", self.locked_freezes.into(), note)?;
         }
         writeln!(f, "{:<24} {:>8.2} s", "elapsed", self.elapsed.as_secs_f64())?;

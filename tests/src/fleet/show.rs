@@ -218,7 +218,10 @@ impl Show {
             ..
         } = options;
         let failover = humantime::format_duration(options.failover);
-        self.view.say(&format!("{workers} workers, {shards} shards, {rate} records a second and shard, failover {failover}"));
+        self.view.say(&format!(
+            "{workers} workers, {shards} shards, {rate} records a second and \
+            shard, failover {failover}"
+        ));
         let mut steps = std::mem::take(&mut self.script).0.into_iter().peekable();
         let scripted = options.script.is_some() || options.soak.is_some() || self.keys.is_none();
         if let Some(seed) = options.soak {

@@ -90,7 +90,8 @@ impl Verdict {
                 if let Some(late) = last_new(history, parent).filter(|last| *last > first) {
                     verdict.early_children += 1;
                     verdict.faults.push(format!(
-                        "{child}: received a record at {first}, before a new record of its parent {parent} at {late}"
+                        "{child}: received a record at {first}, before a new record of its parent \
+                         {parent} at {late}"
                     ));
                 }
             }
@@ -138,8 +139,10 @@ impl Verdict {
                     *self.duplicates.entry(cause).or_default() += 1;
                     if cause == Cause::Unexplained {
                         let (first, again) = (tenancies[before].member, tenancies[place].member);
-                        self.faults
-                            .push(format!("{shard}: {sequence} delivered again at {at}: to process {first}, then to {again}"));
+                        self.faults.push(format!(
+                            "{shard}: {sequence} delivered again at {at}: to \
+                                process {first}, then to {again}"
+                        ));
                     }
                 }
                 None if index == next => {}

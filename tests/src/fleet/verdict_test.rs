@@ -110,7 +110,8 @@ fn only_a_kill_of_its_holder_excuses_a_duplicate() {
 
 #[test]
 fn a_freeze_excuses_the_next_owners_repeats_and_work_in_flight() {
-    let text = "0@1 s begin\n0@2 s 1\n1@50 s begin\n1@51 s 1\n1@52 s 2\n0@99 s 2\n0@99 s lost\n1@99 s 3\n1@99 s 4";
+    let text = "0@1 s begin\n0@2 s 1\n1@50 s begin\n1@51 s 1\n1@52 s 2\n0@99 s 2\n0@99 s \
+        lost\n1@99 s 3\n1@99 s 4";
     let deeds = [deed(5, 0, What::Frozen), deed(90, 0, What::Woken)];
     let verdict = judge(text, &deeds);
     assert_eq!(verdict.duplicates, BTreeMap::from([(Cause::Frozen(0), 2)]));
@@ -122,7 +123,8 @@ fn a_freeze_excuses_the_next_owners_repeats_and_work_in_flight() {
 fn a_child_comes_after_all_of_its_parents() {
     let parents = ShardParents::from([("c".into(), vec!["a".into(), "b".into()])]);
     let put = put(&[("a", 1..=2), ("b", 1..=1), ("c", 1..=1)]);
-    let right = "0@1 a begin\n0@2 a 1\n0@3 a 2\n1@1 b begin\n1@4 b 1\n1@4 c begin\n1@5 c 1\n2@9 a begin\n2@9 a 2";
+    let right = "0@1 a begin\n0@2 a 1\n0@3 a 2\n1@1 b begin\n1@4 b 1\n1@4 c begin\n1@5 c 1\n2@9 a \
+        begin\n2@9 a 2";
     let deeds = [deed(8, 0, What::Killed)];
     let verdict = Verdict::of(&history(right), &put, &parents, &deeds);
     assert!(

@@ -68,7 +68,8 @@ async fn work(options: &WorkerOptions, seen: &Arc<Seen>) -> Result<(), BoxError>
         biased;
         signal = signals.next() => Err(format!("{signal} again: ending at once").into()),
         ended = shutdown => match ended? {
-            report if report.count(Stopped::Abandoned) > 0 => Err(format!("some shards were abandoned: {report}").into()),
+            report if report.count(Stopped::Abandoned) > 0 => Err(format!("some shards were \
+                abandoned: {report}").into()),
             _ => Ok(()),
         },
         () = watch.follow() => Ok(()),

@@ -264,7 +264,8 @@ fn hear(
                         && stored < records
                     {
                         return Err(format!(
-                            "{process} believes {records} records to be stored, and {stored} are (I15)"
+                            "{process} believes {records} records to be stored, and {stored} are \
+                             (I15)"
                         ));
                     }
                     let gone = matches!(sent.kind, WriteKind::PassOn(..) | WriteKind::Release(_));

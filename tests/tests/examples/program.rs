@@ -151,7 +151,8 @@ fn path_of(example: &str) -> PathBuf {
         .join(example);
     assert!(
         path.exists(),
-        "{path:?} is missing: run `cargo build -p examples --examples` first, or test with --workspace"
+        "{path:?} is missing: run `cargo build -p examples --examples` first, or test with \
+         --workspace"
     );
     path
 }

@@ -34,7 +34,8 @@ impl FanOutFetch {
             let (page, is_full) = match self.poll_once(&permit).await {
                 Ok(answer) => answer,
                 Err(error) => {
-                    tracing::debug!(%error, again_in = ?ASK_AGAIN, "could not find out by polling whether the shard has ended");
+                    tracing::debug!(%error, again_in = ?ASK_AGAIN, "could not find out by polling \
+                        whether the shard has ended");
                     self.permit = Some(permit);
                     return None;
                 }

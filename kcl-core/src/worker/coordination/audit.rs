@@ -210,7 +210,8 @@ impl Context {
                     .await
                 {
                     Ok(()) => {
-                        tracing::debug!(lease = %row.key, "the lease of a finished shard that has left the stream was deleted");
+                        tracing::debug!(lease = %row.key, "the lease of a finished shard that has \
+                            left the stream was deleted");
                     }
                     // Not as it was judged, or not now: the next audit judges anew.
                     Err(error) => {

@@ -106,7 +106,8 @@ impl fmt::Display for Event {
             Self::EndRefused { shard, times } => {
                 write!(
                     f,
-                    "a response said that {shard} has ended, but the shard is listed as open ({times} such responses in a row)"
+                    "a response said that {shard} has ended, but the shard is listed as open \
+                     ({times} such responses in a row)"
                 )
             }
             Self::ShardUnreadable { shard, error } => {
@@ -125,7 +126,8 @@ impl fmt::Display for Event {
                 let seconds = for_long.as_secs_f64();
                 write!(
                     f,
-                    "{shard} cannot be read: all {attempts} calls in the last {seconds:.1} s failed: {error}"
+                    "{shard} cannot be read: all {attempts} calls in the last {seconds:.1} s \
+                     failed: {error}"
                 )
             }
             Self::ReadingGoesOn { shard, attempts } => write!(
@@ -153,12 +155,14 @@ impl fmt::Display for Event {
             }
             Self::StreamReplaced { stream } => write!(
                 f,
-                "stream {stream} was deleted and created again: the new one is read; the leases of the old one stay in the table"
+                "stream {stream} was deleted and created again: the new one is read; the leases \
+                 of the old one stay in the table"
             ),
             Self::HashKeysUnread { stream, ranges } => {
                 write!(
                     f,
-                    "these hash keys of stream {stream} are not read, because no unfinished lease covers them:"
+                    "these hash keys of stream {stream} are not read, because no unfinished lease \
+                     covers them:"
                 )?;
                 for (n, range) in ranges.iter().enumerate() {
                     write!(

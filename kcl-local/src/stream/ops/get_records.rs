@@ -60,7 +60,8 @@ pub(in crate::stream) async fn get_records(
     let age_ms = now_ms.saturating_sub(given_ms);
     if u128::from(age_ms) > service.iterator_lifetime.as_millis() {
         let message = format!(
-            "Iterator expired. It is {age_ms} milliseconds old; the tolerated age is {} milliseconds.",
+            "Iterator expired. It is {age_ms} milliseconds old; the tolerated age is {} \
+             milliseconds.",
             service.iterator_lifetime.as_millis()
         );
         return Err(Refusal::client_error(

@@ -36,7 +36,8 @@ pub enum JournalError {
     InUse,
     /// The file is not one that this crate wrote.
     #[error(
-        "the file is not one of an embedded stream: got application id {found:#x}, expected {APPLICATION_ID:#x}"
+        "the file is not one of an embedded stream: got application id {found:#x}, expected \
+         {APPLICATION_ID:#x}"
     )]
     Foreign {
         /// The application id in the file's header.
@@ -226,9 +227,12 @@ impl Journal {
     ) -> Result<Option<(i64, String)>, JournalError> {
         self.with(|connection| {
             connection
-                .query_row("SELECT shard, sequence FROM records WHERE stream = ?1 ORDER BY shard, ix LIMIT 1", [stream], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })
+                .query_row(
+                    "SELECT shard, sequence FROM records WHERE stream = ?1 ORDER BY shard, \
+                    ix LIMIT 1",
+                    [stream],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
                 .optional()
         })
     }

@@ -196,7 +196,8 @@ fn mutants(only: &[Mutant], seeds: u64, threads: usize) -> ExitCode {
             Some((seed, invariant)) => {
                 killed += 1;
                 println!(
-                    "{name:28} found by {invariant} in world {seed}, the {runs}. that was run, {:.1} s",
+                    "{name:28} found by {invariant} in world {seed}, the {runs}. that was run, \
+                     {:.1} s",
                     began.seconds()
                 );
             }

@@ -122,7 +122,8 @@ pub(crate) async fn direct(sim: &Sim) {
     tokio::select! {
         biased;
         _ = ends => {}
-        () = origin.sleep_until(late) => sim.state().judge.defect("a worker did not end within 90 s of its stop".to_owned()),
+        () = origin.sleep_until(late) => sim.state().judge.defect("a worker did not end within 90 \
+            s of its stop".to_owned()),
     }
     // What is still under way may land now: it must not undo anything.
     sleep(world.table.late_ms + 1_000).await;

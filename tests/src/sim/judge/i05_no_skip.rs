@@ -33,7 +33,8 @@ impl Fold for NoSkip {
         {
             sink.report(|| {
                 format!(
-                    "{}: {:?} stored {} (records below {to}), sent at {} as event {}, and record {record} was not done",
+                    "{}: {:?} stored {} (records below {to}), sent at {} as event {}, and record \
+                     {record} was not done",
                     written.key, written.life, after.checkpoint, written.sent_at, written.sent
                 )
             });

@@ -48,15 +48,19 @@ impl Fold for Resume {
                     .map_or(&tenancy.facts, |row| &row.facts);
                 let expected = shard.after(&tenancy.start, facts);
                 let first = records.first().map_or(0, |(from, _)| *from);
-                sink.check(first == expected || (first > expected && first <= shard.trimmed()), || {
-                    format!(
-                        "{}: {:?} resumed at {} and was given record {first} first, not {expected} ({} were trimmed)",
-                        info.key,
-                        info.life,
-                        tenancy.start,
-                        shard.trimmed()
-                    )
-                });
+                sink.check(
+                    first == expected || (first > expected && first <= shard.trimmed()),
+                    || {
+                        format!(
+                            "{}: {:?} resumed at {} and was given record {first} first, not \
+                         {expected} ({} were trimmed)",
+                            info.key,
+                            info.life,
+                            tenancy.start,
+                            shard.trimmed()
+                        )
+                    },
+                );
             }
             _ => {}
         }

@@ -113,9 +113,17 @@ impl Fold for Order {
                 .into_iter()
                 .any(|(life, _, to)| *life == passed.life && *to >= passed.to);
             sink.check(reported || unnoticed, || {
-                let Passed { life, shard, from, to, number, at } = passed;
+                let Passed {
+                    life,
+                    shard,
+                    from,
+                    to,
+                    number,
+                    at,
+                } = passed;
                 format!(
-                    "{life:?} passed the records {from}..{to} of shard {shard} at {at} (event {number}) without reporting a gap"
+                    "{life:?} passed the records {from}..{to} of shard {shard} at {at} (event \
+                     {number}) without reporting a gap"
                 )
             });
         }

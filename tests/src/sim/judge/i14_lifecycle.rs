@@ -127,7 +127,10 @@ impl Fold for Lifecycle {
                 error: None,
             } => {
                 sink.check(!self.asked_after.contains(ask), || {
-                    format!("{processor:?} stored a checkpoint below {up_to} that it asked for after its lease was lost")
+                    format!(
+                        "{processor:?} stored a checkpoint below {up_to} that it asked for \
+                        after its lease was lost"
+                    )
                 });
             }
             _ => {}

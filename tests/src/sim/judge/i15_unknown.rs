@@ -28,7 +28,8 @@ impl Fold for Unknown {
                 let stored = see.stream.shards()[info.shard].after(&row.checkpoint, &row.facts);
                 sink.check(stored >= *up_to, || {
                     format!(
-                        "{}: {:?} was told that the records below {up_to} are stored; the row says {}",
+                        "{}: {:?} was told that the records below {up_to} are stored; the row \
+                         says {}",
                         info.key, info.life, row.checkpoint
                     )
                 });

@@ -99,7 +99,10 @@ impl Fold for Lanes {
                             false => !progress.is_done(*other),
                         });
                 sink.check(hole.is_none(), || {
-                    format!("{key}: {life:?} began record {record} before record {hole:?} of its lane was done")
+                    format!(
+                        "{key}: {life:?} began record {record} before record {hole:?} of its \
+                        lane was done"
+                    )
                 });
             }
             _ => {}

@@ -38,7 +38,10 @@ impl Fold for CleanStop {
                 .find(|info| info.life == *life && info.key == *key);
             let done = last.map_or(0, |info| info.done_to);
             sink.check(stored >= done, || {
-                format!("{key}: {life:?} drained it at {checkpoint} and had done the records below {done}")
+                format!(
+                    "{key}: {life:?} drained it at {checkpoint} and had done the records \
+                    below {done}"
+                )
             });
         }
     }

@@ -287,7 +287,8 @@ const SCHEDULES: &[Schedule] = &[
         states: &[RareState::WorkerRowRefused],
         mutants: &[],
         tests: &[
-            ("kcl-core/src/decide/testdata/members.txt", "a stale reading of a worker's row is no sign of life"),
+            ("kcl-core/src/decide/testdata/members.txt", "a stale reading of a worker's row is no \
+                sign of life"),
             ("kcl-core/tests/worker/renewals.rs", "fn lost_late_and_dropped_writes_lose_nothing"),
         ],
     },

@@ -67,7 +67,8 @@ states! {
     FrozenOverDeadline = "a process woke up after its lease had been taken",
     LeftForWantOfRoom = "a worker said that shards are unread because it has no room for more",
     TakenForTheFull = "a lease was taken by a worker that had more than one without room for it",
-    OutlivedShorter = "an owner showed no life for longer than the failover time of another worker, and kept its lease",
+    OutlivedShorter = "an owner showed no life for longer than the failover time of another \
+        worker, and kept its lease",
     WorkerRowRefused = "a sign of life was refused, because the row was not as its worker knew it",
     StreamGivenUp = "a lease was freed because its worker was told to read its stream no more",
     LeftToOthers = "a lease was freed by a process that did not get through to the stream",

@@ -132,7 +132,8 @@ impl DirectCall {
         if self.stand(LEFT) {
             warn!(
                 %error,
-                "the AWS SDK got a page where a call without it failed: it makes the calls from now on"
+                "the AWS SDK got a page where a call without it failed: it makes the calls from \
+                 now on"
             );
         }
     }

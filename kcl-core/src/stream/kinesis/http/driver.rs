@@ -81,7 +81,8 @@ impl Driver {
                         asked = Some(heard.get());
                         alarm = clock.now() + settings.ping_limit;
                     }
-                    Some(_) => break format!("the server is silent: a ping is without an answer for {:?}", settings.ping_limit),
+                    Some(_) => break format!("the server is silent: a ping is without an answer \
+                        for {:?}", settings.ping_limit),
                 },
             }
         };

@@ -308,7 +308,8 @@ fn lengths_beyond_the_body_are_refused_at_once() {
 #[test]
 fn payloads_in_cbor_are_slices_of_the_body() {
     let body = Bytes::from(cbor(
-        "a1 'Records' 82 a2 'SequenceNumber' '7' 'Data' 43 010203 a2 'Data' 41 04 'SequenceNumber' '8'",
+        "a1 'Records' 82 a2 'SequenceNumber' '7' 'Data' 43 010203 a2 'Data' 41 04 \
+         'SequenceNumber' '8'",
     ));
     let (page, _) = page_of(Some(CBOR), &body, NextMember::NextShardIterator).unwrap();
     for record in &page.records {

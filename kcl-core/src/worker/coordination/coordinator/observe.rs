@@ -144,7 +144,8 @@ impl Coordinator {
             };
             orders.seen(request.row);
             if let Some(by) = request.refuse {
-                tracing::debug!(lease = %key, requester = %by, "keeping a lease: the worker that requested it is dead");
+                tracing::debug!(lease = %key, requester = %by, "keeping a lease: the worker that \
+                    requested it is dead");
                 orders.refuse(by);
                 self.announcer.say(Changed::Lease(key));
             }
