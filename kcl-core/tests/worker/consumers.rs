@@ -1,6 +1,5 @@
 //! The registered consumer of an application: one for all its workers, had or not had, made and
 //! removed as it was said.
-#![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -132,7 +131,7 @@ async fn a_stream_full_of_consumers_ends_the_worker_after_a_minute() {
     assert!(matches!(why.why, Why::Limit(_)), "{why}");
     let text = why.to_string();
     assert!(
-        ["`tests`", "orders", "20 a stream"]
+        ["`tests`", "orders", "20 per stream"]
             .iter()
             .all(|part| text.contains(part)),
         "{text}"

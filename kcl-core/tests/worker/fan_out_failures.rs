@@ -1,6 +1,8 @@
 //! Subscriptions that break, fall silent or are refused: the shard goes on where it was, and no call
 //! comes too often.
 
+#![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
+
 use crate::support::{Pushing, Script, lease_of, payloads, until};
 use kcl_core::InitialPosition;
 use kcl_core::model::ShardId;

@@ -1,5 +1,7 @@
 //! Workers of one application that start: how soon each has its share, and whose audit counts.
 
+#![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
+
 use crate::support::{Fleet, HookedStream, Run, Script, TokioClock, UnrulyTable};
 use kcl_core::lease::{Expect, LeaseTable};
 use kcl_core::stream::memory::{MemoryStream, Operation};

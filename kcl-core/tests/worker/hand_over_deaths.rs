@@ -1,5 +1,7 @@
 //! A hand-over whose owner or requester dies or stops before it is done.
 
+#![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
+
 use crate::support::{Call, Gate, Script, until};
 use kcl_core::lease::Change;
 use kcl_core::worker::Event;

@@ -1,6 +1,8 @@
 //! Records at work when the worker stops, when the lease goes to another worker and when the shard or
 //! the reading ends: what is waited for, and what comes again.
 
+#![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
+
 use crate::support::{Desk, Fleet, at, lease_of, one_shard, payloads, wait_for_lease};
 use kcl_core::handler::{by_key, in_order, unordered};
 use kcl_core::lease::memory::MemoryLeaseTable;

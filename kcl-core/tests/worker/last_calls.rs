@@ -1,6 +1,8 @@
 //! The last calls of a processor, when its lease is lost or its worker stops: they are waited for as
 //! long as there is time, and nothing is left behind.
 
+#![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
+
 use crate::support::{
     Call, Fleet, Script, at, lease_of, one_shard, script, soon, until, wait_for_lease,
 };

@@ -1,5 +1,7 @@
 //! The mode of a stream: which streams are polled, which by fan-out, and what "auto" makes of it.
 
+#![expect(clippy::disallowed_methods, reason = "waits in tokio's time")]
+
 use crate::support::{HookedStream, Pushing, Run, Script, Seen, payloads};
 use kcl_core::model::StreamName;
 use kcl_core::stream::memory::{MemoryStream, Operation};

@@ -26,8 +26,6 @@ pub(in crate::stream::kinesis) struct DirectCall {
     signer: OnceCell<Option<Signer>>,
     cbor: CborUse,
     standing: AtomicU8,
-    /// How often the SDK got a page where the service was out of reach for a call of ours.
-    out_of_reach: AtomicU8,
 }
 
 /// No page has come yet.
@@ -36,10 +34,6 @@ const UNTRIED: u8 = 0;
 const TRUSTED: u8 = 1;
 /// The SDK got a page where this was refused.
 const LEFT: u8 = 2;
-
-/// So often the service may be out of reach for calls of ours alone before the SDK makes them: once
-/// may be a moment of bad luck.
-const MOST_OUT_OF_REACH: u8 = 3;
 
 /// What became of a call.
 enum PageOutcome {
@@ -63,7 +57,6 @@ impl DirectCall {
             signer: OnceCell::new(),
             cbor: CborUse::new(wants_cbor),
             standing: AtomicU8::new(UNTRIED),
-            out_of_reach: AtomicU8::new(0),
         }
     }
 
@@ -111,24 +104,18 @@ impl DirectCall {
     }
 
     /// Whether the SDK is to make the same call, as it may not fail so: no page has come by a call
-    /// of ours yet, which may lack what this endpoint or the way to it wants.
+    /// of ours yet, which may lack what this endpoint wants, or may not read what it answers.
     pub(in crate::stream::kinesis) fn is_doubtful(&self, error: &Error) -> bool {
-        use ErrorKind::{Denied, Fatal, Unreachable};
         let is_unreadable = error
             .source
             .as_ref()
             .is_some_and(|source| source.is::<Unreadable>());
         self.standing.load(Ordering::Relaxed) == UNTRIED
-            && (is_unreadable || matches!(error.kind, Fatal | Denied | Unreachable))
+            && (is_unreadable || matches!(error.kind, ErrorKind::Fatal | ErrorKind::Denied))
     }
 
     /// The SDK has got a page where a call of ours failed: it makes the calls from now on.
     pub(in crate::stream::kinesis) fn leave_to_the_sdk(&self, error: &Error) {
-        if error.kind == ErrorKind::Unreachable
-            && self.out_of_reach.fetch_add(1, Ordering::Relaxed) + 1 < MOST_OUT_OF_REACH
-        {
-            return;
-        }
         if self.stand(LEFT) {
             warn!(
                 %error,
@@ -314,10 +301,10 @@ mod tests {
         use ErrorKind::{Busy, Denied, Expired, Fatal, Gone, Throttled, Transient, Unreachable};
         let call = || DirectCall::new(Http1Client::new(), true);
         let untried = call();
-        for kind in [Fatal, Denied, Unreachable] {
+        for kind in [Fatal, Denied] {
             assert!(untried.is_doubtful(&failed(kind)), "{kind:?}");
         }
-        for kind in [Busy, Expired, Gone, Throttled, Transient] {
+        for kind in [Busy, Expired, Gone, Throttled, Transient, Unreachable] {
             assert!(!untried.is_doubtful(&failed(kind)), "{kind:?}");
             let unreadable = failed(kind).caused_by(Unreadable::TooDeep);
             assert!(untried.is_doubtful(&unreadable), "{kind:?}");
@@ -327,17 +314,7 @@ mod tests {
         assert!(!trusted.is_doubtful(&failed(Fatal)));
         trusted.leave_to_the_sdk(&failed(Fatal));
         assert_eq!(trusted.standing.into_inner(), TRUSTED);
-    }
-
-    #[test]
-    fn a_service_out_of_reach_is_left_to_the_sdk_at_the_third_time() {
-        let call = DirectCall::new(Http1Client::new(), true);
-        for standing in [UNTRIED, UNTRIED, LEFT] {
-            call.leave_to_the_sdk(&failed(ErrorKind::Unreachable));
-            assert_eq!(call.standing.load(Ordering::Relaxed), standing);
-        }
-        let call = DirectCall::new(Http1Client::new(), true);
-        call.leave_to_the_sdk(&failed(ErrorKind::Denied));
-        assert_eq!(call.standing.into_inner(), LEFT);
+        untried.leave_to_the_sdk(&failed(Denied));
+        assert_eq!(untried.standing.into_inner(), LEFT);
     }
 }

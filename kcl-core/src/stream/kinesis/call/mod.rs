@@ -31,11 +31,9 @@
 //!
 //! # The SDK has the last word
 //!
-//! As long as no page has come by a call of ours, one that is refused for good, whose answer cannot
-//! be read, or that does not reach the service is made by the SDK as well, and its answer counts. If
-//! that is a page, the SDK makes the calls from then on (where the service was out of reach, from the
-//! third time on), and a log line says so: the endpoint or the way to it wants more than is done
-//! here.
+//! As long as no page has come by a call of ours, one that is refused for good, or whose answer
+//! cannot be read, is made by the SDK as well, and its answer counts. If that is a page, the SDK
+//! makes the calls from then on, and a log line says so: the endpoint wants more than is done here.
 
 mod cbor_use;
 mod direct_call;
