@@ -132,7 +132,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[RareState::PassedOnTaken, RareState::Refused],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker/hand_over.rs", "fn a_request_of_a_worker_that_dies_before_the_drain_is_refused"),
+            ("kcl-core/tests/worker/hand_over_deaths.rs", "fn a_request_of_a_worker_that_dies_before_the_drain_is_refused"),
         ],
     },
     Schedule {
@@ -141,7 +141,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[RareState::TakenInHandOver],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker/hand_over.rs", "fn leases_in_hand_over_from_a_dead_worker_are_soon_read_again"),
+            ("kcl-core/tests/worker/hand_over_deaths.rs", "fn leases_in_hand_over_from_a_dead_worker_are_soon_read_again"),
         ],
     },
     Schedule {
@@ -150,7 +150,7 @@ const SCHEDULES: &[Schedule] = &[
         states: &[RareState::TakenInHandOver, RareState::TakenFromCrashed],
         mutants: &[],
         tests: &[
-            ("kcl-core/tests/worker/hand_over.rs", "fn after_owner_and_requester_die_a_third_worker_reads_on"),
+            ("kcl-core/tests/worker/hand_over_deaths.rs", "fn after_owner_and_requester_die_a_third_worker_reads_on"),
         ],
     },
     Schedule {
