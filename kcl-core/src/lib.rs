@@ -68,6 +68,14 @@ pub(crate) mod decide;
 
 // The data path.
 pub mod checkpoint;
+#[cfg_attr(
+    not(feature = "testing"),
+    allow(
+        unreachable_pub,
+        unused_imports,
+        reason = "what `testing::internals` shows of it"
+    )
+)]
 mod deaggregate;
 mod fetch;
 pub mod handler;
