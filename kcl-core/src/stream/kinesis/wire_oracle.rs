@@ -95,6 +95,14 @@ fn compare(
         assert!(depth(&tree) > u32::from(MAX_DEPTH));
         return;
     }
+    // A piece of a string has a known length (RFC 8949, section 3.2.3). The other decoder takes
+    // pieces within pieces.
+    if let Err(Unreadable::Unexpected { expected, .. }) = &found
+        && is_cbor
+        && *expected == "a piece of a string"
+    {
+        return;
+    }
     match (found, expected(tree, is_cbor)) {
         (Ok(found), Some(expected)) => assert_same(&found, &expected),
         (Err(_), None) => {}
