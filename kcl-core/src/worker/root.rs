@@ -81,7 +81,8 @@ impl Root {
         // The thread ends with its last lease, while a handler may still be in its last call.
         while coordinated || !self.consumers.is_empty() {
             let deadline = self.stopping;
-            // In this order: the user's stop, ended consumers, failures, news, the deadline.
+            // In this order: the user's stop, failures, ended consumers, news, the deadline. A
+            // consumer tells of its failure before it ends: its shard belongs in the report.
             tokio::select! {
                 biased;
                 stop = asked.wait_for(Option::is_some), if !heard => {
@@ -89,8 +90,8 @@ impl Root {
                     let until = stop.ok().and_then(|stop| stop.map(|(_, until)| until));
                     self.stop(until.unwrap_or_else(|| clock.now() + OWN_STOP));
                 }
-                Some(ended) = self.consumers.next() => self.on_ended(ended),
                 Some(cause) = self.causes.1.recv() => self.fail(cause),
+                Some(ended) = self.consumers.next() => self.on_ended(ended),
                 news = self.news.recv(), if coordinated => match news {
                     Some(news) => self.on_news(news),
                     // Expected during a stop, otherwise a bug.

@@ -4,7 +4,9 @@
     reason = "waits in real time, and handlers that block their thread"
 )]
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::support::{
@@ -169,6 +171,37 @@ async fn a_stop_of_a_worker_that_failed_or_never_ran_says_so() {
         kcl_core::worker::ShutdownReport::default().run,
         RunEnd::NotRun
     );
+}
+
+/// Also where the shard has been given up before the worker hears that it has to stop.
+#[test]
+fn the_shard_that_ends_a_worker_is_in_its_report() {
+    // What another thread wakes is polled before what waits its turn here, and a task that takes its
+    // time leaves the other thread enough of it.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .global_queue_interval(1)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let slow = tokio::spawn(poll_fn(|context| {
+            std::thread::sleep(Duration::from_millis(2));
+            context.waker().wake_by_ref();
+            Poll::<()>::Pending
+        }));
+        let (stream, shard, _) = one_shard(1);
+        let run = Fleet::new(&stream, &MemoryLeaseTable::new())
+            .with(|builder| builder.on_failure(kcl_core::OnFailure::Stop))
+            .start(Script::process(|_| async { Err(Failure::new("bad")) }));
+        let worker = run.worker.clone();
+        assert!(matches!(run.ended().await, Err(RunError::Handler { .. })));
+        let report = soon("the report", worker.shutdown(PATIENCE)).await;
+        assert_eq!(
+            report.shards[&LeaseKey::single(shard)].stopped,
+            Stopped::Drained
+        );
+        slow.abort();
+    });
 }
 
 #[tokio::test]
