@@ -57,7 +57,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 impl CheckOptions {
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = self.table.to_read().await?;
-        let fleet = watched(&table, self.watch, Patience::UntilJudged).await?;
+        let fleet = watched(&table, Patience::UntilJudged.or(&self.watch)).await?;
         let of = if self.ask_stream || self.stream.stream.is_some() {
             Some(stream_of(&table, &fleet, &self.stream).await?)
         } else {
@@ -108,11 +108,7 @@ impl CheckOptions {
         of: Option<&OfStream>,
         found: Vec<Finding>,
     ) -> Result<Vec<Finding>, Failure> {
-        let once = WatchArguments {
-            watch_for: Some(Duration::ZERO),
-            judge: false,
-        };
-        let fleet = watched(table, once, Patience::For(Duration::ZERO)).await?;
+        let fleet = watched(table, Patience::NONE).await?;
         let view = match of {
             Some(of) => Some(
                 StreamView::read(&*of.stream)

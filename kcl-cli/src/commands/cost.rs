@@ -1,11 +1,9 @@
-use std::time::Duration;
-
 use clap::Args;
 use kcl_core::admin::{FleetCost, LeaseState, cost};
 use serde::Serialize;
 
-use super::watching::{Patience, is_empty, watched};
-use crate::arguments::{OutputArguments, TableArguments, WatchArguments};
+use super::watching::{Patience, found};
+use crate::arguments::{OutputArguments, TableArguments};
 use crate::failure::{Ended, Failure};
 use crate::say::{Output, Paint, TextTable, count, span};
 use crate::table_at::TableAt;
@@ -63,14 +61,7 @@ fn price(text: &str) -> Result<f64, String> {
 impl CostOptions {
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = self.table.to_read().await?;
-        let once = WatchArguments {
-            watch_for: None,
-            judge: false,
-        };
-        let fleet = watched(&table, once, Patience::For(Duration::ZERO)).await?;
-        if is_empty(&fleet) {
-            return Err(Failure::of(table.nothing_found().await));
-        }
+        let fleet = found(&table, Patience::NONE).await?;
         let cost = cost(&fleet);
         let (writes, reads) = (cost.write_units(), cost.read_units());
         let is_charged = matches!(table.place, TableAt::Dynamo(_));

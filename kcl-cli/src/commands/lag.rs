@@ -6,8 +6,8 @@ use kcl_core::admin::{Asked, LeaseLag};
 use serde::Serialize;
 
 use super::of_stream::{measured, stream_of};
-use super::watching::{Patience, is_empty, watched};
-use crate::arguments::{OutputArguments, StreamOfArguments, TableArguments, WatchArguments};
+use super::watching::{Patience, found};
+use crate::arguments::{OutputArguments, StreamOfArguments, TableArguments};
 use crate::failure::{Ended, Failure};
 use crate::parse;
 use crate::say::{Output, Paint, TextTable, count, span};
@@ -51,14 +51,7 @@ struct LagDocument<'a> {
 impl LagOptions {
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = self.table.to_read().await?;
-        let once = WatchArguments {
-            watch_for: None,
-            judge: false,
-        };
-        let fleet = watched(&table, once, Patience::For(Duration::ZERO)).await?;
-        if is_empty(&fleet) {
-            return Err(Failure::of(table.nothing_found().await));
-        }
+        let fleet = found(&table, Patience::NONE).await?;
         let of = stream_of(&table, &fleet, &self.stream).await?;
         let (mut lags, asked) = measured(&of, &fleet).await;
         // The furthest behind first, before it what could not be asked.

@@ -1,11 +1,9 @@
-use std::time::Duration;
-
 use clap::{Args, ValueEnum};
 use kcl_core::admin::{FleetView, LeaseState, LeaseView};
 use kcl_core::lease::MalformedRow;
 use serde::Serialize;
 
-use super::watching::{Patience, hint, is_empty, state, watched};
+use super::watching::{Patience, found, hint, state};
 use crate::arguments::{OutputArguments, TableArguments, WatchArguments};
 use crate::failure::{Ended, Failure};
 use crate::say::{Output, Paint, TextTable};
@@ -81,10 +79,7 @@ impl WantedState {
 impl LeasesOptions {
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = self.table.to_read().await?;
-        let fleet = watched(&table, self.watch, Patience::For(Duration::ZERO)).await?;
-        if is_empty(&fleet) {
-            return Err(Failure::of(table.nothing_found().await));
-        }
+        let fleet = found(&table, Patience::NONE.or(&self.watch)).await?;
         let leases: Vec<&LeaseView> = fleet.leases.iter().filter(|it| self.wants(it)).collect();
         if self.output.json {
             Output::json(&LeasesDocument {

@@ -5,7 +5,7 @@ use clap::Args;
 use kcl_core::admin::{FleetView, LeaseState, Life, Stuck};
 use serde::Serialize;
 
-use super::watching::{Patience, hint, is_empty, life, watched};
+use super::watching::{Patience, found, hint, life};
 use crate::arguments::{OutputArguments, TableArguments, WatchArguments};
 use crate::failure::{Ended, Failure};
 use crate::say::{Output, Paint, TextTable, count, span};
@@ -79,10 +79,7 @@ struct MovedCounts {
 impl StatusOptions {
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = self.table.to_read().await?;
-        let fleet = watched(&table, self.watch, Patience::For(A_MOMENT)).await?;
-        if is_empty(&fleet) {
-            return Err(Failure::of(table.nothing_found().await));
-        }
+        let fleet = found(&table, Patience::For(A_MOMENT).or(&self.watch)).await?;
         let summary = Summary::of(&fleet);
         if self.output.json {
             Output::json(&StatusDocument {

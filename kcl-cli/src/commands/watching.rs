@@ -19,18 +19,32 @@ pub(super) enum Patience {
     UntilJudged,
 }
 
+impl Patience {
+    /// The table is read once.
+    pub(super) const NONE: Self = Self::For(Duration::ZERO);
+
+    /// What the command line says, or this where it says nothing.
+    pub(super) fn or(self, arguments: &WatchArguments) -> Self {
+        match arguments.watch_for {
+            _ if arguments.judge => Self::UntilJudged,
+            Some(span) => Self::For(span),
+            None => self,
+        }
+    }
+}
+
+/// The fleet, after it was watched; a failure where there is nothing of it in the table.
+pub(super) async fn found(table: &OpenTable, patience: Patience) -> Result<FleetView, Failure> {
+    let fleet = watched(table, patience).await?;
+    if is_empty(&fleet) {
+        return Err(Failure::of(table.nothing_found().await));
+    }
+    Ok(fleet)
+}
+
 /// The fleet, after it was watched.
-pub(super) async fn watched(
-    table: &OpenTable,
-    arguments: WatchArguments,
-    otherwise: Patience,
-) -> Result<FleetView, Failure> {
+pub(super) async fn watched(table: &OpenTable, patience: Patience) -> Result<FleetView, Failure> {
     let mut observer = Observer::new(Arc::clone(&table.table));
-    let patience = match arguments.watch_for {
-        _ if arguments.judge => Patience::UntilJudged,
-        Some(span) => Patience::For(span),
-        None => otherwise,
-    };
     let failed = |error| table.failed(error);
     let first = observer.look().await.map_err(failed)?;
     let limit = match patience {

@@ -3,7 +3,7 @@ use kcl_core::admin::WorkerView;
 use serde::Serialize;
 
 use super::status::workers;
-use super::watching::{Patience, hint, is_empty, watched};
+use super::watching::{Patience, found, hint};
 use crate::arguments::{OutputArguments, TableArguments, WatchArguments};
 use crate::failure::{Ended, Failure};
 use crate::say::{Output, Paint};
@@ -38,10 +38,7 @@ struct WorkersDocument<'a> {
 impl WorkersOptions {
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = self.table.to_read().await?;
-        let fleet = watched(&table, self.watch, Patience::UntilJudged).await?;
-        if is_empty(&fleet) {
-            return Err(Failure::of(table.nothing_found().await));
-        }
+        let fleet = found(&table, Patience::UntilJudged.or(&self.watch)).await?;
         if self.output.json {
             Output::json(&WorkersDocument {
                 application: &table.application,
