@@ -145,7 +145,7 @@ impl Running {
             .application("app")
             .lease_table(table)
             .worker_id(id)
-            .failover(Duration::from_secs(2))
+            .failover(Duration::from_secs(4))
             .processor(|_: &ShardRef| Nothing)
             .build()
             .unwrap();
