@@ -6,7 +6,7 @@ use crate::checkpoint::Checkpointer;
 use crate::decide::consumer::Step;
 use crate::lease::with_causes;
 use crate::processor::IdleInput;
-use crate::worker::event::{Event, HandlerCall};
+use crate::worker::event::HandlerCall;
 
 use super::ShardConsumer;
 
@@ -40,15 +40,8 @@ impl ShardConsumer {
         if let Ok(Err(error)) | Err(error) = result {
             // Nothing waits for it: it comes again at its next time.
             let error: Arc<str> = with_causes(&*error).into();
-            let (shard, call) = (self.shard.clone(), HandlerCall::Idle);
-            self.failed(&call.to_string(), &error);
-            self.inner.outlet.say(Event::HandlerFailed {
-                shard,
-                call,
-                attempt: 1,
-                at: None,
-                error,
-            });
+            self.failed(&HandlerCall::Idle.to_string(), &error);
+            self.say_failed(HandlerCall::Idle, 1, None, error);
         }
         Step::IdleReturned
     }

@@ -80,13 +80,6 @@ impl ShardConsumer {
 
     /// Reports the panic of a call that is not retried.
     fn panicked(&self, call: HandlerCall, panic: &BoxError) {
-        let (shard, error) = (self.shard.clone(), panic.to_string().into());
-        self.inner.outlet.say(Event::HandlerFailed {
-            shard,
-            call,
-            attempt: 1,
-            at: None,
-            error,
-        });
+        self.say_failed(call, 1, None, panic.to_string().into());
     }
 }

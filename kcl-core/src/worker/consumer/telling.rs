@@ -35,6 +35,20 @@ impl ShardConsumer {
         };
         let error: Arc<str> = Arc::from(with_causes(error));
         self.failed_at(&call.to_string(), at.clone(), &error);
+        self.say_failed(call, attempt, at, error);
+        self.failures = self.failures.saturating_add(1);
+        self.failed_call = Some((call, attempt));
+        Step::Failed
+    }
+
+    /// Reports a call that failed.
+    pub(super) fn say_failed(
+        &self,
+        call: HandlerCall,
+        attempt: u32,
+        at: Option<Position>,
+        error: Arc<str>,
+    ) {
         self.inner.outlet.say(Event::HandlerFailed {
             shard: self.shard.clone(),
             call,
@@ -42,9 +56,6 @@ impl ShardConsumer {
             at,
             error,
         });
-        self.failures = self.failures.saturating_add(1);
-        self.failed_call = Some((call, attempt));
-        Step::Failed
     }
 
     /// Reports that a call that had failed has succeeded.
