@@ -21,6 +21,8 @@ use std::time::Duration;
 
 use crate::model::Moment;
 
+use super::window::RecordWindow;
+
 /// The limits of the buffers of one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BufferBounds {
@@ -85,10 +87,8 @@ struct Buffer {
 #[derive(Clone, Debug)]
 pub struct RecordBuffers<K> {
     bounds: BufferBounds,
-    /// The number of the first record that is not known to be done.
-    first: u64,
-    /// For each record from that one on, whether it is done.
-    done: VecDeque<bool>,
+    /// Whether each accepted record is done.
+    done: RecordWindow<bool>,
     buffers: BTreeMap<K, Buffer>,
     /// The buffers without a flush in progress, by the time since which their oldest record has
     /// waited.
@@ -107,13 +107,11 @@ impl<K: Ord + Clone> RecordBuffers<K> {
         let bounds = BufferBounds {
             records: bounds.records.max(1),
             at_work: bounds.at_work.max(1),
-            window: bounds.window.max(1),
             ..bounds
         };
         Self {
             bounds,
-            first: 0,
-            done: VecDeque::new(),
+            done: RecordWindow::new(bounds.window),
             buffers: BTreeMap::new(),
             by_age: BTreeSet::new(),
             full: BTreeSet::new(),
@@ -126,7 +124,7 @@ impl<K: Ord + Clone> RecordBuffers<K> {
     /// The number of the first record that is not done, or of the next one to be accepted.
     #[must_use]
     pub const fn first(&self) -> u64 {
-        self.first
+        self.done.first()
     }
 
     /// How many flushes are in progress.
@@ -150,14 +148,13 @@ impl<K: Ord + Clone> RecordBuffers<K> {
     /// How many more records may be accepted.
     #[must_use]
     pub fn room(&self) -> usize {
-        self.bounds.window.saturating_sub(self.done.len())
+        self.done.room()
     }
 
     /// Accepts the next record of the shard, with this many bytes, into the buffer of its key, and
     /// returns its number.
     pub fn accept(&mut self, key: K, bytes: u64, now: Moment) -> u64 {
-        let number = self.first + self.done.len() as u64;
-        self.done.push_back(false);
+        let number = self.done.accept(false);
         self.gathered += 1;
         self.gathered_bytes += bytes;
         let buffer = self.buffers.entry(key.clone()).or_default();
@@ -180,7 +177,7 @@ impl<K: Ord + Clone> RecordBuffers<K> {
     /// Accepts the next record of the shard as one that needs no work. Returns by how many records
     /// the finished prefix has grown.
     pub fn pass(&mut self) -> usize {
-        self.done.push_back(true);
+        self.done.accept(true);
         self.grow()
     }
 
@@ -228,10 +225,7 @@ impl<K: Ord + Clone> RecordBuffers<K> {
     /// Marks a record of a flush as done. Returns by how many records the finished prefix has
     /// grown.
     pub fn done(&mut self, number: u64) -> usize {
-        let index = number
-            .checked_sub(self.first)
-            .and_then(|index| usize::try_from(index).ok());
-        if let Some(done) = index.and_then(|index| self.done.get_mut(index)) {
+        if let Some(done) = self.done.get_mut(number) {
             *done = true;
         }
         self.grow()
@@ -306,11 +300,7 @@ impl<K: Ord + Clone> RecordBuffers<K> {
     }
 
     fn grow(&mut self) -> usize {
-        let before = self.first;
-        while self.done.pop_front_if(|done| *done).is_some() {
-            self.first += 1;
-        }
-        usize::try_from(self.first - before).unwrap_or(usize::MAX)
+        self.done.pass_done(|done| *done)
     }
 }
 

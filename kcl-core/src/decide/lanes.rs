@@ -16,7 +16,9 @@
 //! begins only when all earlier ones of its lane are done; the finished prefix ends before the
 //! first record that is not done.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::window::RecordWindow;
 
 /// The limits of the work on one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +53,8 @@ struct Slot<K> {
 /// they were accepted.
 #[derive(Clone, Debug)]
 pub struct RecordLanes<K> {
-    bounds: LaneBounds,
-    /// The number of the first slot: all records before it are done.
-    first: u64,
-    slots: VecDeque<Slot<K>>,
+    most_at_work: usize,
+    slots: RecordWindow<Slot<K>>,
     /// For each key with a record that is not done, the last record of its lane.
     last: BTreeMap<K, u64>,
     ready: BTreeSet<u64>,
@@ -65,14 +65,9 @@ impl<K: Ord + Clone> RecordLanes<K> {
     /// Creates it without records. A limit of 0 counts as 1.
     #[must_use]
     pub fn new(bounds: LaneBounds) -> Self {
-        let bounds = LaneBounds {
-            at_work: bounds.at_work.max(1),
-            window: bounds.window.max(1),
-        };
         Self {
-            bounds,
-            first: 0,
-            slots: VecDeque::new(),
+            most_at_work: bounds.at_work.max(1),
+            slots: RecordWindow::new(bounds.window),
             last: BTreeMap::new(),
             ready: BTreeSet::new(),
             at_work: 0,
@@ -83,7 +78,7 @@ impl<K: Ord + Clone> RecordLanes<K> {
     /// record before it is done.
     #[must_use]
     pub const fn first(&self) -> u64 {
-        self.first
+        self.slots.first()
     }
 
     /// How many records are in progress.
@@ -95,19 +90,19 @@ impl<K: Ord + Clone> RecordLanes<K> {
     /// How many records could begin now.
     #[must_use]
     pub fn can_begin(&self) -> usize {
-        self.ready.len().min(self.bounds.at_work - self.at_work)
+        self.ready.len().min(self.most_at_work - self.at_work)
     }
 
     /// Whether another record may be accepted.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.slots.len() < self.bounds.window
+        self.room() > 0
     }
 
     /// How many more records may be accepted.
     #[must_use]
     pub fn room(&self) -> usize {
-        self.bounds.window.saturating_sub(self.slots.len())
+        self.slots.room()
     }
 
     /// Whether more records should be accepted now: when no accepted record can begin, when fewer
@@ -116,41 +111,30 @@ impl<K: Ord + Clone> RecordLanes<K> {
     /// passed on one by one.
     #[must_use]
     pub fn wants_more(&self) -> bool {
-        let busy = self.at_work + self.ready.len() >= self.bounds.at_work;
-        self.has_room()
-            && (self.ready.is_empty()
-                || !busy
-                || self.bounds.window - self.slots.len() >= self.bounds.window / 8)
+        let busy = self.at_work + self.ready.len() >= self.most_at_work;
+        self.has_room() && (self.ready.is_empty() || !busy || self.room() >= self.slots.most() / 8)
     }
 
     /// Accepts the next record of the shard, into the lane of its key or into one of its own, and
     /// returns its number.
     pub fn accept(&mut self, key: Option<K>) -> u64 {
-        let number = self.first + self.slots.len() as u64;
-        let before = key
-            .as_ref()
-            .and_then(|key| self.last.insert(key.clone(), number));
-        let state = if let Some(before) = before {
-            if let Some(slot) = self.slot(before) {
-                slot.next = Some(number);
-            }
-            SlotState::Behind
-        } else {
-            self.ready.insert(number);
-            SlotState::Ready
-        };
-        self.slots.push_back(Slot {
-            state,
-            key,
+        let number = self.slots.accept(Slot {
+            state: SlotState::Behind,
+            key: key.clone(),
             next: None,
         });
+        let before = key.and_then(|key| self.last.insert(key, number));
+        match before.and_then(|before| self.slots.get_mut(before)) {
+            Some(before) => before.next = Some(number),
+            None => self.makes_ready(number),
+        }
         number
     }
 
     /// Accepts the next record of the shard as one that needs no work. Returns by how many records
     /// the finished prefix has grown.
     pub fn pass(&mut self) -> usize {
-        self.slots.push_back(Slot {
+        self.slots.accept(Slot {
             state: SlotState::Done,
             key: None,
             next: None,
@@ -160,7 +144,7 @@ impl<K: Ord + Clone> RecordLanes<K> {
 
     /// Begins the oldest record that may begin, and returns its number. `None` if none may.
     pub fn begin(&mut self) -> Option<u64> {
-        if self.at_work >= self.bounds.at_work {
+        if self.at_work >= self.most_at_work {
             return None;
         }
         let number = self.ready.pop_first()?;
@@ -172,7 +156,7 @@ impl<K: Ord + Clone> RecordLanes<K> {
     /// Marks a record that is in progress or has failed as done, so that the next one of its lane
     /// may begin. Returns by how many records the finished prefix has grown.
     pub fn done(&mut self, number: u64) -> usize {
-        let Some(slot) = self.slot(number) else {
+        let Some(slot) = self.slots.get_mut(number) else {
             return 0;
         };
         match slot.state {
@@ -183,10 +167,7 @@ impl<K: Ord + Clone> RecordLanes<K> {
         let (next, key) = (slot.next, slot.key.take());
         self.at_work -= usize::from(was_at_work);
         match (next, key) {
-            (Some(next), _) => {
-                self.set(next, SlotState::Ready);
-                self.ready.insert(next);
-            }
+            (Some(next), _) => self.makes_ready(next),
             (None, Some(key)) => {
                 self.last.remove(&key);
             }
@@ -206,35 +187,29 @@ impl<K: Ord + Clone> RecordLanes<K> {
     /// Lets a failed record begin again.
     pub fn again(&mut self, number: u64) {
         if self.is(number, SlotState::Failed) {
-            self.set(number, SlotState::Ready);
-            self.ready.insert(number);
+            self.makes_ready(number);
         }
     }
 
     /// Removes the finished records at the front, and returns how many there were.
     fn grow(&mut self) -> usize {
-        let before = self.first;
-        while self
-            .slots
-            .pop_front_if(|slot| slot.state == SlotState::Done)
-            .is_some()
-        {
-            self.first += 1;
-        }
-        usize::try_from(self.first - before).unwrap_or(usize::MAX)
+        self.slots.pass_done(|slot| slot.state == SlotState::Done)
     }
 
-    fn slot(&mut self, number: u64) -> Option<&mut Slot<K>> {
-        self.slots
-            .get_mut(usize::try_from(number.checked_sub(self.first)?).ok()?)
+    /// The record may begin.
+    fn makes_ready(&mut self, number: u64) {
+        self.set(number, SlotState::Ready);
+        self.ready.insert(number);
     }
 
     fn is(&mut self, number: u64, state: SlotState) -> bool {
-        self.slot(number).is_some_and(|slot| slot.state == state)
+        self.slots
+            .get_mut(number)
+            .is_some_and(|slot| slot.state == state)
     }
 
     fn set(&mut self, number: u64, state: SlotState) {
-        if let Some(slot) = self.slot(number) {
+        if let Some(slot) = self.slots.get_mut(number) {
             slot.state = state;
         }
     }

@@ -51,6 +51,7 @@ pub mod settle;
 pub mod shards;
 pub mod start;
 pub mod subscription;
+mod window;
 
 #[cfg(test)]
 pub(crate) mod cases;
