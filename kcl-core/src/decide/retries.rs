@@ -32,11 +32,8 @@ pub enum AfterAttempt {
     Discard(Discarded),
 }
 
-/// What follows when an attempt has failed. `attempt` counts from 1, and `jitter` is drawn
-/// uniformly from 0 to 1.
-///
-/// The pause is never shorter than half of the longest one, nor than 1 ms, so that a handler that
-/// fails immediately does not spin.
+/// What follows when an attempt has failed: it is given up, or tried again after [`pause_after`].
+/// `attempt` counts from 1, and `jitter` is drawn uniformly from 0 to 1.
 #[must_use]
 pub fn after_failure(
     limits: RetryLimits,
@@ -47,11 +44,16 @@ pub fn after_failure(
     if limits.attempts.is_some_and(|most| attempt >= most) {
         return AfterAttempt::Discard(Discarded::AttemptsExhausted);
     }
-    AfterAttempt::Again(
-        backoff
-            .at_least_half(attempt.saturating_sub(1), jitter)
-            .max(Duration::from_millis(1)),
-    )
+    AfterAttempt::Again(pause_after(backoff, attempt, jitter))
+}
+
+/// The pause after so many failures in a row, where something is tried again whatever happens. At
+/// least half of the longest one, and 1 ms, so that a handler that fails immediately does not spin.
+#[must_use]
+pub fn pause_after(backoff: Backoff, failures: u32, jitter: f64) -> Duration {
+    backoff
+        .at_least_half(failures.saturating_sub(1), jitter)
+        .max(Duration::from_millis(1))
 }
 
 /// Why a record of this age must not be processed, or `None` if it may be. A record of unknown age

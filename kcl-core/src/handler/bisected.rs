@@ -5,18 +5,15 @@ use std::time::Duration;
 
 use crate::BoxError;
 use crate::decide::bisect::{AfterSplit, Bisection};
-use crate::decide::lag::age;
-use crate::decide::retries::{AfterAttempt, RetryLimits, after_failure, before_attempt};
 use crate::model::{Position, ShardRef};
 use crate::processor::{
     Failure, IdleInput, InitializeInput, LeaseLostInput, ProcessRecordsInput, RecordProcessor,
     RecordProcessorFactory, Records, ShardEndedInput, ShutdownRequestedInput,
 };
-use crate::runtime::jitter;
 
 use super::give_up::{GivenUp, give_up};
 use super::retries::LastResort;
-use super::rules::{FailureRules, call_within, text_of};
+use super::rules::{FailureRules, call_within, first_too_old, text_of};
 use super::{Discarded, Letter, Retries};
 
 /// Takes a batch that fails apart until the record that fails is alone, for processors of batches.
@@ -157,7 +154,7 @@ impl<P: RecordProcessor> BisectedProcessor<P> {
         let rules = FailureRules::new(Some(&self.retries), background.rules());
         let mut tried = self.resume(&input.records);
         while let Some(span) = tried.split.next() {
-            let old = first_too_old(&rules, input, &tried.records, &span);
+            let old = first_too_old(rules.limits, &tried.records, &span, &**background.clock());
             let (index, why, attempts) = if old == Some(span.start) {
                 (span.start, Discarded::TooOld, tried.split.attempts())
             } else {
@@ -189,7 +186,7 @@ impl<P: RecordProcessor> BisectedProcessor<P> {
                         let failure = Failure::at(&tried.records[first], &*said);
                         let is_known = at.is_some() || span.len() == 1;
                         self.tried = Some(tried);
-                        return Err(failure.again_after(pause_after(&rules, failures), is_known));
+                        return Err(failure.again_after(rules.pause_after(failures), is_known));
                     }
                     AfterSplit::GiveUp(index, attempts) => {
                         let at = &tried.records[index].position;
@@ -207,10 +204,7 @@ impl<P: RecordProcessor> BisectedProcessor<P> {
                 error: tried.error.as_deref().filter(|_| attempts > 0),
             };
             if matches!(rules.last_resort, LastResort::Stop) {
-                let error = letter
-                    .error
-                    .unwrap_or("it was too old before its first attempt");
-                return Err(Failure::at(record, error).stops());
+                return Err(letter.failure().stops());
             }
             let given_up = give_up(&rules.last_resort, background, letter).await;
             background.fails_no_more(&record.position);
@@ -224,34 +218,11 @@ impl<P: RecordProcessor> BisectedProcessor<P> {
                 GivenUp::Left => "the time of the lease is over".into(),
             };
             let failure = Failure::at(record, &*cause);
-            let pause = pause_after(&rules, tried.split.failures().max(1));
+            let pause = rules.pause_after(tried.split.failures().max(1));
             self.tried = Some(tried);
             return Err(failure.again_after(pause, true));
         }
         Ok(())
-    }
-}
-
-/// Where the records are too old to be tried.
-fn first_too_old(
-    rules: &FailureRules,
-    input: &ProcessRecordsInput,
-    records: &Records,
-    span: &Range<usize>,
-) -> Option<usize> {
-    rules.limits.max_age?;
-    let wall = input.background.clock().wall();
-    span.clone().find(|index| {
-        let arrived = records[*index].arrived_at;
-        let age = arrived.map(|arrived| age(Some(arrived), wall));
-        before_attempt(rules.limits, age).is_some()
-    })
-}
-
-fn pause_after(rules: &FailureRules, failures: u32) -> Duration {
-    match after_failure(RetryLimits::default(), rules.backoff, failures, jitter()) {
-        AfterAttempt::Again(pause) => pause,
-        AfterAttempt::Discard(_) => Duration::ZERO,
     }
 }
 

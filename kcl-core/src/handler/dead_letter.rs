@@ -5,6 +5,7 @@ use async_trait::async_trait;
 
 use crate::BoxError;
 use crate::model::{Record, ShardRef};
+use crate::processor::Failure;
 
 pub use crate::decide::retries::Discarded;
 
@@ -36,6 +37,16 @@ pub struct Letter<'a> {
     pub attempts: u32,
     /// What the last attempt said. Nothing where there was none.
     pub error: Option<&'a str>,
+}
+
+impl Letter<'_> {
+    /// The failure of a worker that stops at the record.
+    pub(super) fn failure(&self) -> Failure {
+        let error = self
+            .error
+            .unwrap_or("it was too old before its first attempt");
+        Failure::at(self.record, error)
+    }
 }
 
 impl fmt::Debug for Letter<'_> {

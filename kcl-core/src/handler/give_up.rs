@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 
-use crate::processor::{Background, Failure};
+use crate::processor::Background;
 use crate::runtime::panic_text;
 
 use super::Letter;
@@ -31,10 +31,7 @@ pub(super) async fn give_up(
     let position = &letter.record.position;
     match last_resort {
         LastResort::Stop => {
-            let error = letter
-                .error
-                .unwrap_or("it was too old before its first attempt");
-            background.fail(Failure::at(letter.record, error));
+            background.fail(letter.failure());
             GivenUp::Left
         }
         LastResort::Skip => {

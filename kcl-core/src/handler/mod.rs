@@ -44,6 +44,7 @@
 //! [`guide::handlers`](crate::guide::handlers). A [`RecordProcessor`](crate::RecordProcessor) is
 //! given the batches themselves, and every call in the life of a shard.
 
+mod accepting;
 mod bisected;
 mod buffer;
 mod by_record;

@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +8,15 @@ use futures_util::FutureExt;
 
 use crate::BoxError;
 use crate::decide::backoff::Backoff;
-use crate::decide::retries::RetryLimits;
+use crate::decide::lag::age;
+use crate::decide::retries::{RetryLimits, before_attempt, pause_after};
 use crate::lease::with_causes;
+use crate::model::{Record, Timestamp};
 use crate::processor::{OnFailure, WorkRules};
-use crate::runtime::{Clock, contained, drop_contained, panic_text, within};
+use crate::runtime::{Clock, contained, drop_contained, jitter, panic_text, within};
 
-use super::Retries;
 use super::retries::LastResort;
+use super::{Discarded, Retries};
 
 /// What follows when the work on a record fails, or on several that were given to a handler together.
 pub(super) struct FailureRules {
@@ -54,6 +57,39 @@ impl FailureRules {
             bisects: worker.on_failure != OnFailure::Stop,
         }
     }
+
+    /// The pause after so many failures in a row.
+    pub(super) fn pause_after(&self, failures: u32) -> Duration {
+        pause_after(self.backoff, failures, jitter())
+    }
+}
+
+/// Whether a record is too old to be tried.
+pub(super) fn too_old(
+    limits: RetryLimits,
+    record: &Record,
+    clock: &dyn Clock,
+) -> Option<Discarded> {
+    limits.max_age?;
+    too_old_at(limits, record, clock.wall())
+}
+
+/// Which of these records is the first that is too old to be tried.
+pub(super) fn first_too_old(
+    limits: RetryLimits,
+    records: &[Record],
+    span: &Range<usize>,
+    clock: &dyn Clock,
+) -> Option<usize> {
+    limits.max_age?;
+    let wall = clock.wall();
+    span.clone()
+        .find(|index| too_old_at(limits, &records[*index], wall).is_some())
+}
+
+fn too_old_at(limits: RetryLimits, record: &Record, wall: Timestamp) -> Option<Discarded> {
+    let age = record.arrived_at.map(|arrived| age(Some(arrived), wall));
+    before_attempt(limits, age)
 }
 
 /// What an error says, with its causes. The error itself ends here: what an application has made

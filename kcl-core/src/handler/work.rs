@@ -12,6 +12,7 @@ use crate::model::Key;
 use crate::processor::{Background, Failure, ProcessRecordsInput, WorkOwner};
 use crate::runtime::{panic_text, pause};
 
+use super::accepting::{Misuse, accept_whole, claim, drain};
 use super::filter::RecordFilter;
 use super::rules::{call_within, text_of};
 use super::{RecordContext, RecordHandler, Retries};
@@ -21,9 +22,12 @@ mod state;
 
 use state::{AcceptedRecord, HandedBatch, RecordJob, WorkPhase, WorkState};
 
-/// A call waits for room no longer than this: a shard whose records wait to be tried again is not
-/// one whose handler hangs. Far below the least budget of a handler, 1 s.
-const WAIT_FOR_ROOM: Duration = Duration::from_millis(200);
+const MISUSE: Misuse = Misuse {
+    other_shard: "a processor of `in_order`, `by_key` or `unordered` was given records of another shard, or of another acquisition \
+                  of its shard: expected is a processor for each acquisition, as `RecordProcessorFactory::processor` makes it",
+    two_owners: "the records of a shard were given to two processors of `in_order`, `by_key` or `unordered`, and each would \
+                 checkpoint what the other has not done: expected is one, whose handler calls both",
+};
 
 /// What is kept in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,11 +94,7 @@ impl<H: RecordHandler> RecordWork<H> {
         }))
     }
 
-    /// Accepts the records of a batch as far as there is room, and waits for more, until all are
-    /// accepted or the consumer wants to go on.
-    ///
-    /// It never waits for long: the rest of the batch is then handed out again. The wait for room
-    /// is not the work on a record, which has a budget of its own.
+    /// Accepts the records of a batch, as [`accept_whole`] does.
     ///
     /// # Errors
     /// The records of a shard have one owner, and an owner has one shard: see [`WorkOwner`].
@@ -116,23 +116,11 @@ impl<H: RecordHandler> RecordWork<H> {
             millis_behind_latest,
             fetched_at,
         });
-        let mut accepted = 0;
-        loop {
-            let failed = self.0.accept(&background, &batch, &mut accepted);
-            if let Some(failure) = failed {
-                return Err(failure);
-            }
-            if accepted == batch.records.len() {
-                background.accepted_whole();
-                return Ok(());
-            }
-            tokio::select! {
-                biased;
-                () = background.leaves() => return Ok(()),
-                () = self.0.room.notified() => {}
-                () = pause(&**background.clock(), WAIT_FOR_ROOM) => return Ok(()),
-            }
-        }
+        let (count, room) = (batch.records.len(), &self.0.room);
+        accept_whole(&background, count, room, |accepted| {
+            self.0.accept(&background, &batch, accepted)
+        })
+        .await
     }
 
     /// Begins nothing more, waits for what is at work as long as it may be, and ends what is left.
@@ -142,13 +130,7 @@ impl<H: RecordHandler> RecordWork<H> {
             state.phase = WorkPhase::Leaving;
             state.background.clone()
         };
-        if let Some(background) = background {
-            tokio::select! {
-                biased;
-                () = background.drain_is_over() => {}
-                () = self.0.all_ended() => {}
-            }
-        }
+        drain(background, self.0.all_ended()).await;
         self.end().await;
     }
 
@@ -182,22 +164,7 @@ impl<H: RecordHandler> WorkShared<H> {
     /// The records of this background are worked on here, and no others.
     fn own(&self, background: &Background) -> Result<(), &'static str> {
         let mut state = self.state();
-        if state
-            .background
-            .as_ref()
-            .is_some_and(|own| !own.is_same(background))
-        {
-            return Err(
-                "a processor of `in_order`, `by_key` or `unordered` was given records of another shard, or of another acquisition \
-                of its shard: expected is a processor for each acquisition, as `RecordProcessorFactory::processor` makes it",
-            );
-        }
-        if !background.take_over(&self.owner) {
-            return Err(
-                "the records of a shard were given to two processors of `in_order`, `by_key` or `unordered`, and each would \
-                checkpoint what the other has not done: expected is one, whose handler calls both",
-            );
-        }
+        claim(background, state.background.as_ref(), &self.owner, &MISUSE)?;
         state.background.get_or_insert_with(|| background.clone());
         Ok(())
     }

@@ -6,14 +6,12 @@ use futures_util::FutureExt;
 
 use crate::decide::bisect::{AfterSplit, Bisection};
 use crate::decide::buffers::BeginningFlush;
-use crate::decide::lag::age;
-use crate::decide::retries::{AfterAttempt, RetryLimits, after_failure, before_attempt};
 use crate::handler::give_up::{GivenUp, give_up};
-use crate::handler::rules::{FailureRules, call_within, text_of};
+use crate::handler::rules::{FailureRules, call_within, first_too_old, text_of};
 use crate::handler::{Discarded, Letter};
 use crate::model::{Key, Position, Record, ShardRef};
 use crate::processor::{Background, Failure};
-use crate::runtime::{jitter, panic_text};
+use crate::runtime::panic_text;
 
 use super::work::BufferShared;
 use super::{BufferHandler, FlushContext};
@@ -60,7 +58,8 @@ impl<H: BufferHandler> Flush<H> {
         // What the last call said that failed.
         let mut error: Option<Arc<str>> = None;
         while let Some(span) = split.next() {
-            let old = self.first_too_old(&rules, &span);
+            let clock = &**self.background.clock();
+            let old = first_too_old(rules.limits, &self.records, &span, clock);
             let (index, why, attempts) = if old == Some(span.start) {
                 (span.start, Discarded::TooOld, split.attempts())
             } else {
@@ -172,17 +171,6 @@ impl<H: BufferHandler> Flush<H> {
         })
     }
 
-    /// Where the records are too old to be tried.
-    fn first_too_old(&self, rules: &FailureRules, span: &Range<usize>) -> Option<usize> {
-        rules.limits.max_age?;
-        let wall = self.background.clock().wall();
-        span.clone().find(|index| {
-            let arrived = self.records[*index].arrived_at;
-            let age = arrived.map(|arrived| age(Some(arrived), wall));
-            before_attempt(rules.limits, age).is_some()
-        })
-    }
-
     fn index_of(&self, position: &Position) -> Option<usize> {
         self.records
             .binary_search_by(|record| record.position.cmp(position))
@@ -214,9 +202,7 @@ impl<H: BufferHandler> Flush<H> {
     }
 
     async fn pause(&self, rules: &FailureRules, failures: u32) {
-        let again = after_failure(RetryLimits::default(), rules.backoff, failures, jitter());
-        if let AfterAttempt::Again(span) = again {
-            self.work.wait(&self.background, span).await;
-        }
+        let span = rules.pause_after(failures);
+        self.work.wait(&self.background, span).await;
     }
 }

@@ -7,6 +7,7 @@ use tracing::Instrument;
 
 use crate::decide::buffers::{BufferBounds, FlushCause};
 use crate::handler::Retries;
+use crate::handler::accepting::{Misuse, accept_whole, claim, drain};
 use crate::handler::filter::RecordFilter;
 use crate::model::{Key, Moment, ShardRef};
 use crate::processor::{Background, Failure, ProcessRecordsInput, Records, WorkOwner};
@@ -16,9 +17,12 @@ use super::BufferHandler;
 use super::flush::Flush;
 use super::state::{BufferPhase, BufferState, KeptRecord};
 
-/// A call waits for room no longer than this: a shard whose records wait to be tried again is not
-/// one whose handler hangs. Far below the least budget of a handler, 1 s.
-const WAIT_FOR_ROOM: Duration = Duration::from_millis(200);
+const MISUSE: Misuse = Misuse {
+    other_shard: "a processor of `buffer` was given records of another shard, or of another acquisition of its shard: \
+                  expected is a processor for each acquisition, as `RecordProcessorFactory::processor` makes it",
+    two_owners: "the records of a shard were given to two processors that work on them beside its calls, and each would \
+                 checkpoint what the other has not done: expected is one, whose handler calls both",
+};
 /// Memory that the reader has waited for so long does not come by itself: what is gathered is
 /// flushed. Long for handlers of other shards that are at work.
 const SHORT_OF_MEMORY: Duration = Duration::from_millis(200);
@@ -69,9 +73,7 @@ impl<H: BufferHandler> BufferWork<H> {
         }))
     }
 
-    /// Accepts the records of a batch as far as there is room, and waits for more, until all are
-    /// accepted or the consumer wants to go on. Never for long: the rest of the batch is then handed
-    /// out again.
+    /// Accepts the records of a batch, as [`accept_whole`] does.
     ///
     /// # Errors
     /// The records of a shard have one owner, and an owner has one shard: see [`WorkOwner`].
@@ -79,23 +81,11 @@ impl<H: BufferHandler> BufferWork<H> {
         let background = input.background;
         self.own(&background, &input.shard)
             .map_err(|misuse| background.refuse(misuse))?;
-        let mut accepted = 0;
-        loop {
-            let failed = self.0.accept(&background, &input.records, &mut accepted);
-            if let Some(failure) = failed {
-                return Err(failure);
-            }
-            if accepted == input.records.len() {
-                background.accepted_whole();
-                return Ok(());
-            }
-            tokio::select! {
-                biased;
-                () = background.leaves() => return Ok(()),
-                () = self.0.room.notified() => {}
-                () = pause(&**background.clock(), WAIT_FOR_ROOM) => return Ok(()),
-            }
-        }
+        let (records, room) = (input.records, &self.0.room);
+        accept_whole(&background, records.len(), room, |accepted| {
+            self.0.accept(&background, &records, accepted)
+        })
+        .await
     }
 
     /// Flushes what is gathered, unless it is to be given back, waits for what is at work as long as
@@ -112,13 +102,7 @@ impl<H: BufferHandler> BufferWork<H> {
         };
         self.0.leaves.notify_waiters();
         self.0.changed.notify_one();
-        if let Some(background) = background {
-            tokio::select! {
-                biased;
-                () = background.drain_is_over() => {}
-                () = self.0.all_ended() => {}
-            }
-        }
+        drain(background, self.0.all_ended()).await;
         self.end().await;
     }
 
@@ -136,22 +120,8 @@ impl<H: BufferHandler> BufferWork<H> {
     /// The records of this background are gathered here, and no others.
     fn own(&self, background: &Background, shard: &ShardRef) -> Result<(), &'static str> {
         let mut state = self.0.state();
-        if state
-            .background
-            .as_ref()
-            .is_some_and(|own| !own.is_same(background))
-        {
-            return Err(
-                "a processor of `buffer` was given records of another shard, or of another acquisition of its shard: \
-                expected is a processor for each acquisition, as `RecordProcessorFactory::processor` makes it",
-            );
-        }
-        if !background.take_over(&self.0.owner) {
-            return Err(
-                "the records of a shard were given to two processors that work on them beside its calls, and each would \
-                checkpoint what the other has not done: expected is one, whose handler calls both",
-            );
-        }
+        let before = state.background.as_ref();
+        claim(background, before, &self.0.owner, &MISUSE)?;
         if state.background.is_none() {
             state.background = Some(background.clone());
             let flushing = Arc::clone(&self.0).run(background.clone(), shard.clone());

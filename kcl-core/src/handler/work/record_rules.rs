@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use crate::decide::backoff::Backoff;
-use crate::decide::lag::age;
-use crate::decide::retries::{AfterAttempt, RetryLimits, after_failure, before_attempt};
+use crate::decide::retries::{AfterAttempt, after_failure, pause_after};
 use crate::handler::give_up::{GivenUp, give_up};
 use crate::handler::retries::LastResort;
-use crate::handler::rules::FailureRules;
+use crate::handler::rules::{FailureRules, too_old};
 use crate::handler::{Discarded, Letter, RecordHandler};
 use crate::runtime::{contained, jitter};
 
@@ -68,11 +67,7 @@ impl<H: RecordHandler> WorkShared<H> {
             job.background
                 .tell_failed(&job.record().position, job.round, &error.into());
         });
-        if let AfterAttempt::Again(span) =
-            after_failure(RetryLimits::default(), backoff, job.round, jitter())
-        {
-            self.pause(job, span, None);
-        }
+        self.pause(job, pause_after(backoff, job.round, jitter()), None);
     }
 
     /// What follows a failure, by the word of the application, or else by the worker's.
@@ -83,13 +78,6 @@ impl<H: RecordHandler> WorkShared<H> {
     /// Whether the record is too old to be tried.
     pub(super) fn too_old(&self, job: &RecordJob) -> Option<Discarded> {
         let limits = self.plan.retries.as_ref()?.limits;
-        limits.max_age?;
-        let wall = job.background.clock().wall();
-        before_attempt(
-            limits,
-            job.record()
-                .arrived_at
-                .map(|arrived| age(Some(arrived), wall)),
-        )
+        too_old(limits, job.record(), &**job.background.clock())
     }
 }
