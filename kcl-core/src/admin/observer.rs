@@ -9,7 +9,7 @@ use crate::lease::{Consistency, Error, LeaseTable, ScanPage};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 use crate::runtime::{Clock, SystemClock, pause};
 
-use super::{FleetView, judge};
+use super::{FleetView, Life, judge};
 
 /// The KCL's default failover time, by which Java workers and tables without rows of workers are
 /// judged.
@@ -62,6 +62,12 @@ pub struct Watching {
     pub workers: usize,
     /// How long the table has been watched.
     pub watched: Duration,
+}
+
+impl Watching {
+    fn is_complete(self) -> bool {
+        self.judged == self.workers
+    }
 }
 
 impl fmt::Debug for Observer {
@@ -165,8 +171,7 @@ impl Observer {
         if self.is_late(self.clock.now()) {
             self.look().await?;
         }
-        let open = self.unjudged();
-        for worker in &open {
+        for worker in &self.unjudged() {
             let has_row = self.rows.workers.iter().any(|row| row.worker == *worker);
             if has_row {
                 let row = self.table.get_worker(worker).await;
@@ -182,12 +187,7 @@ impl Observer {
             }
         }
         self.last = self.clock.now();
-        let workers = self.seen().lives().len();
-        Ok(Watching {
-            judged: workers - self.unjudged().len(),
-            workers,
-            watched: self.last.since(self.begun.unwrap_or_default()),
-        })
+        Ok(self.watching())
     }
 
     async fn probe_leases(&mut self, worker: &WorkerId) -> Result<(), Error> {
@@ -215,11 +215,26 @@ impl Observer {
     /// as a requester is left out, because watching it longer would not help.
     fn unjudged(&self) -> Vec<WorkerId> {
         let seen = self.seen();
-        let is_open = |(worker, life): &(&WorkerId, super::Life)| {
-            *life == super::Life::Unknown && self.members.last_life(worker).is_some()
-        };
-        let open = seen.lives().into_iter().filter(is_open);
+        let lives = seen.lives();
+        let open = lives.into_iter().filter(|life| self.is_open(life));
         open.map(|(worker, _)| worker.clone()).collect()
+    }
+
+    fn is_open(&self, (worker, life): &(&WorkerId, Life)) -> bool {
+        *life == Life::Unknown && self.members.last_life(worker).is_some()
+    }
+
+    fn watching(&self) -> Watching {
+        let seen = self.seen();
+        let lives = seen.lives();
+        let open = lives
+            .iter()
+            .filter(|(worker, life)| self.is_open(&(worker, **life)));
+        Watching {
+            judged: lives.len() - open.count(),
+            workers: lives.len(),
+            watched: self.last.since(self.begun.unwrap_or_default()),
+        }
     }
 
     /// Looks, and then watches until it is known of each worker whether it is alive, but for no
@@ -242,13 +257,15 @@ impl Observer {
         mut tell: impl FnMut(Watching),
     ) -> Result<FleetView, Error> {
         let end = self.clock.now() + limit;
-        if self.unjudged().is_empty() || limit.is_zero() {
+        let mut watching = self.watching();
+        if watching.is_complete() || limit.is_zero() {
             return Ok(self.fleet());
         }
-        while !self.unjudged().is_empty() && self.clock.now() < end {
+        while !watching.is_complete() && self.clock.now() < end {
             let left = end.since(self.clock.now());
             pause(&*self.clock, self.timing().look.min(PROBE).min(left)).await;
-            tell(self.probe().await?);
+            watching = self.probe().await?;
+            tell(watching);
         }
         self.look().await
     }
