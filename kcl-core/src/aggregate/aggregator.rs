@@ -1,3 +1,9 @@
+//! The writer of aggregates. What it writes, `crate::deaggregate` and every KCL read; the module
+//! docs there draw the format.
+//!
+//! An aggregate is encoded while it is filled, into one buffer per field of the message. To finish
+//! it is to put the buffers one behind the other, so no user record is copied twice.
+
 use std::collections::HashMap;
 use std::fmt;
 
@@ -29,8 +35,12 @@ use super::varint;
 /// # Ok::<(), kcl_core::aggregate::AddError>(())
 /// ```
 pub struct Aggregator {
+    /// Data and partition key together, in bytes. A single user record may exceed it.
     max_bytes: usize,
+    /// The most user records in one aggregate, at least 1.
     max_records: u64,
+    /// What was added since the last aggregate was finished. It is lost if the aggregator is
+    /// dropped, so call [`Aggregator::finish`] first.
     open: Open,
 }
 
@@ -39,10 +49,15 @@ pub struct Aggregator {
 #[non_exhaustive]
 pub struct Aggregate {
     /// The partition key to put it with, which is that of the first user record.
+    /// The service requires one for every record, and chooses the shard by it unless there is an
+    /// explicit hash key.
     pub partition_key: String,
     /// The explicit hash key to put it with, which is that of the first user record.
+    /// `None` if that record had none.
     pub explicit_hash_key: Option<u128>,
     /// The payload to put. A single user record is not wrapped into an aggregate, as with the KPL.
+    /// Unless its payload begins with the KPL's magic number: then it is wrapped, so that a
+    /// consumer does not take it for an aggregate.
     pub data: Bytes,
     /// How many user records it holds.
     pub records: u64,
@@ -75,9 +90,11 @@ const MAX_KEY: usize = 256;
 
 /// The protobuf tags of the fields, each with its wire type.
 mod tag {
+    /// `field number * 8 + 2`, and 2 is the wire type of bytes.
     pub(super) const PARTITION_KEYS: u8 = 0x0a;
     pub(super) const HASH_KEYS: u8 = 0x12;
     pub(super) const RECORDS: u8 = 0x1a;
+    /// `field number * 8`, and 0 is the wire type of a varint.
     pub(super) const PARTITION_KEY_INDEX: u8 = 0x08;
     pub(super) const HASH_KEY_INDEX: u8 = 0x10;
     pub(super) const DATA: u8 = 0x1a;
@@ -85,8 +102,10 @@ mod tag {
 
 impl Aggregator {
     /// The KPL's default `AggregationMaxSize`, in bytes: 51,200.
+    /// Twenty of them fill the 1 MiB that a shard accepts in a second, so shards are loaded evenly.
     pub const MAX_BYTES: usize = 51_200;
     /// The KPL's default `AggregationMaxCount`: 4,294,967,295.
+    /// In practice the size ends an aggregate first.
     pub const MAX_RECORDS: u64 = 4_294_967_295;
 
     /// Creates an aggregator with the KPL's default limits.
@@ -99,10 +118,26 @@ impl Aggregator {
         }
     }
 
+    /// Smaller aggregates reach consumers sooner; larger ones cost fewer calls and less of the
+    /// shard's limit of records per second.
     /// Sets the size limit of an aggregate: its data and its partition key, in bytes.
     ///
     /// # Errors
     /// If it is not between 64 and 1,048,576, the KPL's bounds.
+    ///
+    /// # Examples
+    /// ```
+    /// use kcl_core::aggregate::Aggregator;
+    ///
+    /// let invalid = Aggregator::new().with_max_bytes(63).unwrap_err();
+    /// assert!(invalid.to_string().contains("64 to 1048576"), "{invalid}");
+    ///
+    /// let mut aggregator = Aggregator::new().with_max_bytes(64)?;
+    /// aggregator.add("customer-7", None, &[0; 100])?;
+    /// let alone = aggregator.add("customer-7", None, b"next")?.expect("the first one is over the limit");
+    /// assert_eq!((alone.records, alone.data.len()), (1, 100), "sent alone, as it is");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_max_bytes(mut self, bytes: usize) -> Result<Self, InvalidValue> {
         if !(MIN_BYTES..=MAX_BYTES).contains(&bytes) {
             let (value, expected) = (
@@ -119,6 +154,18 @@ impl Aggregator {
     ///
     /// # Errors
     /// If it is not between 1 and 9,223,372,036,854,775,807, the KPL's bounds.
+    ///
+    /// # Examples
+    /// ```
+    /// use kcl_core::aggregate::Aggregator;
+    ///
+    /// let mut aggregator = Aggregator::new().with_max_records(2)?;
+    /// assert!(aggregator.add("customer-7", None, b"first")?.is_none());
+    /// assert!(aggregator.add("customer-8", None, b"second")?.is_none());
+    /// let full = aggregator.add("customer-9", None, b"third")?.expect("a third does not fit");
+    /// assert_eq!((full.records, aggregator.waiting()), (2, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_max_records(mut self, records: u64) -> Result<Self, InvalidValue> {
         if records == 0 || records > i64::MAX as u64 {
             let (value, expected) = (
@@ -161,6 +208,8 @@ impl Aggregator {
     }
 
     /// How many user records are in the unfinished aggregate.
+    /// A producer that wants records to arrive within a time limit finishes the aggregate when this
+    /// is not 0 and the time is over; the aggregator has no clock.
     #[must_use]
     pub const fn waiting(&self) -> u64 {
         self.open.records
@@ -202,10 +251,16 @@ impl fmt::Debug for Aggregate {
 /// An unfinished aggregate: the three fields of its message, encoded.
 #[derive(Default)]
 struct Open {
+    /// Field 1 of the message, encoded so far.
     partition_keys: KeyIndex,
+    /// Field 2 of the message. The text in it is decimal, as the KPL writes it.
     hash_keys: KeyIndex,
+    /// Field 3: one nested message for each user record, in the order in which they were added. A
+    /// consumer numbers them in this order.
     messages: Vec<u8>,
+    /// How many user records `messages` holds.
     records: u64,
+    /// `None` as long as the aggregate is empty.
     first: Option<First>,
 }
 
@@ -213,13 +268,18 @@ struct Open {
 struct First {
     partition_key: String,
     explicit_hash_key: Option<u128>,
+    /// A second copy of the payload, the price of not wrapping a single record.
     data: Vec<u8>,
 }
 
 /// An encoded table of keys, with the index of each key.
 #[derive(Default)]
 struct KeyIndex {
+    /// The table as it is in the message: each key with its tag and length, in the order of the
+    /// indexes.
     encoded: Vec<u8>,
+    /// The index of each key. A key that occurs again costs an index of a byte or two instead of
+    /// its text, which is most of what an aggregate saves beside the calls.
     indexes: HashMap<String, u64>,
 }
 
@@ -235,6 +295,7 @@ impl KeyIndex {
         }
     }
 
+    /// The index of a key, which is appended to the table if it is new.
     fn index(&mut self, tag: u8, key: &str) -> u64 {
         if let Some(index) = self.indexes.get(key) {
             return *index;
@@ -248,6 +309,7 @@ impl KeyIndex {
 
 impl Open {
     /// The size of the aggregate if it were finished now, with its partition key.
+    /// It is exact, so an aggregate never exceeds its limit.
     fn size(&self) -> usize {
         let key = self
             .first
@@ -261,6 +323,8 @@ impl Open {
     }
 
     /// How much this record would add to the size.
+    /// It must agree with [`Open::add`] to the byte: [`Aggregator::add`] decides by it before
+    /// anything is written.
     fn growth(&self, key: &str, hash_key: Option<&str>, data: &[u8]) -> usize {
         let (index, table) = self.partition_keys.look(key);
         let hashed = hash_key.map(|hash_key| self.hash_keys.look(hash_key));
@@ -301,6 +365,7 @@ impl Open {
         });
     }
 
+    /// The aggregate, or the single record as it is. `None` if nothing was added.
     fn finish(self) -> Option<Aggregate> {
         let size = self.size();
         let First {
@@ -332,11 +397,13 @@ impl Open {
     }
 }
 
+/// The length of one user record's nested message, without its own tag and length.
 fn message_length(index: u64, hashed: Option<u64>, data: &[u8]) -> usize {
     let optional = hashed.map_or(0, |index| 1 + varint::length(index));
     1 + varint::length(index) + optional + 1 + varint::length(data.len() as u64) + data.len()
 }
 
+/// Appends a field of wire type 2: its tag, its length, its bytes.
 fn write_bytes(tag: u8, bytes: &[u8], to: &mut Vec<u8>) {
     to.push(tag);
     varint::write(bytes.len() as u64, to);

@@ -33,6 +33,8 @@ use super::message::{Corrupt, Message};
 #[derive(Clone, Copy, Debug)]
 pub struct Deaggregator {
     /// The range that hash keys are checked against. `None` if there is nothing to check.
+    /// The whole range is stored as `None`: no key can be outside of it, and hashing every key to
+    /// find that out would be wasted.
     range: Option<HashKeyRange>,
 }
 
@@ -41,14 +43,19 @@ pub struct Deaggregator {
 #[non_exhaustive]
 pub struct UserRecords {
     /// The user records, in order.
+    /// Those outside the shard's range are among them, marked. Whoever reads the page decides
+    /// whether to drop them.
     pub records: Vec<Record>,
     /// How many Kinesis records were aggregates.
+    /// Empty ones count.
     pub aggregates: u64,
     /// How many Kinesis records start with the KPL magic number but are not valid aggregates. Each
     /// was passed on unchanged.
     pub corrupt: u64,
     /// The memory that all of this takes, in bytes: the list, the keys, and the Kinesis records
     /// whose bytes the payloads share.
+    /// The byte budget is charged with this number. A payload is a slice of its Kinesis record, so
+    /// one user record that is kept keeps the whole Kinesis record in memory.
     pub occupied: usize,
 }
 
@@ -116,8 +123,13 @@ impl Deaggregator {
 
 /// The kind of a Kinesis record.
 enum RecordKind {
+    /// It does not begin with the magic number.
     Plain,
+    /// It begins with the magic number and is not an aggregate. It is delivered like a plain
+    /// record.
     Corrupt(Corrupt),
+    /// Its digest matches. The range is where its message is in the data. The user records have
+    /// been counted, and may still prove invalid when they are read.
     Aggregate(Range<usize>, Message),
 }
 
@@ -156,6 +168,8 @@ impl RecordKind {
         Ok(Self::Aggregate(at, Message::scan(message)?))
     }
 
+    /// How many records it will yield: 0 for an empty aggregate only. For an aggregate that proves
+    /// invalid later this is too high, which costs some unused capacity and nothing else.
     const fn records(&self) -> usize {
         match self {
             Self::Plain | Self::Corrupt(_) => 1,
@@ -165,11 +179,13 @@ impl RecordKind {
 }
 
 impl UserRecords {
+    /// Also for aggregates that are not valid ones, so that nothing a producer wrote is lost.
     fn push_plain(&mut self, raw: RawRecord) {
         self.occupied += raw.partition_key.len() + SHARED;
         self.records.push(raw.into());
     }
 
+    /// The log names the sequence number and the reason, never the data.
     fn push_corrupt(&mut self, raw: RawRecord, reason: Corrupt) {
         tracing::warn!(sequence = %raw.sequence, reason = %reason, "record starts with the KPL \
             magic number but is not a valid aggregate; delivered unchanged");

@@ -9,6 +9,7 @@ use md5::block_api::compress;
 use md5::{Digest, Md5};
 
 /// The length of a digest, in bytes.
+/// Every aggregate ends with one, and a hash key is one read as a number.
 pub(crate) const DIGEST: usize = 16;
 /// The length of an MD5 block, in bytes.
 const BLOCK: usize = 64;
@@ -27,6 +28,18 @@ pub(crate) fn digest(input: &[u8]) -> [u8; DIGEST] {
 }
 
 /// The digest of each input.
+///
+/// Each lane processes one input, block by block, and takes the next waiting input as soon as its
+/// own is finished, so inputs of different lengths keep all lanes busy:
+///
+/// ```text
+///   lane 0   |--- input 0 ---|--------- input 4 ---------|
+///   lane 1   |-- input 1 --|- input 5 -|-- input 6 --|        < WORTH lanes busy:
+///   lane 2   |------------ input 2 ------------|                the rest one by one
+/// ```
+///
+/// A lane without an input computes on zeros, which nobody reads. Skipping it would cost more than
+/// the vector instructions that process it along with the others.
 pub(super) fn digests(inputs: &[&[u8]]) -> Vec<[u8; DIGEST]> {
     if inputs.len() < WORTH {
         return inputs.iter().map(|input| digest(input)).collect();
@@ -78,18 +91,24 @@ pub(super) fn digests(inputs: &[&[u8]]) -> Vec<[u8; DIGEST]> {
 
 /// An input in one of the lanes.
 struct Work<'a> {
+    /// Which digest of the result this input's is. Lanes finish in any order.
     index: usize,
     /// Its whole blocks.
     blocks: &'a [[u8; BLOCK]],
     /// The rest of it with MD5's padding: a one bit, zeros, and the length in bits.
     padding: [[u8; BLOCK]; 2],
     /// How many blocks `padding` has: 1 or 2.
+    /// It takes two if fewer than 9 bytes of the last block are free: one for the bit, eight for
+    /// the length.
     padded: usize,
     /// How many blocks have been processed.
+    /// Whole blocks first, then those of the padding.
     done: usize,
 }
 
 impl<'a> Work<'a> {
+    /// Prepares the padding. The input itself is not copied, except for the part of a block at its
+    /// end.
     fn new(index: usize, input: &'a [u8]) -> Self {
         let (blocks, rest) = input.as_chunks();
         let mut padding = [[0; BLOCK]; 2];
@@ -113,6 +132,7 @@ impl<'a> Work<'a> {
     }
 
     /// The next block, or `None` after the last one.
+    /// An empty input has one too, its padding, so each lane finishes after at least one step.
     fn block(&self) -> Option<&[u8; BLOCK]> {
         self.blocks
             .get(self.done)
@@ -120,6 +140,7 @@ impl<'a> Work<'a> {
     }
 }
 
+/// MD5 writes its four words in little-endian order (RFC 1321, 3.5).
 fn bytes(state: [u32; 4]) -> [u8; DIGEST] {
     let mut digest = [0; DIGEST];
     for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(state) {

@@ -1,9 +1,17 @@
+//! To which shard a user record belongs: its hash key, compared with the range of the shard.
+//!
+//! Kinesis routes a record by a number of 128 bits, either the explicit hash key or the MD5 of the
+//! partition key. Inside an aggregate the service sees only the keys of the aggregate, so a user
+//! record may be in a shard where its own keys would not have led it. See
+//! [`OutOfRange`](super::OutOfRange) for when this happens.
+
 use crate::model::HashKeyRange;
 
 use super::digests::digests;
 use super::message::{KeyEntry, KeyTable};
 
 /// The hash keys of partition keys: their MD5 digests as big-endian numbers.
+/// The digests are computed side by side, so all keys of a table are given at once.
 pub(super) fn of_partition_keys<'a>(
     keys: impl Iterator<Item = &'a [u8]>,
 ) -> impl Iterator<Item = u128> {
@@ -13,6 +21,8 @@ pub(super) fn of_partition_keys<'a>(
 }
 
 /// The value of an explicit hash key, or `None` if it is not a decimal number below 2^128.
+///
+/// Leading zeros are allowed, however many. A sign is not, nor is a space.
 pub(super) fn explicit(text: &[u8]) -> Option<u128> {
     let zeros = text.iter().take_while(|byte| **byte == b'0').count();
     let digits = &text[zeros..];
@@ -40,6 +50,9 @@ pub(super) fn explicit(text: &[u8]) -> Option<u128> {
 }
 
 /// The value of eight digits, computed in three steps: pairs, groups of four, all eight.
+///
+/// All eight are converted at once in one 64-bit register, without a branch. The caller has checked
+/// that they are digits.
 fn eight(digits: [u8; 8]) -> u64 {
     let each = u64::from_le_bytes(digits) & 0x0f0f_0f0f_0f0f_0f0f;
     let pairs = each.wrapping_mul(10).wrapping_add(each >> 8) & 0x00ff_00ff_00ff_00ff;
@@ -51,11 +64,16 @@ fn eight(digits: [u8; 8]) -> u64 {
 /// once: all of them together, the first time that one is needed.
 #[derive(Debug)]
 pub(super) struct RangeCheck<'a> {
+    /// The hash keys of the shard, both ends included.
     range: HashKeyRange,
+    /// The bytes that the tables point into.
     message: &'a [u8],
     partition_keys: &'a KeyTable,
+    /// For each key of the table, whether it is outside. `None` until a user record without an
+    /// explicit hash key is met: if all have one, no partition key is hashed.
     partition_keys_outside: Option<Vec<bool>>,
     hash_keys: &'a KeyTable,
+    /// The same for explicit hash keys, which are parsed instead of hashed.
     hash_keys_outside: Option<Vec<bool>>,
 }
 

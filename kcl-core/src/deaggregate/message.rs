@@ -1,3 +1,14 @@
+//! The protobuf message of an aggregate, read in two passes over the same bytes.
+//!
+//! ```text
+//!   scan   the outermost fields     the two tables of keys, the number of user records
+//!   read   the records              one Record each: a slice of the data, a part of the shared text
+//! ```
+//!
+//! The first pass counts, so that the list of a whole page is allocated once and in its final size.
+//! It needs both tables before the second pass, because protobuf allows a table to stand behind the
+//! records that refer to it.
+
 use std::sync::Arc;
 
 use crate::model::{HashKeyRange, Key, Position, RawRecord, Record};
@@ -8,14 +19,24 @@ use super::wire::{Fields, Value};
 /// Why a record that starts like an aggregate is not a valid one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Corrupt {
+    /// Fewer than 16 bytes follow the magic number, so there is no room for a digest.
     #[error("it is shorter than its digest")]
     Cut,
+    /// The most likely cause is no aggregate at all: a payload of the application that begins with
+    /// the same four bytes. The digest is checked before anything is parsed, so such a payload
+    /// costs one MD5.
     #[error("its digest does not match")]
     Digest,
+    /// The digest matches, so the bytes arrived as they were sent: the producer wrote an invalid
+    /// message.
     #[error("its message is not valid protobuf")]
     Malformed,
+    /// Without its partition key or its data a user record cannot be delivered. Both are `required`
+    /// in the format.
     #[error("a user record in it lacks a required field")]
     Incomplete,
+    /// An index points past the end of its table. The KCL keeps the records before it and loses the
+    /// rest of the aggregate; here the aggregate is delivered as a whole, undivided.
     #[error("a user record in it has a key that is not in the table")]
     NoSuchKey,
 }
@@ -24,10 +45,15 @@ pub(super) enum Corrupt {
 /// share.
 #[derive(Clone, Debug)]
 pub(super) struct KeyEntry {
+    /// Start and end in the message, in bytes. The hash key is computed from these bytes, because
+    /// [`KeyEntry::text`] may hold replacement characters, whose MD5 would be another one.
     raw: (u32, u32),
+    /// Start and end in [`Message::text`], in bytes.
     text: (u32, u32),
 }
 
+/// A table of keys in the order of the message: a user record names its key by the index in it. The
+/// same key may occur more than once.
 pub(super) type KeyTable = Vec<KeyEntry>;
 
 impl KeyEntry {
@@ -42,19 +68,27 @@ impl KeyEntry {
 /// A message whose tables have been read and whose user records have been counted but not read.
 #[derive(Debug)]
 pub(super) struct Message {
+    /// `partition_key_table`: every user record refers to one of these.
     partition_keys: KeyTable,
+    /// `explicit_hash_key_table`: empty unless the producer chose shards itself.
     hash_keys: KeyTable,
     /// All keys concatenated: one allocation for all records of the aggregate.
+    /// A record that outlives its page keeps all of the text alive, as it keeps the bytes of its
+    /// whole Kinesis record alive.
     text: Arc<str>,
+    /// How many user records the message announces. [`Message::read`] yields exactly so many, or
+    /// fails.
     records: usize,
 }
 
+/// The field numbers of `AggregatedRecord`.
 mod field {
     pub(super) const PARTITION_KEYS: u32 = 1;
     pub(super) const HASH_KEYS: u32 = 2;
     pub(super) const RECORDS: u32 = 3;
 }
 
+/// The field numbers of the nested `Record`. Number 4, its tags, is skipped like any unknown field.
 mod record_field {
     pub(super) const PARTITION_KEY: u32 = 1;
     pub(super) const HASH_KEY: u32 = 2;
@@ -62,6 +96,8 @@ mod record_field {
 }
 
 /// The minimum size of a user record with its two required fields, in bytes.
+/// Two tags, an index and a length, one byte each. This bounds what a hostile aggregate can make
+/// the reader allocate: with its own tag and length a user record takes at least 6 bytes.
 const SMALLEST_RECORD: usize = 4;
 
 impl Message {
@@ -105,7 +141,7 @@ impl Message {
         })
     }
 
-    /// How many user records there are.
+    /// How many user records [`Message::read`] will append.
     pub(super) const fn records(&self) -> usize {
         self.records
     }
@@ -117,6 +153,9 @@ impl Message {
 
     /// Appends the user records, each a view of the data of `raw`. After an error, some may have
     /// been appended.
+    ///
+    /// Sub-sequence numbers count every user record of the aggregate, also those outside the range.
+    /// A checkpoint therefore means the same record whether or not such records are dropped.
     pub(super) fn read(
         &self,
         raw: &RawRecord,
@@ -174,11 +213,14 @@ impl Message {
         Ok(())
     }
 
+    /// The key as records hold it: a part of the shared text, without a copy.
     fn key(&self, entry: &KeyEntry) -> Key {
         Key::part(&self.text, entry.text.0, entry.text.1)
     }
 }
 
+/// The entry at an index that the producer wrote, with the index as a `usize`: [`RangeCheck`]
+/// remembers its results by it.
 fn entry(table: &KeyTable, index: u64) -> Result<(usize, &KeyEntry), Corrupt> {
     let index = usize::try_from(index).map_err(|_| Corrupt::NoSuchKey)?;
     table

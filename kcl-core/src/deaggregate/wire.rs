@@ -1,3 +1,10 @@
+//! The wire format of protobuf, as far as an aggregate uses it, without a generated parser.
+//!
+//! A generated parser would copy every payload into a message of its own. This one returns ranges
+//! of the input, and the payloads of user records become slices of the Kinesis record. Its input is
+//! foreign: each length is checked against the bytes that are left before it is used, and the only
+//! recursion, into groups, is bounded.
+
 use std::ops::Range;
 
 use super::message::Corrupt;
@@ -10,23 +17,31 @@ use super::message::Corrupt;
 pub(super) struct Fields<'a> {
     /// The outermost message, up to the end of the one that is being read.
     bytes: &'a [u8],
+    /// Where the next field begins, in bytes from the start of `bytes`. It only grows, so a message
+    /// is read in one pass, in time proportional to its length.
     at: usize,
 }
 
 /// The value of a field.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Value {
+    /// Wire type 0. In an aggregate these are the indexes of keys.
     Varint(u64),
     /// Text, bytes or a message.
+    /// Wire type 2. It lies within the message: a length that reaches past the end is an error.
     Bytes(Range<usize>),
     /// A type that no field of an aggregate has.
+    /// It was skipped; the format ignores fields that it does not know.
     Other,
 }
 
 /// How deeply groups may be nested: the limit of protobuf's own parsers.
+/// Without a limit, a message of nothing but group starts would overflow the stack, one call per
+/// byte.
 const MAX_DEPTH: u32 = 100;
 
 impl<'a> Fields<'a> {
+    /// The fields of an outermost message.
     pub(super) const fn new(message: &'a [u8]) -> Self {
         Self {
             bytes: message,
@@ -35,6 +50,9 @@ impl<'a> Fields<'a> {
     }
 
     /// The fields of a nested message in the same bytes.
+    ///
+    /// Its ranges count from the start of the outermost message too, so they can be used on the
+    /// Kinesis record without adding offsets. It fails if `part` reaches past the end of `message`.
     pub(super) fn within(message: &'a [u8], part: &Range<usize>) -> Result<Self, Corrupt> {
         let bytes = message.get(..part.end).ok_or(Corrupt::Malformed)?;
         Ok(Self {
@@ -64,6 +82,8 @@ impl<'a> Fields<'a> {
         Ok(Some((number, value)))
     }
 
+    /// The number and the wire type of the next field. A tag is a varint of at most 32 bits, of
+    /// which the lowest three are the type.
     #[inline(always)]
     fn tag(&mut self) -> Result<(u32, u8), Corrupt> {
         let tag = u32::try_from(self.varint()?).map_err(|_| Corrupt::Malformed)?;
@@ -76,6 +96,8 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A number in base 128, the lowest seven bits first; a set high bit says that another byte
+    /// follows.
     #[inline(always)]
     fn varint(&mut self) -> Result<u64, Corrupt> {
         match self.bytes.get(self.at) {
@@ -88,6 +110,8 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The rest of [`Fields::varint`]: more than one byte, or none left. Ten bytes hold 64 bits; a
+    /// longer number, or one that overflows in its tenth byte, is malformed.
     fn long_varint(&mut self) -> Result<u64, Corrupt> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
@@ -105,6 +129,7 @@ impl<'a> Fields<'a> {
         Err(Corrupt::Malformed)
     }
 
+    /// The range of a value that its length precedes.
     #[inline(always)]
     fn length_delimited(&mut self) -> Result<Range<usize>, Corrupt> {
         let length = usize::try_from(self.varint()?).map_err(|_| Corrupt::Malformed)?;
@@ -113,6 +138,8 @@ impl<'a> Fields<'a> {
         Ok(start..self.at)
     }
 
+    /// Moves past `length` bytes. The addition is checked, because a producer can write any length
+    /// up to 2^64 - 1.
     #[inline(always)]
     fn advance(&mut self, length: usize) -> Result<(), Corrupt> {
         let end = self
