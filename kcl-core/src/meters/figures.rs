@@ -1,3 +1,10 @@
+//! Every metric, once: its name, its kind and what it means.
+//!
+//! The rest of the crate refers to a metric by its constant, so a name cannot be misspelt at the
+//! place where it is set. Tests compare this list with the table in the docs of `meters` and with
+//! the alarms and the dashboard in `docs/prometheus/`: a metric cannot be renamed in only one of
+//! them.
+
 use metrics::{
     Counter, Gauge, Histogram, Label, Unit, counter, describe_counter, describe_gauge,
     describe_histogram, gauge, histogram,
@@ -6,21 +13,34 @@ use metrics::{
 /// A metric: its name, kind, unit and description for the application's recorder.
 #[derive(Debug)]
 pub(crate) struct Figure {
+    /// The name in Prometheus: `kcl_`, what is measured, the unit, and `_total` for a counter.
     pub(crate) name: &'static str,
+    /// Which of the three macros of the `metrics` facade sets it.
     pub(crate) kind: FigureKind,
+    /// Told to the recorder. For seconds and bytes it is part of the name as well.
     pub(crate) unit: Unit,
     /// The description for the recorder, one sentence.
+    /// Prometheus shows it as the `HELP` line.
     pub(crate) what: &'static str,
 }
 
+/// The kinds of metric that the `metrics` facade has. A name keeps its kind for ever: a recorder
+/// that meets it with another one drops the values or refuses them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FigureKind {
+    /// It only grows, from 0 at the start of the process. A rate is computed from it by the
+    /// monitoring.
     Counter,
+    /// A value at this moment. It stays at its last value until it is set again, which is why the
+    /// gauges of a shard are ended on purpose ([`Lag::is_over`](super::Lag::is_over)).
     Gauge,
+    /// Single durations, exported as a sum and buckets.
     Histogram,
 }
 
 impl Figure {
+    /// The series of this metric with these labels. To get the same one twice gives two handles to
+    /// one series, so a lease that comes back continues its counters.
     pub(crate) fn counter(&self, labels: &[Label]) -> Counter {
         debug_assert_eq!(self.kind, FigureKind::Counter, "{}", self.name);
         counter!(self.name, labels.to_vec())
@@ -36,6 +56,7 @@ impl Figure {
         histogram!(self.name, labels.to_vec())
     }
 
+    /// Tells the installed recorder the unit and the meaning. Without a recorder this does nothing.
     fn describe(&self) {
         match self.kind {
             FigureKind::Counter => describe_counter!(self.name, self.unit, self.what),

@@ -1,3 +1,16 @@
+//! What the metrics say of one shard at this moment.
+//!
+//! `crate::decide::lag` computes the lag; this file remembers what it is computed from and sets the
+//! gauges. Two sides report here, at any time and in any order: the fetching side tells of answers,
+//! the consumer of records that are done.
+//!
+//! ```text
+//!   fetch      answered ------------------+
+//!                                         +--> ReadProgress --> gauges
+//!   consumer   has_undone, is_done -------+         ^
+//!                                         refresh, with the clock: a lag grows while nothing happens
+//! ```
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,16 +32,26 @@ pub(crate) struct Lag(Arc<Mutex<LagState>>);
 
 struct LagState {
     /// `None` until the shard is to be read.
+    /// A child shard may wait for its parent for hours; it has no lag in that time, and its gauges
+    /// are not set.
     seen: Option<ReadProgress>,
+    /// `kcl_behind_latest_seconds`: the one that alarms watch.
     behind: Gauge,
+    /// `kcl_oldest_undone_age_seconds`.
     undone: Gauge,
+    /// `kcl_handler_call_seconds`.
     in_call: Gauge,
+    /// `kcl_handler_calls_at_work`.
     at_work: Gauge,
     /// The gauges of buffered records, their bytes and their age.
     gathered: [Gauge; 3],
     /// The gauges of failing handler calls and of failing reads.
     failing: [Gauge; 2],
+    /// `kcl_lease_held`: the only one that keeps a value, 0, after the end, so that a sum over the
+    /// fleet counts the shards that are held.
     held: Gauge,
+    /// Set once, by [`Lag::is_over`]. A prefetched answer or the end of a handler call may still
+    /// arrive after the lease was given up; it changes nothing then.
     is_over: bool,
 }
 
@@ -57,6 +80,8 @@ impl Lag {
     }
 
     /// Notes that the shard is read from now on, in a mode where a silence of `usual` is normal.
+    /// The first call starts the time from which the lag counts. A later one, for example when
+    /// reading goes over from fan-out to polling, changes only `usual`.
     pub(crate) fn is_to_be_read(&self, now: Moment, usual: Duration) {
         let mut known = self.known();
         let seen = known.seen.get_or_insert(ReadProgress {
@@ -78,6 +103,8 @@ impl Lag {
     }
 
     /// Notes that the oldest record that is not done had this age at the moment `then`.
+    /// `then` is when `age` was computed. From there the age grows with the monotonic clock, so a
+    /// step of the wall clock does not show in it.
     pub(crate) fn has_undone(&self, now: Moment, age: Duration, then: Moment) {
         self.change(now, |seen| seen.undone = Some((age, then)));
     }
@@ -87,7 +114,8 @@ impl Lag {
         self.change(now, |seen| seen.undone = None);
     }
 
-    /// Sets how long the current call of the handler has taken, or `None` if that is not unusual.
+    /// Sets how long the current call of the handler has taken, or `None` if there is none or it is
+    /// shorter than `handler_warning`: usual calls would make the gauge noise.
     pub(crate) fn is_in_call(&self, long: Option<Duration>) {
         let known = self.known();
         if !known.is_over {
@@ -111,6 +139,7 @@ impl Lag {
     }
 
     /// Sets for how long every read of the shard, and every call of the handler, has failed.
+    /// Both are 0 as soon as one call succeeds, so an alarm needs only a threshold and no rate.
     pub(crate) fn fails(&self, reading: Option<Duration>, handler: Option<Duration>) {
         let known = self.known();
         if !known.is_over {
@@ -121,11 +150,13 @@ impl Lag {
     }
 
     /// Updates the gauges that grow with time.
+    /// Nothing else would: while a shard stands still, no call reports anything.
     pub(crate) fn refresh(&self, now: Moment) {
         self.change(now, |_| {});
     }
 
     /// The lag, and the age of the oldest record that is not done.
+    /// The status of the worker shows the same two values as the gauges.
     pub(crate) fn at(&self, now: Moment) -> (Option<Duration>, Option<Duration>) {
         self.known().seen.map_or((None, None), |seen| {
             (seen.lag(now), seen.oldest_undone_age(now))
@@ -134,6 +165,8 @@ impl Lag {
 
     /// Ends the gauges, because the lease is no longer held. A gauge cannot be removed, so they
     /// become NaN.
+    /// The last value would otherwise stay for as long as the process runs, and an alarm on the lag
+    /// would never end although another worker reads the shard.
     pub(crate) fn is_over(&self) {
         let mut known = self.known();
         known.is_over = true;
@@ -146,6 +179,8 @@ impl Lag {
         known.held.set(0.0);
     }
 
+    /// Changes what is known and sets the gauges that follow from it, under one lock. It does
+    /// nothing before the shard is to be read, and nothing after the end.
     fn change(&self, now: Moment, change: impl FnOnce(&mut ReadProgress)) {
         let mut known = self.known();
         if known.is_over {
@@ -164,6 +199,8 @@ impl Lag {
         );
     }
 
+    /// A poisoned lock is used all the same: the values are replaced as a whole, so a panic
+    /// elsewhere cannot leave half of a change.
     fn known(&self) -> MutexGuard<'_, LagState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

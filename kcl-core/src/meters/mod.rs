@@ -86,23 +86,36 @@ pub(crate) use figures::describe_all;
 pub(crate) use lag::Lag;
 
 /// The metrics of one shard.
+/// A shard consumer owns them for one tenancy; its fetching side and its checkpointer hold clones,
+/// which are handles to the same series.
 #[derive(Clone)]
 pub(crate) struct ShardMeters {
+    /// User records whose processing has ended, not records delivered: a batch that is repeated
+    /// counts once.
     records: Counter,
     bytes: Counter,
+    /// The gauges. They are kept together because they end together, with the lease.
     pub(crate) lag: Lag,
     process_time: Histogram,
     initialize_time: Histogram,
     pub(crate) failed: Counter,
+    /// Only calls that were answered. Failed calls are counted by cause instead, as their time says
+    /// more about time-outs than about the service.
     read_time: Histogram,
     pub(crate) throttled: Counter,
+    /// For the counters that have a cause as another label, which are looked up when they are
+    /// counted.
     labels: Vec<Label>,
     pub(crate) expired: Counter,
+    /// A number that grows points to a server or a proxy that reports shard ends wrongly. No record
+    /// is skipped for it.
     pub(crate) ends_refused: Counter,
+    /// Data loss: retention was shorter than the delay of the reader.
     pub(crate) gaps: Counter,
     pub(crate) aggregates: Counter,
     pub(crate) corrupt: Counter,
     pub(crate) out_of_range: Counter,
+    /// As the application sees it, with the wait for other writes on the lease.
     checkpoint_time: Histogram,
 }
 
@@ -142,6 +155,7 @@ impl ShardMeters {
             .increment(1);
     }
 
+    /// Records a call to `process_records`, failed ones too.
     pub(crate) fn processed_in(&self, span: Duration) {
         self.process_time.record(span);
     }
@@ -150,10 +164,12 @@ impl ShardMeters {
         self.initialize_time.record(span);
     }
 
+    /// Records a `GetRecords` call that was answered, if only with an empty page.
     pub(crate) fn read_in(&self, span: Duration) {
         self.read_time.record(span);
     }
 
+    /// Records a call to a `Checkpointer`, from the call to the answer of the table.
     pub(crate) fn checkpointed_in(&self, span: Duration) {
         self.checkpoint_time.record(span);
     }
@@ -166,11 +182,16 @@ impl fmt::Debug for ShardMeters {
 }
 
 /// The metrics of a shard that is read by fan-out.
+/// They exist only then: a worker that polls exports no series of subscriptions.
 #[derive(Clone)]
 pub(crate) struct SubscriptionMeters {
     labels: Vec<Label>,
+    /// The service ends a subscription after five minutes, so each shard counts about twelve in an
+    /// hour. Many more mean that subscriptions break.
     pub(crate) opened: Counter,
     pub(crate) events: Counter,
+    /// The service sends an event every few seconds even if there is no record; they show that the
+    /// subscription is alive.
     pub(crate) empty: Counter,
     pub(crate) bytes: Counter,
     subscribe_time: Histogram,
@@ -205,10 +226,12 @@ impl SubscriptionMeters {
             .increment(1);
     }
 
+    /// Records how long a `SubscribeToShard` call took until its first response.
     pub(crate) fn answered_in(&self, span: Duration) {
         self.subscribe_time.record(span);
     }
 
+    /// Records how long the shard waited for one event, an empty one included.
     pub(crate) fn waited_for(&self, span: Duration) {
         self.wait_time.record(span);
     }
@@ -224,10 +247,13 @@ impl fmt::Debug for SubscriptionMeters {
     }
 }
 
+/// The labels and a cause. Causes are constants of this crate, never texts of a server, so their
+/// number is small and known.
 fn with_cause(labels: &[Label], cause: &'static str) -> Vec<Label> {
     with(labels, "cause", cause)
 }
 
+/// The labels and one more.
 fn with(labels: &[Label], name: &'static str, value: &'static str) -> Vec<Label> {
     let mut labels = labels.to_vec();
     labels.push(Label::new(name, value));
@@ -308,14 +334,21 @@ impl EventMeters {
 }
 
 /// The metrics of a worker.
+/// One set for each worker of the process, whatever the number of its streams.
 #[derive(Clone)]
 pub(crate) struct WorkerMeters {
     pub(crate) leases: Gauge,
     pub(crate) taken: Counter,
+    /// Consumers that ended with `ConsumerOutcome::Lost`: another worker has the lease, its time ran
+    /// out, or the writer gave it up because nothing moved. A hand-over or a release on request is
+    /// none.
     pub(crate) lost: Counter,
     pub(crate) budget: Gauge,
+    /// 0 while the table answers. Above the failover time, leases are being lost.
     pub(crate) table_failing: Gauge,
     /// By cause: `no_room`, `malformed`, `unreadable`.
+    ///
+    /// Set by every report, every few seconds, so that a cause that has ended goes back to 0.
     pub(crate) unread: [Gauge; 3],
     labels: Vec<Label>,
 }
