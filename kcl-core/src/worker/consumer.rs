@@ -1,3 +1,12 @@
+//! The consumer of one shard. It joins the two paths: batches come from the prefetcher, and leave
+//! for the processor only while the lease is held.
+//!
+//! ```text
+//!   Prefetcher    batches, tip, end, gap  --->  +---------------+  --->  RecordProcessor
+//!   coordination  parents, children, ends --->  | ShardConsumer |
+//!   Held, stop    loss, hand-over, stop   --->  +---------------+  --->  Held: finish, leave, end
+//! ```
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -239,6 +248,8 @@ impl ShardConsumer {
     }
 
     /// Processes the shard until it is finished, given up or lost.
+    /// The order in each turn: signals, then the pending command, then what is told of its result.
+    /// Dropping the future is a crash: the processor is not called again and the lease expires.
     pub(crate) async fn run(mut self) -> Ended {
         loop {
             let command = self.machine.pending().clone();
@@ -312,6 +323,8 @@ impl ShardConsumer {
         }
     }
 
+    /// A child is read only after its parents: records of one key would otherwise be delivered out
+    /// of order. The wait may last for days, and counts as progress, so that the lease is kept.
     async fn await_parents(&mut self) -> Step {
         let turns = self.turns();
         loop {
@@ -347,6 +360,9 @@ impl ShardConsumer {
         result.map_err(|panic| panic_error(&*panic))
     }
 
+    /// Waits for what there is to do next. What is found first is done first: failed or unfinished
+    /// background work, an end that waits for confirmation, then the feed. Each turn begins from
+    /// the fields, so a signal may interrupt it anywhere.
     async fn await_batch(&mut self) -> Step {
         loop {
             if self.background.is_stopped() {
@@ -421,6 +437,7 @@ impl ShardConsumer {
         }
     }
 
+    /// A batch was read, so the shard is readable, whatever failed before.
     fn take_in_hand(&mut self, batch: Box<Batch>) -> Option<Step> {
         self.inner
             .meters
@@ -437,6 +454,7 @@ impl ShardConsumer {
         Some(Step::BatchReady)
     }
 
+    /// Records are lost already. Whether that stops the worker is the application's choice.
     fn report_gap(&mut self, gap: DataGap) -> Option<Step> {
         self.meters.gaps.increment(1);
         self.inner.outlet.say(Event::DataGap {

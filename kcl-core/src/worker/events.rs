@@ -1,3 +1,14 @@
+//! Where an event goes: first it is counted, then logged, then sent to whoever listens.
+//!
+//! ```text
+//!   consumers, coordination, root --> EventSender::say --> metrics   kcl_events_total
+//!                                                      --> log       WorkerLog, with limits
+//!                                                      --> Events    a ring of 1024, for programs
+//! ```
+//!
+//! Counting comes first and has no limits, so an alarm on a metric sees what the log suppresses and
+//! what a slow reader misses.
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,12 +25,14 @@ use crate::meters::EventMeters;
 use super::event::Event;
 use super::log::WorkerLog;
 
-/// How many events are kept for a slow reader before the oldest are dropped.
+/// How many events are kept for a slow reader before the oldest are dropped. A fleet that takes a
+/// thousand leases in a second sends about as many.
 const KEPT: usize = 1024;
 
 /// Sends events to the log, the metrics and all readers. Never blocks.
 #[derive(Clone, Debug)]
 pub(crate) struct EventSender {
+    /// The sender never waits: a full ring overwrites its oldest event.
     listeners: broadcast::Sender<Event>,
     log: Arc<WorkerLog>,
     count: EventMeters,
@@ -34,6 +47,9 @@ impl EventSender {
         }
     }
 
+    /// Reports that something has happened. It can be called from any task and any thread: nothing
+    /// here waits, and no code of the application runs, except its log subscriber and its recorder
+    /// of metrics.
     pub(crate) fn say(&self, event: Event) {
         let step = match &event {
             Event::StepFailed { what, stream, .. } => Some((*what, stream.as_ref())),
@@ -56,6 +72,7 @@ impl EventSender {
         self.log.sum_up(is_last);
     }
 
+    /// Events that were sent before this call are not in it.
     pub(crate) fn listen(&self) -> Events {
         let events = unfold(self.listeners.subscribe(), |mut receiver| async move {
             match receiver.recv().await {
@@ -72,6 +89,46 @@ impl EventSender {
 ///
 /// A slow reader loses the oldest events ([`Event::Missed`] says how many), but never slows the
 /// worker down.
+/// # Examples
+/// They end with the worker, so a program can read what has happened afterwards:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use kcl_core::worker::Event;
+/// use kcl_core::{MemoryLeaseTable, MemoryStream, Worker};
+/// # use kcl_core::{BoxError, Failure, RecordProcessor, processor::{ProcessRecordsInput, ShardRef}};
+/// # struct Orders;
+/// # impl RecordProcessor for Orders {
+/// #     async fn process_records(&mut self, _: ProcessRecordsInput) -> Result<(), Failure> { Ok(()) }
+/// # }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// let worker = Worker::builder()
+///     .stream("orders")
+///     .source(MemoryStream::new("orders", 2))
+///     .application("billing")
+///     .lease_table(MemoryLeaseTable::new())
+///     .processor(|_: &ShardRef| Orders)
+///     .build()?;
+/// let (mut events, mut caught_up) = (worker.events(), worker.events());
+/// let both = async {
+///     for _ in 0..2 {
+///         while !matches!(caught_up.next().await, Some(Event::CaughtUp { .. }) | None) {}
+///     }
+/// };
+/// worker.run_until(both, Duration::from_secs(10)).await?;
+/// drop(worker);
+///
+/// let mut acquired = 0;
+/// while let Some(event) = events.next().await {
+///     acquired += usize::from(matches!(event, Event::LeaseAcquired { .. }));
+/// }
+/// assert_eq!(acquired, 2);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Events(Pin<Box<dyn Stream<Item = Event> + Send>>);
 
 impl Events {

@@ -6,8 +6,13 @@ use crate::processor::{OnFailure, Records};
 /// delivered.
 #[derive(Debug)]
 pub(crate) struct InFlightBatch {
+    /// The batch as it was fetched, with its share of the byte budget. It is held until all of it
+    /// is done, even if only one record is left.
     pub(crate) batch: Box<Batch>,
+    /// What is delivered next: a suffix of the batch's records, which shares their memory. It only
+    /// shrinks.
     pub(crate) rest: Records,
+    /// The number of deliveries, which the processor sees. It is 0 before the first one.
     pub(crate) attempt: u32,
 }
 
@@ -15,11 +20,13 @@ pub(crate) struct InFlightBatch {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum AfterFailure {
     /// The rest is delivered again.
+    /// After a pause, unless the failure says otherwise.
     Again,
     /// Nothing is left: the handler itself has stored the end of the batch, or the last record was
     /// skipped.
     Done,
     /// The worker stops.
+    /// What is left is not done: the next run begins with it.
     Stop,
 }
 
@@ -43,6 +50,9 @@ impl InFlightBatch {
     ///
     /// The records before `at` are done, and so are those up to a checkpoint that the handler has
     /// stored itself. Skipping skips only `at`.
+    /// Without a position, or with one from another batch, it is not known which record failed.
+    /// Then the whole rest counts as failed, and nothing is skipped: to skip a record that nobody
+    /// has named could lose any of them.
     pub(crate) fn fail(
         &mut self,
         at: Option<&Position>,

@@ -25,6 +25,8 @@ use super::event::{Event, HandlerCall};
 use super::settings::Settings;
 
 /// How an event is logged. Every kind of event has to choose.
+/// The reason for the limits: a fleet whose table is down has thousands of failing calls in a
+/// minute, and a log that repeats all of them hides the cause.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Voice {
     /// At debug level only, for debugging.
@@ -37,12 +39,16 @@ pub(super) enum Voice {
     /// same thing.
     Failure {
         /// What has failed: a shard, a lease or a step.
+        /// The same thing failing again is the same series. Two shards are two series, so one that
+        /// fails for hours does not silence the first failure of another.
         of: String,
     },
 }
 
 impl Event {
     /// The name of this kind of event in metrics.
+    /// It is also the field `event` of log lines. A name is part of the public interface:
+    /// dashboards and filters contain it.
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::Started => "started",
@@ -77,6 +83,8 @@ impl Event {
         }
     }
 
+    /// A lease that was released is expected; one that was lost otherwise is a failure, of which
+    /// the series is the lease: one that goes from worker to worker shows as a repetition.
     pub(super) fn voice(&self) -> Voice {
         match self {
             Self::ShardStarted { .. } | Self::CaughtUp { .. } | Self::Missed(_) => Voice::Quiet,
@@ -131,6 +139,8 @@ impl Event {
     }
 
     /// What happens next, if the event does not make that clear.
+    /// The reader of a log at night wants to know whether to act: whether it is retried, skipped or
+    /// the end of the worker. The answer depends on the settings, so it is not part of the event.
     fn what_follows(&self, settings: &Settings) -> Option<String> {
         match self {
             Self::HandlerFailed {
@@ -232,6 +242,8 @@ impl Event {
     }
 }
 
+/// When the next attempt comes. The pause is shown without its jitter, as the longest that it can
+/// be.
 fn tried_again(attempt: u32, settings: &Settings) -> String {
     let longest = settings.retry_to;
     match settings.retry().longest(attempt.saturating_sub(1)) {
@@ -243,9 +255,11 @@ fn tried_again(attempt: u32, settings: &Settings) -> String {
 }
 
 /// The log target of a worker's lines: a stable name for filters.
+/// It does not follow the module in which a line happens to be written.
 pub(super) const TARGET: &str = "kcl_core::worker";
 
 /// The lines that were logged recently.
+/// It uses the worker's clock, so a simulated worker logs at simulated intervals.
 #[derive(Debug)]
 pub(super) struct WorkerLog {
     clock: Arc<dyn Clock>,
@@ -256,6 +270,8 @@ pub(super) struct WorkerLog {
 
 #[derive(Debug, Default)]
 struct RecentLines {
+    /// By kind and by what failed. It grows with the number of shards that fail, up to
+    /// [`REMEMBERED`]; then series that are over are removed.
     failures: BTreeMap<(&'static str, String), Repeats>,
     /// By text, and whether it is a warning.
     bursts: BTreeMap<(&'static str, bool), Burst>,
@@ -276,6 +292,8 @@ impl WorkerLog {
     }
 
     /// Logs an event, if it is due.
+    ///
+    /// At debug level every event is written, whatever is due.
     pub(super) fn hear(&self, event: &Event) {
         tracing::debug!(target: TARGET, worker = %self.worker, ?event);
         self.log(event, Repeats::happened);
@@ -286,6 +304,7 @@ impl WorkerLog {
         self.log(event, Repeats::holds);
     }
 
+    /// Writes the line: the event's sentence, what follows, and how often it was suppressed.
     fn log(&self, event: &Event, turn: impl Fn(&mut Repeats, Moment) -> Option<u64>) {
         let voice = event.voice();
         if voice == Voice::Quiet {
@@ -336,6 +355,8 @@ impl WorkerLog {
 
     /// Logs how many lines of each kind were suppressed. `is_last` says that no more lines will
     /// follow.
+    /// The reporter calls it every few seconds. The lock is released before anything is written,
+    /// because a subscriber may be slow.
     pub(super) fn sum_up(&self, is_last: bool) {
         let now: Moment = self.clock.now();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,3 +1,16 @@
+//! Between the worker and its stream: decides whether a denied call is an error or only a bad
+//! moment.
+//!
+//! ```text
+//!   worker --> Patient --> Stream, FanOut, Subscription
+//!                |
+//!                +-- ServiceAccess: the result, as the worker should see it
+//! ```
+//!
+//! Which [`Tells`] a call gets follows from the permissions that it needs. To read records needs
+//! the iterator and the stream's key as well, so a page proves that the credentials are whole. The
+//! calls about consumers need permissions that a polling application does not have.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +28,10 @@ use super::service_access::{ServiceAccess, Tells};
 /// Every call with which a worker reads goes through it.
 #[derive(Debug)]
 pub(super) struct Patient<T: ?Sized> {
+    /// Shared with the subscriptions and with the other shards of the stream, because permissions
+    /// are given for a stream.
     refused: Arc<ServiceAccess>,
+    /// The stream as the application gave it, or as it was made from the environment.
     inner: Arc<T>,
 }
 
@@ -93,6 +109,8 @@ impl FanOut for Patient<dyn FanOut> {
         )
     }
 
+    /// Not judged: a worker never calls it while it reads. Only
+    /// [`Worker::retire_consumers`](crate::Worker::retire_consumers) does, on the stream itself.
     async fn deregister_consumer(&self, arn: &ConsumerArn) -> Result<(), Error> {
         self.inner.deregister_consumer(arn).await
     }
@@ -118,6 +136,8 @@ impl FanOut for Patient<dyn FanOut> {
     }
 }
 
+/// A subscription. A denial may come with any event, for example if the key of the stream is
+/// disabled while a subscription is open.
 #[derive(Debug)]
 struct PatientSubscription {
     refused: Arc<ServiceAccess>,

@@ -1,3 +1,12 @@
+//! Between the worker and its lease table: decides whether a denied call is an error or only a bad
+//! moment.
+//!
+//! A denied call that was permitted before is turned into [`Error::Throttled`]: nothing was
+//! written, and it is tried again. That is what the whole protocol does with a throttled call, so
+//! no other part has to know of denials. After
+//! [`Settings::refusal_limit`](super::Settings::refusal_limit) the denial itself comes through and
+//! ends the worker.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +24,9 @@ use super::service_access::{ServiceAccess, Tells};
 /// a worker goes through it.
 #[derive(Debug)]
 pub(super) struct PatientTable {
+    /// What the table has permitted so far, by the name of the call.
     refused: ServiceAccess,
+    /// The table as the application gave it.
     inner: Arc<dyn LeaseTable>,
 }
 
@@ -54,6 +65,8 @@ impl LeaseTable for PatientTable {
             .table(Tells::Itself, "create", self.inner.create(lease).await)
     }
 
+    /// The one call that proves everything: it is what a lease is renewed with, so a role that
+    /// permits it was set up for this application.
     async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
         self.refused.table(
             Tells::Everything,

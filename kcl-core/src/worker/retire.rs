@@ -1,3 +1,18 @@
+//! How the registered consumers of an application are removed when it is retired for good.
+//!
+//! A stream can have 20 registered consumers by default, and each is charged by the hour for every
+//! shard, so one that is left behind costs money and a place. But a consumer that is removed under
+//! a running worker ends all its subscriptions. So the table is asked first whether a worker is
+//! alive, by the same evidence as among workers: a counter that moves.
+//!
+//! ```text
+//!   scan -- nobody named -----------------------------------------> remove
+//!     |
+//!     +---- workers named -- wait -- scan -- counters moved? -- no --> remove
+//!                                               |
+//!                                               +-- yes --> RetireError::AtWork
+//! ```
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -42,6 +57,7 @@ pub enum RetireError {
     },
 }
 
+/// For the error message: ids in their order, separated by commas.
 fn list(workers: &BTreeSet<WorkerId>) -> String {
     let names: Vec<&str> = workers.iter().map(WorkerId::as_str).collect();
     names.join(", ")
@@ -58,6 +74,40 @@ impl Worker {
     /// it is watched for as long as a live worker may be silent, at least the failover time. A
     /// worker that starts later registers the consumer again.
     ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use kcl_core::worker::{Event, FanOutConfig, Mode};
+    /// use kcl_core::{MemoryLeaseTable, MemoryStream, Worker};
+    /// # use kcl_core::{BoxError, Failure, RecordProcessor, processor::{ProcessRecordsInput, ShardRef}};
+    /// # struct Orders;
+    /// # impl RecordProcessor for Orders {
+    /// #     async fn process_records(&mut self, _: ProcessRecordsInput) -> Result<(), Failure> { Ok(()) }
+    /// # }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), BoxError> {
+    /// let stream = MemoryStream::new("orders", 1);
+    /// stream.put("customer-7", "an order")?;
+    /// let worker = Worker::builder()
+    ///     .stream("orders")
+    ///     .source(stream)
+    ///     .application("billing")
+    ///     .mode(Mode::FanOut(FanOutConfig::managed()))
+    ///     .lease_table(MemoryLeaseTable::new())
+    ///     .processor(|_: &ShardRef| Orders)
+    ///     .build()?;
+    /// let mut events = worker.events();
+    /// let started = async { while !matches!(events.next().await, Some(Event::CaughtUp { .. }) | None) {} };
+    /// worker.run_until(started, Duration::from_secs(10)).await?;
+    ///
+    /// assert_eq!(worker.retire_consumers().await?, 1, "the run registered it");
+    /// assert_eq!(worker.retire_consumers().await?, 0, "it is gone");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If workers are running, the lease table cannot be read, or the service rejects a call. It
     /// can be called again.
@@ -69,6 +119,11 @@ impl Worker {
     }
 }
 
+/// Watches the table, then removes the consumers one stream after the other.
+///
+/// The reads are strongly consistent: a stale row would look like one that does not move. A worker
+/// that starts between the second scan and the removal is not seen. It loses its subscriptions, and
+/// registers the consumer again.
 async fn retire(parts: &WorkerParts) -> Result<usize, RetireError> {
     let settler = TableClient::new(
         Arc::clone(&parts.table),
@@ -119,7 +174,8 @@ async fn retire(parts: &WorkerParts) -> Result<usize, RetireError> {
     Ok(removed)
 }
 
-/// Returns whether it existed.
+/// Removes one consumer. Returns whether it existed; one that is already gone is no error, so an
+/// interrupted call can be repeated.
 async fn remove(
     fan_out: &Arc<dyn FanOut>,
     which: &stream::WhichConsumer,

@@ -1,3 +1,17 @@
+//! The one owner of everything that a running worker has. It makes no decision about leases: it
+//! starts a consumer for each lease that the coordination has acquired, and passes causes and stops
+//! on.
+//!
+//! ```text
+//!   Worker::shutdown -- Stop, deadline --+
+//!   coordination ------ Assigned, Failed +--> Root --> Tasks: one ShardConsumer per lease
+//!   consumers --------- causes, Ended ---+     |
+//!                                              +--> ShutdownReport, and the cause if there was one
+//! ```
+//!
+//! Dropping the root is a crash, and is meant to be safe at any await: the consumers end at once,
+//! the coordination thread ends, and the leases expire.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,17 +33,24 @@ use super::status::Phase;
 use super::worker::WorkerInner;
 
 /// How long the shards have when a worker stops by itself.
+/// The cause is known then and somebody waits for it, but the other shards still deserve a last
+/// checkpoint.
 const OWN_STOP: Duration = Duration::from_secs(30);
 /// How long the coordination thread may take to end after its last lease.
+/// It may be in a call to the table, which cannot be interrupted on its own thread. After this time
+/// the report is returned without it.
 const THREAD_END: Duration = Duration::from_secs(5);
 
 /// The root of a running worker: owns the coordination thread and the consumers of the shards.
 struct Root {
     inner: Arc<WorkerInner>,
+    /// A handle, of which each consumer gets a clone.
     coordination: Coordination,
     /// Dropped with the root: the coordination thread ends, whatever the consumers are doing.
     leash: CoordinationGuard,
     /// What the coordination wants done: leases to consume, and causes to stop.
+    /// It closes when the thread ends. Unbounded, because the coordination must never wait for the
+    /// application's runtime: a handler may be blocking it.
     news: mpsc::UnboundedReceiver<ToRoot>,
     /// One task a lease. Dropping them ends all consumers at once, which is what makes a dropped
     /// `Worker::run` a crash.
@@ -41,12 +62,14 @@ struct Root {
         mpsc::UnboundedReceiver<RunError>,
     ),
     /// Once it is requested, the consumers give up their shards.
+    /// A state rather than a message: a consumer that starts after the request sees it, too.
     stop: WorkerStop,
     /// By when the shards have to be given up, once the worker stops.
     stopping: Option<Moment>,
     /// Why the worker stops, if by itself. The first cause counts.
     cause: Option<RunError>,
-    /// Filled in as the consumers end.
+    /// Filled in as the consumers end. Only shards that end during the stop are in it, that are
+    /// left at its end, or that were read up to the bound.
     report: ShutdownReport,
 }
 
@@ -73,6 +96,8 @@ pub(crate) async fn run(inner: Arc<WorkerInner>) -> (ShutdownReport, Option<RunE
 }
 
 impl Root {
+    /// The loop of the worker. It ends when the coordination has ended and no consumer is left, or
+    /// at the deadline of a stop.
     async fn work(mut self) -> (ShutdownReport, Option<RunError>) {
         let clock = Arc::clone(&self.inner.parts.clock);
         let mut asked = self.inner.stop.subscribe();
@@ -104,6 +129,11 @@ impl Root {
         self.finish().await
     }
 
+    /// Begins the stop, or moves its deadline to an earlier time. A deadline never moves back, so a
+    /// caller can rely on the one that it gave.
+    ///
+    /// The coordination drains at the same moment: it takes no lease any more, but keeps renewing
+    /// those that the consumers are giving up.
     fn stop(&mut self, until: Moment) {
         let now = self.inner.parts.clock.now();
         if let Some(before) = self.stopping {
@@ -119,12 +149,16 @@ impl Root {
         self.stop.ask(now, until);
     }
 
+    /// Stops because of a cause. A stop that is under way gets the cause, too: the caller of `run`
+    /// hears of it although it has asked for the stop itself.
     fn fail(&mut self, cause: RunError) {
         // The first cause explains the others.
         self.cause.get_or_insert(cause);
         self.stop(self.inner.parts.clock.now() + OWN_STOP);
     }
 
+    /// What the coordination wants. That it has read everything up to the bound is a stop without a
+    /// cause.
     fn on_news(&mut self, news: ToRoot) {
         match news {
             ToRoot::Failed(cause) => self.fail(cause),
@@ -133,6 +167,7 @@ impl Root {
         }
     }
 
+    /// Starts a consumer, in a span that names its stream and shard in every log line.
     fn start(&mut self, assignment: Assignment) {
         let key = assignment.row.key.clone();
         let parts = &self.inner.parts;
@@ -148,6 +183,9 @@ impl Root {
             .start(async move { (key, consumer.run().await) }.instrument(span));
     }
 
+    /// Notes the end of a consumer, and tells the coordination whether this worker may take the
+    /// lease again at once. After a loss, or if the shard could not be read, it waits: otherwise a
+    /// shard that kills its reader would go round in this process without a pause.
     fn on_ended(&mut self, ended: Result<(LeaseKey, Ended), String>) {
         let (key, ended) = match ended {
             Ok(ended) => ended,
@@ -188,6 +226,8 @@ impl Root {
     }
 
     /// Ends what is left, and returns the report.
+    /// Shards that are still registered had no time to end. They are reported as abandoned, with
+    /// the checkpoint that is stored, which is where their next owner starts.
     async fn finish(mut self) -> (ShutdownReport, Option<RunError>) {
         for (key, status) in self.inner.board.snapshot(self.inner.parts.clock.now()) {
             let report = ShardReport {

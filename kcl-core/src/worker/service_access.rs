@@ -1,3 +1,16 @@
+//! Carries out what `crate::decide::refusal` says of denied calls, for one service: a stream or the
+//! lease table.
+//!
+//! | what the service says | what the worker sees |
+//! |---|---|
+//! | granted | the answer |
+//! | denied, neither granted before nor proved by another call | the error: the configuration is wrong, and a worker that cannot start should say so at once |
+//! | denied, granted before, not for long | a failure that is retried, and one [`Event::Refused`] |
+//! | denied, granted before, for longer than the limit | the error |
+//!
+//! A change of a policy or a renewed role denies calls of a whole fleet for a second or two.
+//! Without this, every worker of it would end at the same moment.
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,9 +28,11 @@ use super::events::EventSender;
 pub(crate) struct ServiceAccess {
     /// The service's name, for messages.
     of: Arc<str>,
+    /// [`Settings::refusal_limit`](crate::worker::Settings::refusal_limit).
     limit: Duration,
     clock: Arc<dyn Clock>,
     outlet: EventSender,
+    /// By the name of the call. The lock is never held over an await.
     refusals: Mutex<Refusals>,
 }
 
@@ -52,6 +67,8 @@ impl ServiceAccess {
     }
 
     /// The result of a call to a stream, as the worker should see it.
+    /// A passing denial becomes [`ErrorKind::Unreachable`] and not a transient error: it may
+    /// concern this worker's credentials alone, so the shard is left to another worker if it lasts.
     pub(super) fn stream<T>(
         &self,
         tells: Tells,
@@ -75,6 +92,8 @@ impl ServiceAccess {
     }
 
     /// The result of a call to the lease table, as the worker should see it.
+    /// A conflict is an answer like any other: the write was permitted, and another worker was
+    /// faster.
     pub(super) fn table<T>(
         &self,
         tells: Tells,
@@ -93,6 +112,7 @@ impl ServiceAccess {
         answer
     }
 
+    /// Notes a granted call, and logs the end of a series of denials.
     fn granted(&self, call: &'static str, tells: Tells) {
         let over = self.lock().granted(call, tells == Tells::Everything);
         if over {
@@ -100,6 +120,8 @@ impl ServiceAccess {
         }
     }
 
+    /// Whether this denial is only a failure for now. The first of a series is reported, and the
+    /// others are not: a fleet makes thousands of calls in a minute.
     fn passes(
         &self,
         call: &'static str,

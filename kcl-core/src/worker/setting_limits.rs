@@ -1,4 +1,8 @@
 //! The allowed values of a worker's settings.
+//!
+//! A limit is here for one of three reasons: the service has it, a smaller value makes the protocol
+//! unsafe or useless, or a larger one can only be a mistake of units. `build` checks all of them
+//! and makes no call, so a wrong setting is found before anything runs.
 
 use std::time::Duration;
 
@@ -9,6 +13,16 @@ use super::setting_error::SettingError;
 use super::settings::Settings;
 
 /// Checks every setting that has a default.
+/// The first one that is not allowed is the error; it names the setting, the value and the range.
+///
+/// - `failover`: 1 s to 1 h. All times of the protocol are fractions of it.
+/// - `max_records`: at most 10,000, the limit of `GetRecords`.
+/// - `calls_per_second`: per shard. The service allows five, for all applications together; other
+///   servers allow more.
+/// - `idle_ceiling`: at most a minute. A shard iterator expires after five, so a slower reader
+///   would open the shard anew with every call.
+/// - `drain_limit`: at most 10 s, the time for which a requester waits for its lease.
+/// - `retry_to`: at least `retry_from`.
 pub(super) fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingError> {
     check_position(settings.initial_position, now)?;
     let span = |setting, value: Duration, least: Duration, most: Duration| {
@@ -83,6 +97,7 @@ pub(super) fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingEr
     span("audit_every", settings.audit_every, second, hour * 24)
 }
 
+/// Also used for the position of each [`StreamConfig`](super::StreamConfig).
 pub(super) fn check_position(
     position: InitialPosition,
     now: Timestamp,
@@ -103,6 +118,7 @@ pub(super) fn check_position(
 
 /// A worker that uses the lease table of another application would share that application's shards,
 /// so each application would read only some of them, and neither would notice.
+/// A table that does not know its application, such as the one in memory, is accepted.
 pub(super) fn check_application(
     table: &dyn LeaseTable,
     application: &str,
@@ -119,8 +135,11 @@ pub(super) fn check_application(
     }
 }
 
+/// What [`named`] accepts, for its error message.
 pub(super) const NAME: &str = "a name of 1 to 255 letters, digits, `_`, `.`, `-`, `:` and `/`";
 
+/// Checks the name of an application or a worker. It becomes a value in the rows of the lease table
+/// and a label of metrics, so it has to be short, and readable without quotes.
 pub(super) fn named(setting: &'static str, name: String) -> Result<String, SettingError> {
     let fits = (1..=255).contains(&name.len())
         && name

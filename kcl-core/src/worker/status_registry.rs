@@ -1,3 +1,15 @@
+//! What [`Worker::status`](crate::Worker::status) shows, and what keeps the gauges moving.
+//!
+//! Each part writes only what it knows, when it changes; values that change by themselves, such as
+//! the lag, are computed by whoever reads. So nothing has to be refreshed for the status to be
+//! true, and a part that hangs shows as what it did last.
+//!
+//! ```text
+//!   shard consumers --- change, begin, remove ---+
+//!   coordination ------ has_left, are_malformed -+--> StatusRegistry --> status()   snapshot
+//!   root -------------- reach -------------------+                  --> reporter    refresh, lasting
+//! ```
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,14 +24,18 @@ use super::event::{Event, HandlerCall};
 use super::status::{CallFailures, Phase, ShardState, ShardStatus, UnreadableShard};
 
 /// The registry to which the parts of a worker report what they do.
+/// Cloned into every part of a worker. One lock covers all of it: it is held for a few copies,
+/// never over an await or a call of the application.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StatusRegistry(Arc<Mutex<StatusState>>);
 
 #[derive(Debug, Default)]
 struct StatusState {
     /// The leases that are left unread because this worker has no room for them.
+    /// Written by the coordination after each plan; empty in a fleet with room.
     left: Arc<[LeaseKey]>,
     /// The malformed rows of the table in the last scan, and since when each has been malformed.
+    /// The time is the wall clock's, because it is shown to people.
     malformed_rows: BTreeMap<RowKey, (Arc<MalformedRow>, Timestamp)>,
     /// It only advances: a late report of an earlier phase changes nothing.
     phase: Phase,
@@ -27,25 +43,37 @@ struct StatusState {
     shards: BTreeMap<LeaseKey, ShardEntry>,
     /// The shards that this worker could not read last time. Their leases are released meanwhile,
     /// so they have no entry among the shards.
+    /// An entry goes when a record or the tip of the shard is read here, not when another worker
+    /// reads it.
     unreadable: BTreeMap<LeaseKey, UnreadableShard>,
 }
 
 /// What a shard consumer last reported, and the handles that know the rest.
 #[derive(Debug)]
 struct ShardEntry {
+    /// For events, which name the stream as well as the shard.
     shard: ShardRef,
     /// What the consumer reported. The fields that change by themselves (lag, duration of a call)
     /// are not kept here: they are computed when the status is read.
     status: ShardStatus,
+    /// Knows the stored checkpoint, the call that is running and the calls that fail. The consumer
+    /// and the writer keep it up to date.
     held: Arc<Held>,
+    /// The same handle that the fetching side reports to.
     lag: Lag,
     /// A call that takes at least this long is reported.
+    ///
+    /// It doubles with each report of the same call, so a call that hangs for an hour is reported a
+    /// few times and not every five seconds.
     slow_after: Duration,
     /// Since when the handler has been failing, according to the gauges.
+    /// Written by [`StatusRegistry::refresh`] alone: it is as exact as the reports are frequent,
+    /// which is enough for a gauge in seconds.
     handler_fails_since: Option<Moment>,
 }
 
 impl ShardEntry {
+    /// The status as it is at `now`: what was reported, overlaid with what the handles know.
     fn status(&self, now: Moment) -> ShardStatus {
         let (lag, undone) = self.lag.at(now);
         let gathered = self.held.progress().gathered();
@@ -68,6 +96,7 @@ impl ShardEntry {
 }
 
 impl StatusRegistry {
+    /// A poisoned lock is used all the same. The status must not be what makes a worker fail.
     fn shown(&self) -> MutexGuard<'_, StatusState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -84,6 +113,8 @@ impl StatusRegistry {
         self.shown().phase.clone()
     }
 
+    /// Adds a shard that was just acquired. Its consumer calls this before it does anything else,
+    /// so no report about the shard can come too early.
     pub(super) fn begin(
         &self,
         held: &Arc<Held>,
@@ -131,11 +162,15 @@ impl StatusRegistry {
         }
     }
 
+    /// Removes a shard whose consumer has ended. Reports that arrive later find nothing and are
+    /// dropped.
     pub(crate) fn remove(&self, key: &LeaseKey) {
         self.shown().shards.remove(key);
     }
 
     /// Notes that a shard cannot be read.
+    /// The time of the first failure is kept over attempts and over tenancies in between, so the
+    /// status shows for how long the shard has really been unreadable here.
     pub(super) fn cannot_read(&self, key: &LeaseKey, error: Arc<str>, at: Timestamp) {
         let mut shown = self.shown();
         let before = shown
@@ -186,12 +221,15 @@ impl StatusRegistry {
     }
 
     /// The leases that are left unread because this worker has no room for them.
+    /// As of the last plan: another worker may have taken some of them since then.
     pub(super) fn left_unread(&self) -> BTreeSet<LeaseKey> {
         self.shown().left.iter().cloned().collect()
     }
 
     /// How many leases are not read because there is no room, because their rows are malformed, and
     /// because this worker could not read them.
+    /// In the order of the gauges ([`WorkerMeters::unread`](crate::meters::WorkerMeters::unread)).
+    /// A lease with a malformed row counts once, as malformed.
     pub(super) fn unread(&self) -> [usize; 3] {
         let shown = self.shown();
         let malformed: BTreeSet<_> = shown
@@ -211,6 +249,8 @@ impl StatusRegistry {
     }
 
     /// Sets the malformed rows: exactly these.
+    /// What a scan did not find malformed is repaired. A row that stays malformed keeps the time at
+    /// which this worker first saw it so.
     pub(crate) fn are_malformed<'a>(
         &self,
         rows: impl Iterator<Item = &'a MalformedRow>,
@@ -227,6 +267,8 @@ impl StatusRegistry {
     }
 
     /// The events that were reported once and still hold.
+    /// They are logged again at growing intervals, so that a cause which began yesterday is still
+    /// in today's log. Readers of events are not told twice.
     pub(super) fn lasting(&self, now: Moment) -> Vec<Event> {
         let shown = self.shown();
         let mut lasting: Vec<_> = shown
@@ -260,6 +302,7 @@ impl StatusRegistry {
         lasting
     }
 
+    /// All shards at one moment, ordered by key.
     pub(crate) fn snapshot(&self, now: Moment) -> BTreeMap<LeaseKey, ShardStatus> {
         self.shown()
             .shards
@@ -270,6 +313,7 @@ impl StatusRegistry {
 
     /// Updates the gauges of each shard, and returns the calls that have become slow since the last
     /// time.
+    /// It runs beside the coordination, so it reports a handler that blocks its thread, too.
     pub(super) fn refresh(
         &self,
         now: Moment,

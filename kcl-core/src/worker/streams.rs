@@ -1,4 +1,9 @@
 //! The streams that a worker reads.
+//!
+//! A lease belongs to a stream by its key. In a worker of one stream the key is the shard's id
+//! alone, as in the KCL; in a worker of several it begins with the identity of the stream,
+//! `account:name:created`. The time of creation makes a stream that was deleted and created again
+//! another stream, whose checkpoints cannot be mistaken for those of the old one.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,10 +22,15 @@ pub(crate) use read_stream::ReadStream;
 /// The streams of a worker: a single one, or several that can be added and removed while it runs.
 #[derive(Debug)]
 pub(crate) struct Streams {
+    /// By name or ARN, as the application gave it. Consumers hold the `Arc` that they were started
+    /// with: a stream that replaces another does not change under them.
     streams: Mutex<BTreeMap<StreamName, Arc<ReadStream>>>,
     /// Grows when a stream is added or removed.
+    /// The coordination waits for it, so an added stream is audited at once.
     pub(crate) changes: Watermark,
     /// Whether there may be several, so that lease keys name their streams.
+    /// Fixed when the worker is built, also for a worker of several that reads only one now: a key
+    /// must not depend on how many streams there are at the moment.
     pub(crate) several: bool,
 }
 
@@ -37,6 +47,8 @@ impl Streams {
         }
     }
 
+    /// The streams at this moment. One may be removed while the caller works with it;
+    /// [`Streams::has`] tells.
     pub(crate) fn all(&self) -> Vec<Arc<ReadStream>> {
         self.lock().values().cloned().collect()
     }
@@ -49,6 +61,8 @@ impl Streams {
     }
 
     /// The stream of a lease, if this worker reads it.
+    /// `None` is usual in a table that several workers with different streams share: such a lease
+    /// is none of this worker's business.
     pub(crate) fn of(&self, key: &LeaseKey) -> Option<Arc<ReadStream>> {
         self.lock().values().find(|stream| stream.has(key)).cloned()
     }
@@ -66,6 +80,8 @@ impl Streams {
     }
 
     /// Removes a stream. Returns whether it was being read.
+    /// Nothing is deleted: its leases and checkpoints stay, and a worker that reads it later
+    /// continues from them.
     pub(super) fn remove(&self, name: &StreamName) -> bool {
         let was_there = self.lock().remove(name).is_some();
         if was_there {
@@ -76,6 +92,8 @@ impl Streams {
 
     /// From now on, reads the stream that has replaced `old`. Returns false if `old` is no longer
     /// read.
+    /// Several shards may find out at the same time; the first of them replaces the stream, and the
+    /// others see that it is done.
     pub(crate) fn replace(&self, old: &Arc<ReadStream>, found: StreamDescription) -> bool {
         let mut streams = self.lock();
         let is_news = streams
@@ -92,6 +110,9 @@ impl Streams {
     }
 
     /// The stream of this worker that was deleted and created again, if the lease shows that.
+    /// It is the *old* stream, which this worker still reads: another worker has already created
+    /// leases of the new one. Nothing is replaced on that evidence; the stream is described, and
+    /// only the answer counts.
     pub(crate) fn replaced_by(&self, key: &LeaseKey) -> Option<Arc<ReadStream>> {
         let seen = key.stream.as_ref().filter(|_| self.several)?;
         self.lock()
@@ -120,6 +141,8 @@ impl Streams {
 
 /// Whether the second stream has the same account and name as the first one, but was created later.
 /// Both are in the KCL's serialised form.
+/// The creation time is the last part, in seconds. A text of another form is no successor of
+/// anything.
 fn is_successor(known: &str, seen: &str) -> bool {
     let parts = |text: &str| {
         text.rsplit_once(':')

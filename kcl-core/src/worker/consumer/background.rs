@@ -1,5 +1,18 @@
 //! Batches whose records are still being processed after the call in which they were delivered, and
 //! what waits for them.
+//!
+//! A processor of single records returns from `process_records` as soon as it has accepted the
+//! records, and works on them in tasks of its own. Then two positions of a shard differ:
+//!
+//! ```text
+//!   checkpoint          finished prefix                  accepted
+//!   ----|--------------------|--------------------------------|-------->  records of the shard
+//!       | stored             | may be stored                  | `done`: delivered, not to be
+//!       |                    | (Background::finished)         | delivered again by this feed
+//! ```
+//!
+//! So the end of the shard, the end of a bounded run and [`Event::CaughtUp`] wait until no work is
+//! left.
 
 use std::sync::Arc;
 
@@ -23,12 +36,22 @@ use super::{GiveUp, ShardConsumer};
 #[derive(Clone, Copy, Debug)]
 pub(super) enum AfterWork {
     /// The shard has ended.
+    ///
+    /// `shard_ended` must not be called before: it tells the application that it has processed
+    /// everything.
     End,
     /// It was read up to the bound.
+    ///
+    /// The report of a bounded run says what is stored, so the last positions have to be stored
+    /// first.
     Bound,
 }
 
 /// The background work of a shard, with what is reported about it: events, the status, metrics.
+///
+/// Work reports from tasks of the application, at any time and also after the consumer has ended.
+/// The registry ignores reports about a shard that it does not know any more, so none can bring an
+/// entry back.
 pub(super) fn of_shard(
     inner: &Arc<WorkerInner>,
     shard: &ShardRef,
@@ -128,6 +151,9 @@ pub(super) fn of_shard(
 
 impl ShardConsumer {
     /// Notes how much of the batch in flight was accepted, and is processed from now on.
+    ///
+    /// `done` moves with it: if the feed is opened again, it must not deliver a second time what is
+    /// being processed. A checkpoint does not follow `done` here, but the finished prefix.
     pub(super) fn accepted(&mut self, taken: &TakenOver) {
         if let (Some(batch), Some(up_to)) = (&mut self.in_hand, &taken.up_to) {
             batch.rest = batch.rest.after(up_to);
@@ -136,6 +162,8 @@ impl ShardConsumer {
     }
 
     /// Notes how much of the batch in flight was accepted. The rest is delivered next.
+    /// A part only is the usual result of a stop: the adapter accepts nothing more once it is asked
+    /// to leave. The attempt is not counted, because the rest was not refused.
     pub(super) fn batch_taken_over(&mut self, taken: &TakenOver) -> Step {
         self.accepted(taken);
         if taken.whole {
@@ -151,6 +179,7 @@ impl ShardConsumer {
 
     /// Keeps the batch in flight, which has been delivered completely. It is done when everything
     /// accepted so far is done.
+    /// The batch takes its permit with it, so the byte budget counts records in progress as well.
     pub(super) fn keep_batch(&mut self) -> Step {
         if let Some(in_hand) = self.in_hand.take() {
             let batch = in_hand.batch;
@@ -172,6 +201,8 @@ impl ShardConsumer {
 
     /// Notes that the call itself has processed the batch in flight up to this position, which
     /// counts when everything accepted before is done.
+    /// It is kept with no records and no memory: both belong to the batch in flight, which is kept
+    /// when its rest is done, and would be counted twice.
     pub(super) fn keep_part(&mut self, last: Position) {
         let Some(in_hand) = &self.in_hand else { return };
         let (fetched, fetched_at) = (in_hand.batch.fetched, in_hand.batch.fetched_at);
@@ -200,6 +231,8 @@ impl ShardConsumer {
 
     /// Waits for the work after which another step follows. Returns `None` if there is no such
     /// step, or it follows now.
+    /// The adapter is told that no more records come ([`Background::end_work`]), so a buffer
+    /// flushes at once instead of waiting until it is full.
     pub(super) async fn await_work(&mut self) -> Option<Step> {
         let after = self.after_work?;
         if !self.background.is_idle() {
@@ -220,6 +253,8 @@ impl ShardConsumer {
     }
 
     /// The step if the work on the records cannot continue.
+    /// Without a cause, or with an expired lease, the lease is treated as lost: nothing more may be
+    /// delivered, and the next owner starts from the stored checkpoint.
     pub(super) fn work_stopped(&mut self) -> Step {
         match self.background.take_stopped() {
             Some(WorkStopped::Failed(Failure { at, source, .. })) => {
@@ -232,6 +267,8 @@ impl ShardConsumer {
 
     /// Notes that every record that the shard had was delivered: it has caught up when all of those
     /// are done, whatever has arrived since.
+    /// Records that arrive later do not move the mark. Otherwise a busy shard would never be
+    /// reported as caught up.
     pub(super) fn tip_read(&mut self) {
         if self.background.is_idle() {
             self.tip = None;

@@ -1,4 +1,8 @@
 //! How a processor is created and initialized, and where it begins.
+//!
+//! The order matters for an application that opens files or transactions per shard: the parents are
+//! finished, the lease is held and its fence is known before `initialize` is called, and no record
+//! is fetched before it has succeeded.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -13,6 +17,12 @@ use crate::worker::event::{Event, HandlerCall};
 use super::{ShardConsumer, panic_error};
 
 impl ShardConsumer {
+    /// Calls `initialize`, once for each attempt, with the lease as it is stored now. It may choose
+    /// another start, and it may commit a checkpoint that an earlier owner has prepared.
+    ///
+    /// The processor is made once and kept over failed attempts, so that what it has opened is not
+    /// opened twice. A panic in the factory counts as a failed attempt, too: the worker goes on
+    /// with its other shards.
     pub(super) async fn initialize(&mut self) -> Step {
         let stored = self.held.stored();
         // An earlier call that failed may have committed it.
@@ -68,6 +78,12 @@ impl ShardConsumer {
     }
 
     /// Applies the start that `initialize` has chosen, and the checkpoint that it has stored.
+    /// A start before the stored checkpoint is a replay. The stored checkpoint stays where it is
+    /// until the replay has passed it: checkpoints before it are accepted and not written, because
+    /// a stored checkpoint never goes back.
+    ///
+    /// An invalid choice counts as a failed `initialize`, so the application hears of it, and
+    /// nothing is read from a place that it did not mean.
     fn begin_at(&mut self, start: &Start) -> Result<(), StartRefused> {
         let stored = self.held.stored();
         let elsewhere = begin(&stored, start)?;

@@ -1,4 +1,15 @@
 //! The end of a shard, once it is confirmed: the call of the processor, and how the end is stored.
+//!
+//! ```text
+//!   shard_ended -> Ok  ->  create the children's leases  ->  store SHARD_END, free the lease
+//!                |                     |                                |
+//!              crash                 crash                            crash
+//!         called again         created if absent, so        all done: the children's
+//!         by the next owner    nothing is created twice     gates open
+//! ```
+//!
+//! From the first step on, the row of the shard is what the children wait for. So each step may be
+//! repeated by any worker after a crash, and none leaves a child without a lease.
 
 use std::sync::Arc;
 
@@ -14,6 +25,8 @@ use super::ShardConsumer;
 impl ShardConsumer {
     /// The last call of a shard that is read to its end. It is repeated until it succeeds: the end
     /// is not stored before, so that another worker makes the call if this one crashes.
+    /// The lease is checked last before the call, as before each delivery: a worker that has lost
+    /// it must not tell its application that the shard is finished.
     pub(super) async fn call_shard_ended(&mut self) -> Step {
         self.feed = None;
         if !self.held.is_valid(self.clock.now()) {
@@ -32,6 +45,12 @@ impl ShardConsumer {
     }
 
     /// Creates the children's leases first, so that they exist before the parent's end is stored.
+    /// If the end were stored first, a crash would leave children that nobody creates until the
+    /// next audit. Only a lost lease interrupts this step. A stop does not: one write is left, and
+    /// giving the shard up here would make the next owner call `shard_ended` a second time.
+    ///
+    /// Children that the answer did not name come back with the result, found from the listing or
+    /// the rows.
     pub(super) async fn store_end(&mut self) -> Step {
         let turns = self.held.turns(Arc::clone(&self.clock));
         let made = tokio::select! {

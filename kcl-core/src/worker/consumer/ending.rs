@@ -1,4 +1,18 @@
 //! Whether a shard has ended: an answer says so, and the listing has to confirm it.
+//!
+//! ```text
+//!   an answer without a next iterator
+//!         |  the records before it are delivered first
+//!         v
+//!   PendingEnd --- listing requested after the answer ---> Ended       shard_ended is called
+//!         ^  |                                             Open        read again where it was
+//!         |  |                                             ReadAgain   closed, but no children named yet
+//!         +--+ ListAgain: 250 ms to 2 s                    Left        removed: reported as a gap
+//! ```
+//!
+//! If the shard is ended by mistake, every later record of it is lost for good, and its children
+//! start too early. If it is opened once too often, that costs a call. The verdict is
+//! [`crate::decide::shards::judge_end`]'s; this file asks for listings and carries it out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +30,7 @@ use super::{Backoff, ShardConsumer};
 
 /// How long the last records of a shard are held back at most while the listing is asked whether
 /// they are the last.
+/// They are delivered all the same; only `is_at_shard_end` is not set on them.
 const LAST_BATCH: Duration = Duration::from_secs(2);
 /// The pauses before a listing that does not show enough yet is repeated: 250 ms, doubled up to 2
 /// s.
@@ -23,10 +38,14 @@ const LIST_AGAIN: Backoff = Backoff::new(Duration::from_millis(250), Duration::f
 
 /// An end that was read but is not confirmed yet.
 pub(super) struct PendingEnd {
+    /// With the children and the gap that the answer itself named.
     read: ReadEnd,
     /// When it was read.
+    /// A listing that was requested before this moment may be older than the end, and confirms
+    /// nothing.
     since: Moment,
     /// How many listings were requested.
+    /// The first is requested at once, each further one after a pause.
     asked: u32,
 }
 
@@ -150,6 +169,8 @@ impl ShardConsumer {
             .unwrap_or(Step::EndReached)
     }
 
+    /// The shard is open. Nothing was skipped, because reading resumes where it was. Emulators give
+    /// such answers now and then, so it is reported the first time and then less and less often.
     fn refuse_end(&mut self) {
         self.unnamed_ends = UnnamedEnds::default();
         self.meters.ends_refused.increment(1);
@@ -164,6 +185,7 @@ impl ShardConsumer {
         self.open_again(refused.pause, false);
     }
 
+    /// The feed itself stays: it knows the place, and which records were delivered.
     fn open_again(&mut self, after: Duration, is_closed: bool) {
         self.ending = None;
         if let Some(feed) = &self.feed {

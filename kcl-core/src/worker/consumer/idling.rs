@@ -1,4 +1,8 @@
 //! The call on a shard of which no records come.
+//!
+//! An application that gathers records, or that has to say how far it is even if nothing happens,
+//! cannot do so in `process_records`: without records there is no such call. `idle` is called
+//! instead, if the setting `idle_every` is set.
 
 use std::sync::Arc;
 
@@ -12,6 +16,7 @@ use super::ShardConsumer;
 
 impl ShardConsumer {
     /// Waits until the processor is to be told that no records come; for ever where it is not to be.
+    /// The time counts from the end of the last call with records, or of the last `idle`.
     pub(super) fn is_quiet(&self) -> impl Future<Output = ()> + use<> {
         let every = self.inner.parts.settings.idle_every;
         let (clock, since) = (Arc::clone(&self.clock), self.quiet_since);
@@ -23,6 +28,10 @@ impl ShardConsumer {
         }
     }
 
+    /// Calls `idle` once. Its checkpointer reaches up to the last record that is done; there is none while nothing is done.
+    ///
+    /// A failure is reported and goes no further: no record depends on the call, so there is
+    /// nothing to retry and no reason to delay the next batch.
     pub(super) async fn call_idle(&mut self) -> Step {
         let now = self.clock.now();
         let done = self.background.finished(self.done.as_ref());

@@ -1,4 +1,15 @@
 //! How a shard is given up: the last calls of the processor, and the release of the lease.
+//!
+//! ```text
+//!   stop, hand-over, give up
+//!     -> shutdown_requested      the processor may store its last position
+//!     -> release                 one write: the last checkpoint, and the lease is given away
+//!     -> lease_lost(Released)    the tenancy is over; what is stored later is refused
+//! ```
+//!
+//! The checkpoint and the release are one write on purpose. Between two writes, a deadline or a
+//! lost answer could free the lease with an older checkpoint, and the next owner would deliver
+//! records again although the stop was graceful.
 
 use std::sync::Arc;
 
@@ -14,6 +25,8 @@ use crate::worker::worker::Stop;
 use super::{GiveUp, ShardConsumer};
 
 impl ShardConsumer {
+    /// Drops what was prefetched and calls `shutdown_requested`. A failure of the call does not
+    /// keep the lease: the shard is given up in any case, and in automatic mode what is done is stored with the release.
     pub(super) async fn call_shutdown_requested(&mut self) -> Step {
         // No more is fetched, and prefetched batches are dropped.
         (self.feed, self.in_hand) = (None, None);
@@ -35,6 +48,16 @@ impl ShardConsumer {
         Step::ShutdownRequested
     }
 
+    /// Gives the lease up in the way that fits the cause:
+    ///
+    /// | cause | the lease |
+    /// |---|---|
+    /// | another worker has requested it | is handed over to that worker |
+    /// | the same, while this worker stops | is freed: nobody could take it back if it is not claimed |
+    /// | a stop with [`Stop::Keep`] | keeps its owner, so that a quick restart moves no shard |
+    /// | any other stop, or a shard that is given up | is freed, and the next worker takes it at once |
+    ///
+    /// If the write fails, the lease is treated as lost and expires. The next owner then starts from the checkpoint that is stored.
     pub(super) async fn release(&mut self) -> Step {
         let how = match self.inner.stop_kind() {
             // A worker that is leaving cannot make sure that a lease it hands over is claimed.
@@ -60,6 +83,9 @@ impl ShardConsumer {
         }
     }
 
+    /// The last call of a processor. There is no checkpointer in it: another worker may be reading
+    /// the shard already. If the shard was given up because it cannot be read, the processor gets
+    /// that reason instead of a plain release.
     pub(super) async fn call_lease_lost(&mut self, reason: LossReason) -> Step {
         (self.feed, self.in_hand) = (None, None);
         let reason = match (&self.give_up, reason) {
@@ -79,6 +105,7 @@ impl ShardConsumer {
     }
 
     /// Reports the panic of a call that is not retried.
+    /// The failed attempt is always the first, and the only one.
     fn panicked(&self, call: HandlerCall, panic: &BoxError) {
         self.say_failed(call, 1, None, panic.to_string().into());
     }

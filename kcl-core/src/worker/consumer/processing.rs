@@ -1,4 +1,13 @@
 //! How a batch is delivered to the processor, and what follows its result.
+//!
+//! ```text
+//!   call -> Ok           done: the batch is dropped, its end may be stored
+//!        -> Ok, taken    accepted: the batch is kept until the background work on it is done
+//!        -> Err, panic   the part before the failed record is done; the rest again, skipped, or stop
+//! ```
+//!
+//! Only here does a position become *done*. What is stored follows from that, so a checkpoint can
+//! never pass a record whose handler has failed or not returned.
 
 use std::sync::Arc;
 
@@ -100,6 +109,10 @@ impl ShardConsumer {
     }
 
     /// Notes that everything up to this position is done.
+    ///
+    /// In automatic mode this does not store anything yet: the writer stores the newest such
+    /// position with its next write, so a slow table delays no batch. In manual mode the position
+    /// is remembered only for the next feed and the last checkpointer.
     pub(super) fn finished(&mut self, position: Position) {
         if self.background.has_begun() {
             return self.keep_part(position);
@@ -113,6 +126,11 @@ impl ShardConsumer {
     /// Decides what follows a failed call. What precedes the record that failed is done, and is
     /// never delivered again; the rest is delivered again, skipped or left, by the failure's own
     /// verdict or else by the policy.
+    /// What the handler has stored itself counts as done too: a handler that checkpoints in the middle of a
+    /// batch and then fails gets only the records after that checkpoint.
+    ///
+    /// A failure's own verdict comes from the adapters of single records, which know more than the
+    /// policy: how long to pause, and whether the record that is named is the one to blame.
     fn batch_failed(&mut self, failure: Failure) -> Step {
         self.meters.failed.increment(1);
         let verdict = failure.verdict;

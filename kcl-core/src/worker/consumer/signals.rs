@@ -10,6 +10,12 @@ use super::{GiveUp, ShardConsumer};
 
 impl ShardConsumer {
     /// The signal that has arrived since the last step, if any; each signal only once.
+    /// In this order, because the first makes the others pointless: without the lease nothing may
+    /// be delivered or released; a stop frees the lease, and so also answers a request for it; a
+    /// hand-over comes last.
+    ///
+    /// To accept a hand-over is a promise to the writer: it does not refuse the request any more,
+    /// and this consumer delivers nothing after it.
     pub(super) fn signal(&mut self) -> Option<Step> {
         if !self.told_loss
             && let Some(reason) = self.held.loss()
@@ -30,6 +36,7 @@ impl ShardConsumer {
     }
 
     /// Whether the shard can be handed over. One that has been read to its end is ended instead.
+    /// The next owner would have to call `shard_ended` again, and the lease is nearly free anyway.
     pub(super) fn may_hand_over(&self) -> bool {
         !self.told_stop
             && matches!(
@@ -41,6 +48,9 @@ impl ShardConsumer {
     }
 
     /// Waits for a signal; the next iteration of the loop sees which one.
+    /// It borrows nothing from the consumer, so a `select!` can wait for it beside a call that
+    /// does. Cancel safe: a signal is a state, not a message, and is not lost if this future is
+    /// dropped.
     pub(super) fn signalled(&self) -> impl Future<Output = ()> + use<> {
         let (held, stop) = (Arc::clone(&self.held), self.stop.clone());
         let (told_stop, may_hand_over) = (self.told_stop, self.may_hand_over());
@@ -66,6 +76,8 @@ impl ShardConsumer {
 
     /// The step of a lease that is not valid any more, whether its writer has noticed that or its
     /// time has run out before.
+    /// Every place that finds `is_valid` to be false comes here. The writer may hear of the loss
+    /// only later, or not at all if it cannot reach the table.
     pub(super) fn lose(&mut self) -> Step {
         self.told_loss = true;
         Step::LeaseLost(self.held.loss().unwrap_or_else(|| self.held.out_of_time()))
@@ -73,6 +85,8 @@ impl ShardConsumer {
 
     /// Gives the shard up for a reason of its own. The first reason counts: what follows from it
     /// may look like another.
+    /// Dropping the feed ends its task at once: what it has prefetched is not needed any more, and
+    /// its memory goes to other shards.
     pub(super) fn stop_with(&mut self, reason: GiveUp) -> Step {
         self.give_up.get_or_insert(reason);
         self.feed = None;
@@ -80,7 +94,8 @@ impl ShardConsumer {
         Step::StopAsked
     }
 
-    /// The root gets the cause now, not when this shard's handlers have returned.
+    /// Ends the worker with this cause. The root gets it now, not when the handlers of this shard
+    /// have returned: a handler that hangs must not keep the cause from the caller of `run`.
     pub(super) fn stop_worker(&mut self, cause: RunError) -> Step {
         // A root that has ended does not need it.
         let _ = self.causes.send(cause);

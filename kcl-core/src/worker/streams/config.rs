@@ -25,9 +25,13 @@ use super::ReadStream;
 #[derive(Clone)]
 #[must_use]
 pub struct StreamConfig {
+    /// Checked only by `build`, so that this type can be made without a `Result`.
     name_or_arn: String,
+    /// `None`: the service, with what the environment says.
     source: Option<Arc<dyn Stream>>,
+    /// `None`: the worker's.
     initial_position: Option<InitialPosition>,
+    /// `None`: the worker's.
     mode: Option<Mode>,
 }
 
@@ -43,6 +47,7 @@ impl StreamConfig {
         }
     }
 
+    /// For a worker of one stream, whose position and mode are settings of the worker.
     pub(in crate::worker) const fn of(
         name_or_arn: String,
         source: Option<Arc<dyn Stream>>,
@@ -56,12 +61,37 @@ impl StreamConfig {
     }
 
     /// How the stream is read.
+    /// For example a stream in memory, in a test. Without it, the first call to the service is made
+    /// when the worker runs, not by `build`.
+    ///
+    /// # Examples
+    /// ```
+    /// use kcl_core::worker::StreamConfig;
+    /// use kcl_core::{MemoryLeaseTable, MemoryStream, Worker};
+    /// # use kcl_core::{Failure, RecordProcessor, processor::{ProcessRecordsInput, ShardRef}};
+    /// # struct Orders;
+    /// # impl RecordProcessor for Orders {
+    /// #     async fn process_records(&mut self, _: ProcessRecordsInput) -> Result<(), Failure> { Ok(()) }
+    /// # }
+    ///
+    /// let orders = StreamConfig::new("orders").source(MemoryStream::new("orders", 1));
+    /// let visits = StreamConfig::new("visits").source(MemoryStream::new("visits", 4));
+    /// let worker = Worker::builder()
+    ///     .application("billing")
+    ///     .streams([orders, visits])
+    ///     .lease_table(MemoryLeaseTable::new())
+    ///     .processor(|_: &ShardRef| Orders)
+    ///     .build()?;
+    /// assert_eq!(worker.status().streams.len(), 2);
+    /// # Ok::<(), kcl_core::worker::SettingError>(())
+    /// ```
     pub fn source(mut self, source: impl Stream) -> Self {
         self.source = Some(Arc::new(source));
         self
     }
 
     /// Where to start on its shards without a checkpoint.
+    /// Default: the worker's [initial position](Settings::initial_position).
     pub const fn initial_position(mut self, position: InitialPosition) -> Self {
         self.initial_position = Some(position);
         self
@@ -109,6 +139,7 @@ impl fmt::Debug for StreamConfig {
     }
 }
 
+/// The error shows the text that was given and what a name or an ARN looks like.
 pub(in crate::worker) fn stream_name(name_or_arn: &str) -> Result<StreamName, SettingError> {
     name_or_arn
         .parse()

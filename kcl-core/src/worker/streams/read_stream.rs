@@ -16,10 +16,14 @@ use crate::worker::single_flight::SingleFlight;
 use crate::worker::status::StreamState;
 use crate::worker::worker::WorkerInner;
 
-/// The calls about a stream that are failing.
+/// The calls about a stream that are failing. They are kept apart, because each may need a
+/// permission that the other does not.
 #[derive(Debug, Default)]
 struct StreamTrouble {
+    /// `DescribeStreamSummary`. Without it, a stream of several has no identity, and no lease can
+    /// be created.
     describing: FailingCall,
+    /// `ListShards`. Without it, no shard can be found to have ended.
     listing: FailingCall,
 }
 
@@ -36,9 +40,15 @@ impl FailingCall {
 }
 
 /// A stream that a worker reads, and what is known about it.
+/// One for each stream and each creation of it: a stream that was deleted and created again is
+/// another `ReadStream`. It lives as long as any consumer of its shards, also after it was removed
+/// from [`Streams`](super::Streams).
 #[derive(Debug)]
 pub(crate) struct ReadStream {
+    /// As the application gave it, a name or an ARN.
     pub(crate) name: StreamName,
+    /// Where shards without a checkpoint begin. For the successor of a stream that was read from
+    /// `LATEST` it is `TRIM_HORIZON`.
     pub(crate) initial_position: InitialPosition,
     /// Whether its lease keys contain its identity, to distinguish them from those of other streams
     /// in the same table.
@@ -62,6 +72,7 @@ pub(crate) struct ReadStream {
     /// `ReadStream`.
     identity: OnceLock<Arc<str>>,
     /// The hash keys that nobody reads, as two audits have found them.
+    /// Two, because a single one may see a fleet in the middle of a reshard.
     unread: Mutex<Unread>,
     /// The listing of all its shards, shared by all callers.
     pub(crate) listing: SingleFlight<Listing, CoordinationError>,
@@ -69,7 +80,7 @@ pub(crate) struct ReadStream {
     pub(crate) time: SingleFlight<Timestamp, CoordinationError>,
     /// The call that describes it, shared by all callers.
     pub(crate) facts: SingleFlight<StreamDescription, CoordinationError>,
-    /// Why its shards could not be listed on the last attempt.
+    /// Why it could not be described, and why its shards could not be listed, on the last attempts.
     trouble: Mutex<StreamTrouble>,
     /// Which of its shards are listed as closed, for subscriptions that do not say so.
     pub(crate) listed: ListedClosed,
@@ -141,6 +152,7 @@ impl ReadStream {
     }
 
     /// Switches to polling. Returns false if it was polled already.
+    /// The caller that gets `true` reports it.
     pub(crate) fn poll_instead(&self) -> bool {
         !self.polled_instead.swap(true, Ordering::SeqCst)
     }
@@ -155,6 +167,8 @@ impl ReadStream {
 
     /// Sets the current description. The description of another stream that has replaced this one
     /// is not stored but returned.
+    /// The comparison is by ARN and time of creation. Everything that is known of this stream
+    /// (listings, leases, checkpoints) would be wrong for the other one.
     pub(crate) fn learn(
         &self,
         found: StreamDescription,
@@ -212,6 +226,7 @@ impl ReadStream {
 
     /// Notes the leases and shards after an audit. Returns the hash keys that are not read, if they
     /// have changed.
+    /// They are reported once and not with every audit.
     pub(crate) fn see_unread<'a>(
         &self,
         leases: impl IntoIterator<Item = &'a Lease>,
@@ -239,8 +254,8 @@ impl ReadStream {
             .map(|description| Arc::clone(&description.arn))
     }
 
-    /// For how long it could not be described or its shards could not be listed; `None` while both
-    /// succeed.
+    /// For how long it could not be described or its shards could not be listed, the longer of the
+    /// two; zero while both succeed.
     pub(in crate::worker) fn failing_for(&self, now: Moment) -> Duration {
         let trouble = self.trouble();
         let since = [&trouble.describing, &trouble.listing]
@@ -252,6 +267,7 @@ impl ReadStream {
             .unwrap_or_default()
     }
 
+    /// For the status. If both calls fail, the error of the description is shown.
     pub(in crate::worker) fn state(&self) -> StreamState {
         let trouble = self.trouble();
         let error = trouble
@@ -272,11 +288,14 @@ impl ReadStream {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A stream of its own is all that its worker does, so an error that concerns it ends the
+    /// worker; one of several is left unread, and the others go on.
     pub(crate) const fn is_one_of_several(&self) -> bool {
         self.is_one_of_several
     }
 }
 
+/// Region, credentials and endpoint as the SDK finds them.
 #[cfg(feature = "kinesis")]
 async fn from_environment(name: &StreamName) -> Result<Arc<dyn Stream>, stream::Error> {
     let stream = stream::kinesis::KinesisStream::from_env(name.clone())
