@@ -19,9 +19,13 @@
 //!                                                           Ended
 //! ```
 //!
+//! A processor that starts over ([`Step::StartOver`]) leads from Processing and from Ending back to
+//! Starting, after a pause.
+//!
 //! Invariants: only one thing is done at a time, so calls never overlap; no record is delivered
 //! before `initialize` has succeeded; `lease_lost` is called exactly once for a processor that was
-//! initialized and whose `shard_ended` has not succeeded, and for no other; the shard's end is
+//! initialized, has not asked to start over, and whose `shard_ended` has not succeeded, and for no
+//! other; the shard's end is
 //! stored only after `shard_ended` has succeeded.
 //!
 //! Signals ([`Step::StopAsked`], [`Step::LeaseLost`]) are passed to the machine between two
@@ -66,6 +70,9 @@ pub enum Step {
     Initialized,
     /// The commanded call or step has failed and has to be tried again.
     Failed,
+    /// The commanded call has failed, and its processor is dropped: another one begins, after a
+    /// pause, at the stored checkpoint.
+    StartOver,
     /// A pause is over.
     PauseOver,
     /// A batch is ready to be delivered.
@@ -188,7 +195,11 @@ impl ConsumerMachine {
     pub fn on(&mut self, event: Step) -> Command {
         if let Some((state, command)) = self.step(event) {
             if command == Command::Pause {
-                self.retry = self.pending.clone();
+                self.retry = match state {
+                    // Also for a processor that is new because the one before it starts over.
+                    ConsumerState::Starting => Command::Initialize,
+                    _ => self.pending.clone(),
+                };
             }
             self.state = state;
             self.pending = command;
@@ -208,6 +219,7 @@ impl ConsumerMachine {
             }
             (In::Processing, Step::WasQuiet) => (In::Processing, Do::CallIdle),
             (In::Processing, Step::EndReached) => (In::Ending, Do::CallShardEnded),
+            (In::Processing | In::Ending, Step::StartOver) => (In::Starting, Do::Pause),
             (In::Ending, Step::ShardEnded) => (In::Confirmed, Do::StoreEnd),
             (In::Confirmed, Step::EndStored) => (In::Ended, Do::Finish(ConsumerOutcome::ShardEnd)),
             (In::HandingOver, Step::ShutdownRequested) => (In::HandingOver, Do::Release),

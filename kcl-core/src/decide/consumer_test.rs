@@ -14,6 +14,7 @@ fn trace(events: &str) -> String {
             "parents-finished" => Step::ParentsFinished,
             "initialized" => Step::Initialized,
             "failed" => Step::Failed,
+            "start-over" => Step::StartOver,
             "pause-over" => Step::PauseOver,
             "batch-ready" => Step::BatchReady,
             "batch-done" => Step::BatchDone,
@@ -68,10 +69,12 @@ fn no_order_of_events_breaks_the_order_of_calls() {
             Command::AwaitParents => vec![Step::ParentsFinished],
             Command::Initialize => vec![Step::Initialized, Step::Failed],
             Command::AwaitBatch => vec![Step::BatchReady, Step::EndReached, Step::WasQuiet],
-            Command::CallIdle => vec![Step::IdleReturned],
-            Command::Process => vec![Step::BatchDone, Step::Failed],
+            Command::CallIdle => vec![Step::IdleReturned, Step::StartOver],
+            Command::Process => vec![Step::BatchDone, Step::Failed, Step::StartOver],
             Command::Pause => vec![Step::PauseOver],
-            Command::CallShardEnded => vec![Step::ShardEnded, Step::Failed],
+            Command::CallShardEnded => {
+                vec![Step::ShardEnded, Step::Failed, Step::StartOver]
+            }
             Command::StoreEnd => vec![Step::EndStored, Step::Failed, Step::LeftToOthers],
             Command::CallShutdownRequested => vec![Step::ShutdownRequested],
             Command::Release => vec![Step::Released, Step::Failed],
@@ -129,6 +132,8 @@ fn no_order_of_events_breaks_the_order_of_calls() {
             let mut seen = seen.clone();
             match event {
                 Step::Initialized => seen.initialized = true,
+                // Its processor is dropped.
+                Step::StartOver => seen.initialized = false,
                 Step::ShardEnded => seen.confirmed = true,
                 Step::LeaseLostReturned => seen.lost_calls += 1,
                 _ => {}

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Calls for one shard never overlap; different shards run concurrently. A processor whose
-//! `initialize` never succeeded is dropped without another call.
+//! `initialize` never succeeded is dropped without another call, and so is one that has asked to
+//! [start over](StartOver): another one takes its place.
 
 mod background;
 mod erased;
@@ -19,6 +20,7 @@ mod failing;
 mod failure;
 mod input;
 mod records;
+mod start_over;
 mod traits;
 
 pub use crate::decide::start::{Start, StartRefused};
@@ -35,4 +37,5 @@ pub use input::{
     ShutdownRequestedInput,
 };
 pub use records::Records;
+pub use start_over::StartOver;
 pub use traits::{RecordProcessor, RecordProcessorFactory};

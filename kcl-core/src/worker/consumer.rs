@@ -19,7 +19,6 @@ use crate::BoxError;
 use crate::checkpoint::{CheckpointerShared, Delivered};
 use crate::decide::backoff::Backoff;
 use crate::decide::consumer::{Command, ConsumerMachine, ConsumerOutcome, Step};
-use crate::decide::gap::DataGap;
 use crate::decide::shards::{FalseEnds, UnnamedEnds};
 use crate::fetch::{Batch, FetchItem, Prefetcher};
 use crate::meters::{Labels, ShardMeters};
@@ -33,7 +32,6 @@ use super::coordination::{Assignment, AtGate, Coordination};
 use super::error::RunError;
 use super::event::{Event, HandlerCall};
 use super::in_flight::InFlightBatch;
-use super::settings::OnDataGap;
 use super::streams::ReadStream;
 use super::worker::WorkerInner;
 
@@ -47,6 +45,7 @@ mod opening;
 mod processing;
 mod reading;
 mod signals;
+mod starting_over;
 mod telling;
 
 /// The consumer of one shard: carries out the commands of [`crate::decide::consumer`], one at a
@@ -96,6 +95,8 @@ pub(crate) struct ShardConsumer {
     quiet_since: Moment,
     /// How long until what failed is tried again, where that is decided.
     pause_for: Option<Duration>,
+    /// The stored checkpoint at which a processor has started over, and how many times in a row.
+    started_over: Option<(Checkpoint, u32)>,
     /// Everything up to this position is done, in this tenancy or before it.
     done: Option<Position>,
     /// Where reading begins while nothing is done: at the stored checkpoint, unless the processor
@@ -183,11 +184,7 @@ impl ShardConsumer {
         let arn = stream.arn();
         let labels = Labels::new(&shard, arn.as_deref(), &inner.parts.labels);
         let meters = ShardMeters::new(&labels);
-        let prepared = row
-            .pending
-            .as_ref()
-            .and_then(|pending| pending.at.position())
-            .cloned();
+        let prepared = starting_over::prepared(&row);
         let tenancy = CheckpointerShared::new(
             Arc::clone(&held),
             delivered.clone(),
@@ -229,6 +226,7 @@ impl ShardConsumer {
             delivered,
             quiet_since,
             pause_for: None,
+            started_over: None,
             children: Vec::new(),
             ending: None,
             unnamed_ends: UnnamedEnds::default(),
@@ -261,10 +259,21 @@ impl ShardConsumer {
                 Some(signal) => signal,
                 None => self.carry_out(command).await,
             };
-            if matches!(step, Step::Initialized | Step::BatchDone | Step::ShardEnded) {
+            let is_over = match step {
+                // A processor that started over has failed in another call, which is still to come.
+                Step::Initialized => {
+                    matches!(self.failed_call, Some((HandlerCall::Initialize, _)))
+                }
+                Step::BatchDone | Step::ShardEnded => true,
+                _ => false,
+            };
+            if is_over {
                 self.tell_recovered();
             }
-            if !matches!(step, Step::Failed | Step::PauseOver | Step::WokenForNothing) {
+            if !matches!(
+                step,
+                Step::Failed | Step::StartOver | Step::PauseOver | Step::WokenForNothing
+            ) {
                 self.failures = 0;
             }
             self.machine.on(step);
@@ -455,21 +464,6 @@ impl ShardConsumer {
     }
 
     /// Records are lost already. Whether that stops the worker is the application's choice.
-    fn report_gap(&mut self, gap: DataGap) -> Option<Step> {
-        self.meters.gaps.increment(1);
-        self.inner.outlet.say(Event::DataGap {
-            shard: self.shard.clone(),
-            gap: gap.clone(),
-        });
-        match self.inner.parts.settings.on_data_gap {
-            OnDataGap::Continue => None,
-            OnDataGap::Fail => {
-                let shard = self.shard.clone();
-                Some(self.stop_worker(RunError::DataGap { shard, gap }))
-            }
-        }
-    }
-
     async fn pause(&mut self) -> Step {
         let usual = self.inner.parts.settings.retry();
         let span = self

@@ -46,6 +46,7 @@ mod renewals;
 mod replaced;
 mod schedules;
 mod slow_look;
+mod starts_over;
 mod status;
 mod stop;
 mod streams;

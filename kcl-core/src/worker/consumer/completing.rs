@@ -40,7 +40,15 @@ impl ShardConsumer {
         };
         match self.call(|processor| processor.shard_ended(input)).await {
             Ok(Ok(())) => Step::ShardEnded,
-            Ok(Err(error)) | Err(error) => self.call_failed(HandlerCall::ShardEnded, None, &*error),
+            Ok(Err(error)) | Err(error) => {
+                let starts_over = self.asks_to_start_over(&*error);
+                let failed = self.call_failed(HandlerCall::ShardEnded, None, &*error);
+                if starts_over {
+                    self.start_over()
+                } else {
+                    failed
+                }
+            }
         }
     }
 

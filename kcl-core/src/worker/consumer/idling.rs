@@ -47,10 +47,14 @@ impl ShardConsumer {
         let result = self.call(|processor| processor.idle(input)).await;
         self.quiet_since = self.clock.now();
         if let Ok(Err(error)) | Err(error) = result {
+            let starts_over = self.asks_to_start_over(&*error);
             // Nothing waits for it: it comes again at its next time.
             let error: Arc<str> = with_causes(&*error).into();
             self.failed(&HandlerCall::Idle.to_string(), &error);
             self.say_failed(HandlerCall::Idle, 1, None, error);
+            if starts_over {
+                return self.start_over();
+            }
         }
         Step::IdleReturned
     }

@@ -133,6 +133,10 @@ impl ShardConsumer {
     /// policy: how long to pause, and whether the record that is named is the one to blame.
     fn batch_failed(&mut self, failure: Failure) -> Step {
         self.meters.failed.increment(1);
+        if self.asks_to_start_over(&*failure.source) {
+            self.call_failed(HandlerCall::ProcessRecords, failure.at, &*failure.source);
+            return self.start_over();
+        }
         let verdict = failure.verdict;
         let policy = verdict.map_or(self.inner.parts.settings.on_failure, |verdict| {
             verdict.policy

@@ -7,11 +7,14 @@
 use std::sync::Arc;
 
 use crate::decide::consumer::Step;
+use crate::decide::gap::DataGap;
 use crate::decide::lag::age;
 use crate::lease::with_causes;
 use crate::model::{Position, StreamName};
 use crate::worker::coordination::Unanswered;
+use crate::worker::error::RunError;
 use crate::worker::event::{Event, HandlerCall};
+use crate::worker::settings::OnDataGap;
 use crate::worker::status::{ShardError, ShardState};
 
 use super::ShardConsumer;
@@ -154,6 +157,23 @@ impl ShardConsumer {
         self.meters
             .lag
             .has_undone(self.clock.now(), age, batch.batch.fetched);
+    }
+
+    /// Reports records that expired before they were read. The settings say whether the worker goes
+    /// on after them.
+    pub(super) fn report_gap(&mut self, gap: DataGap) -> Option<Step> {
+        self.meters.gaps.increment(1);
+        self.inner.outlet.say(Event::DataGap {
+            shard: self.shard.clone(),
+            gap: gap.clone(),
+        });
+        match self.inner.parts.settings.on_data_gap {
+            OnDataGap::Continue => None,
+            OnDataGap::Fail => {
+                let shard = self.shard.clone();
+                Some(self.stop_worker(RunError::DataGap { shard, gap }))
+            }
+        }
     }
 
     /// Reports that everything fetched so far is done, and that there was no more.
