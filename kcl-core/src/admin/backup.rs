@@ -1,3 +1,12 @@
+//! Leases in a file, for the day on which a table is lost or an application moves to another one.
+//!
+//! ```text
+//!   scan --> Backup --> JSON --> Backup --> plan (compares, writes nothing) --> import (creates)
+//! ```
+//!
+//! A checkpoint that goes back repeats records; one that goes forward skips them for good. So an
+//! import changes no lease that exists: it creates what is missing, or refuses.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
@@ -7,11 +16,12 @@ use crate::model::{Lease, LeaseKey, ShardId, Timestamp};
 
 use super::{InvalidRecord, LeaseRecord};
 
-/// What a [`Backup`] says that it is.
+/// The value of [`Backup::format`], so that a file of another kind is recognised.
 const FORMAT: &str = "kcl-leases";
-/// So many leases are created at once: few enough for a table that is limited in its writes.
+/// How many leases are created at once: few enough for a table whose writes are limited.
 const TOGETHER: usize = 16;
-/// The version of its form.
+/// The version of the format. A later one may contain what this version would lose, so it is
+/// refused.
 const VERSION: u32 = 1;
 
 /// The leases of an application at one time: what `kcl export` writes.
@@ -20,6 +30,30 @@ const VERSION: u32 = 1;
 /// attributes that the framework does not know, such as `throughputKBps` of the Java KCL.
 ///
 /// With the feature `serde` it can be serialized and deserialized.
+///
+/// # Examples
+/// ```
+/// use kcl_core::MemoryLeaseTable;
+/// use kcl_core::admin::{Backup, import, read_table};
+/// use kcl_core::lease::{Consistency, LeaseTable};
+/// use kcl_core::model::{Checkpoint, Lease, LeaseKey, Timestamp};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), kcl_core::BoxError> {
+/// let (old, new) = (MemoryLeaseTable::new(), MemoryLeaseTable::new());
+/// old.create(&Lease::new(LeaseKey::single("shardId-000000000000"), Checkpoint::TrimHorizon)).await?;
+///
+/// let rows = read_table(&old, Consistency::Strong).await?;
+/// let backup = Backup::new("billing", &rows.leases, Timestamp::from_millis(0)).freed();
+///
+/// let plan = backup.plan(&read_table(&new, Consistency::Strong).await?)?;
+/// assert_eq!(import(&new, &plan, |_| {}).await?.created, 1);
+/// // A second time, there is nothing to do.
+/// let again = backup.plan(&read_table(&new, Consistency::Strong).await?)?;
+/// assert_eq!((again.create.len(), again.already_there.len()), (0, 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -29,9 +63,11 @@ pub struct Backup {
     pub format: String,
     /// 1.
     pub version: u32,
-    /// Whose leases they are.
+    /// The application whose leases they are. [`plan`](Self::plan) does not compare it, so leases
+    /// can be moved to another application.
     pub application: String,
-    /// When they were read, in milliseconds since 1970.
+    /// When they were read, in milliseconds since 1970. For people. Records that are older than the
+    /// retention by then cannot be read from these checkpoints.
     pub taken_at: i64,
     /// The leases, by key.
     pub leases: Vec<LeaseRecord>,
@@ -43,7 +79,7 @@ pub struct Backup {
 pub struct ImportPlan {
     /// The leases that are to be created, parents before their children.
     pub create: Vec<Lease>,
-    /// Those that stand in the table just as they are to be.
+    /// The leases that the table has already, equal in every value.
     pub already_there: Vec<LeaseKey>,
 }
 
@@ -52,17 +88,17 @@ pub struct ImportPlan {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Imported {
-    /// Leases that were created.
+    /// How many leases were created.
     pub created: usize,
-    /// Leases that stood there just as they were to be.
+    /// How many the table had already.
     pub already_there: usize,
 }
 
-/// Why a backup is not imported. Nothing was written, unless it says so.
+/// Why a backup was not imported. Nothing was written, unless the variant says so.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// It is no backup, or one of another version.
+    /// It is not a backup, or one of another version.
     #[error("it says `{format}`, version {version}: expected `{FORMAT}`, version {VERSION}")]
     Format {
         /// What it says that it is.
@@ -70,22 +106,24 @@ pub enum ImportError {
         /// The version.
         version: u32,
     },
-    /// A record is no lease.
+    /// A record is not a valid lease.
     #[error(transparent)]
     Record(#[from] InvalidRecord),
-    /// A lease is in it twice.
+    /// It contains a lease twice. Which of them counts cannot be known.
     #[error("the lease {0} is in it twice")]
     Twice(LeaseKey),
-    /// The table has other rows for these leases.
+    /// The table has other rows for these leases. The table has rows for these leases that differ
+    /// from the backup. They may be newer: delete them only if that is what you mean.
     #[error(
         "the table has other rows for {} of its leases, such as {}: an import overwrites nothing",
         .0.len(), first(.0)
     )]
     InTheWay(Vec<LeaseKey>),
-    /// The table has a row for a lease that cannot be read.
+    /// The table has a malformed row for one of the leases.
     #[error("the table has a malformed row for one of its leases: an import overwrites nothing")]
     Malformed(#[source] Box<MalformedRow>),
-    /// A row came into being meanwhile that is another one.
+    /// A row came into being meanwhile that is another one. Another program created a different row
+    /// for a lease after the plan was made: usually a worker that was started too early.
     #[error(
         "somebody has made another row for the lease {lease} meanwhile; {created} leases were \
          created before, and stay"
@@ -96,7 +134,8 @@ pub enum ImportError {
         /// How many are known to have been created.
         created: usize,
     },
-    /// A write failed.
+    /// A write failed. A write failed, or it is not known whether it succeeded. It is safe to plan
+    /// and import again.
     #[error(
         "creating the lease {lease} failed; {created} leases were created before, and stay: \
          importing again goes on from there"
@@ -131,8 +170,10 @@ impl Backup {
         }
     }
 
-    /// The same with leases that nobody holds, for a fleet that is to begin at once: owners, tokens
-    /// and pending hand-overs are left out. Checkpoints and counters stay.
+    /// The same leases without owners, tokens and pending hand-overs, for a fleet that should begin
+    /// at once. Checkpoints and counters stay.
+    ///
+    /// Without it, workers wait until the leases of the old owners have expired: one failover time.
     #[must_use]
     pub fn freed(mut self) -> Self {
         for lease in &mut self.leases {
@@ -141,10 +182,11 @@ impl Backup {
         self
     }
 
-    /// What has to be done so that the table with these rows has the leases of the backup.
+    /// What is left to do so that a table with these rows has the leases of the backup. It writes
+    /// nothing, so a program can show the plan first.
     ///
     /// # Errors
-    /// It is no backup, or a row of the table is in the way.
+    /// It is not a valid backup, or a row of the table is in the way.
     pub fn plan(&self, rows: &ScanPage) -> Result<ImportPlan, ImportError> {
         if self.format != FORMAT || self.version != VERSION {
             return Err(ImportError::Format {
@@ -187,7 +229,8 @@ impl Backup {
     }
 }
 
-/// Whether two rows are the same lease: parents and children are sets in some tables.
+/// Whether two rows are the same lease. Parents and children are sets in some tables, so their
+/// order does not count.
 fn is_same(one: &Lease, other: &Lease) -> bool {
     let sorted = |lease: &Lease| {
         let mut lease = lease.clone();
@@ -198,7 +241,9 @@ fn is_same(one: &Lease, other: &Lease) -> bool {
     one == other || sorted(one) == sorted(other)
 }
 
-/// So that no child's row stands there without its parent's, whenever the import ends.
+/// Puts parents before their children, so that whenever the import ends, no child's row exists
+/// without its parent's: a worker that runs meanwhile would create the parent's lease itself, at
+/// its initial position.
 fn parents_first(mut leases: BTreeMap<LeaseKey, Lease>) -> Vec<Lease> {
     let mut order = Vec::with_capacity(leases.len());
     while !leases.is_empty() {
@@ -221,12 +266,16 @@ fn parents_first(mut leases: BTreeMap<LeaseKey, Lease>) -> Vec<Lease> {
     order
 }
 
-/// Creates the leases of a plan, each on the condition that there is no row of its key. `tell` is
-/// called after every few. Safe to call again: a lease that is there by then just as it is to be is
-/// passed over.
+/// Creates the leases of a plan, each on the condition that no row with its key exists. `tell` is
+/// called after each group of up to 16 with the number that was created so far.
+///
+/// It can be called again after any failure: a lease that exists exactly as planned is passed over.
 ///
 /// # Errors
 /// [`ImportError::Overtaken`] and [`ImportError::Table`]. What was created by then stays.
+///
+/// # Cancel safety
+/// Leases that were created stay; plan and import again for the rest.
 pub async fn import(
     table: &dyn LeaseTable,
     plan: &ImportPlan,
@@ -264,7 +313,7 @@ pub async fn import(
     Ok(done)
 }
 
-/// How many of the first leases are created at once: none beside its own parent.
+/// How many of the first leases may be created at once: no child together with its own parent.
 fn independent(leases: &[Lease]) -> usize {
     let mut keys = BTreeSet::new();
     for (count, lease) in leases.iter().enumerate() {
@@ -280,8 +329,8 @@ fn independent(leases: &[Lease]) -> usize {
     leases.len()
 }
 
-/// Whether the lease stands in the table as it is to be. A lost answer is no failure: the row tells
-/// what became of it.
+/// Creates a lease. Returns whether the table has it as planned. A lost answer is not a failure:
+/// the row shows what became of the write.
 async fn create(table: &dyn LeaseTable, lease: &Lease) -> Result<bool, Error> {
     match table.create(lease).await {
         Ok(_) => Ok(true),

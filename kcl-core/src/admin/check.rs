@@ -13,15 +13,16 @@ use crate::model::{
 use super::finding::{Finding, FindingKind};
 use super::{FleetView, LeaseLag, LeaseState, Life, StreamView};
 
-/// What the rows alone show, and the rows beside what the stream says, if it was asked.
+/// Finds what is wrong in a lease table: by the rows alone, or, if the stream was read, by
+/// comparing the rows with its shards.
 ///
-/// Malformed and impossible rows, leases that nobody gets on with, hash keys that nobody reads,
-/// leases that should be there and are not, leases of shards that have left the stream, workers
-/// that are dead, and, where the lag was measured, records that retention is about to take. In the
-/// order of the keys; problems before notes.
+/// It finds malformed and impossible rows, leases that make no progress, hash keys that no worker
+/// reads, missing leases, leases of shards that have left the stream, dead workers and, if the lag
+/// was measured, records that are about to expire. Problems come before notes; within them, the
+/// order is that of the kinds and keys.
 ///
-/// In a fleet at work a hole may be seen for a moment, because rows are not read all at one
-/// instant: believe one that two readings show.
+/// Rows are not all read at the same instant, so a fleet in the middle of a reshard may show a hole
+/// for a moment. Believe one that two readings show.
 #[must_use]
 pub fn check(fleet: &FleetView, stream: Option<&StreamView>, lags: &[LeaseLag]) -> Vec<Finding> {
     let rows: Vec<&Lease> = fleet.leases.iter().map(|view| &view.lease).collect();
@@ -61,6 +62,8 @@ fn malformed(fleet: &FleetView, found: &mut Vec<Finding>) {
     }
 }
 
+/// Rows that no protocol writes, so somebody has edited them. Each is judged alone: an operator may
+/// edit one attribute and forget the other.
 fn impossible(rows: &[&Lease], found: &mut Vec<Finding>) {
     let by_key: BTreeMap<&LeaseKey, &Lease> = rows.iter().map(|row| (&row.key, *row)).collect();
     let mut say = |row: &Lease, says: String, advice: &str| {
@@ -126,7 +129,8 @@ fn impossible(rows: &[&Lease], found: &mut Vec<Finding>) {
     }
 }
 
-/// Whether a way along the parents leads back to the row.
+/// Whether a row is its own ancestor. Every child waits for its parents, so such shards wait for
+/// each other for ever.
 fn ancestors_go_round(row: &Lease, rows: &BTreeMap<&LeaseKey, &Lease>) -> bool {
     let mut seen = BTreeSet::new();
     let mut ahead: Vec<&ShardId> = row.parents.iter().collect();
@@ -143,7 +147,8 @@ fn ancestors_go_round(row: &Lease, rows: &BTreeMap<&LeaseKey, &Lease>) -> bool {
     false
 }
 
-/// The leases of one application that are of more than one stream without saying so.
+/// Leases of more than one stream under keys that do not tell them apart, and leases of a stream
+/// that was deleted and created again.
 fn streams(rows: &[&Lease], stream: Option<&StreamView>, found: &mut Vec<Finding>) {
     let mut wrong = |says: String, advice: &str| {
         found.push(Finding::problem(FindingKind::WrongStream, "", says, advice));
@@ -224,7 +229,8 @@ const HOLE_ADVICE: &str = "Records with such keys are read by nobody. A worker t
     makes a missing lease within a minute; if a row was edited, correct it: checkpoint, hash \
     keys, or delete it so that it is made anew.";
 
-/// The holes that the rows alone show.
+/// Holes that show without the stream. If a single unfinished lease of a stream has no range, none
+/// can be found.
 fn holes(fleet: &FleetView, found: &mut Vec<Finding>) {
     if fleet.leases.is_empty() {
         if fleet.malformed.is_empty() {
@@ -263,7 +269,8 @@ fn no_leases() -> Finding {
     )
 }
 
-/// What the rows show beside the shards of their stream.
+/// Compares the rows with the shards, by the same functions with which workers create and delete
+/// leases: what this reports as missing is what a worker would create.
 fn beside_the_stream(fleet: &FleetView, stream: &StreamView, found: &mut Vec<Finding>) {
     let identity = stream.description.identity();
     let of_stream = |lease: &&Lease| {
@@ -434,7 +441,8 @@ fn workers(fleet: &FleetView, found: &mut Vec<Finding>) {
     }
 }
 
-/// A quarter of the retention is left: hours on most streams.
+/// The share of the retention that has to be left: a quarter, which is 6 hours at the default of
+/// 24.
 const NEAR: u32 = 4;
 
 fn retention(lags: &[LeaseLag], found: &mut Vec<Finding>) {

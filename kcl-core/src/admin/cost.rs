@@ -1,35 +1,84 @@
+//! What a fleet asks of its table while nothing happens, computed from its size.
+//!
+//! ```text
+//!   per held lease    a renewal every F/3, which a checkpoint replaces     1 write unit
+//!   per worker        a heartbeat every F/3                                1 write unit
+//!                     the change signal twice a second                     1/2 read unit
+//!                     a scan every F/5, or every 30 s if it is alone       rows / 4 KB / 2
+//!   per application   an audit every minute, strongly consistent           rows / 4 KB
+//! ```
+//!
+//! Idle cost grows with leases times workers, as each worker scans all rows. That is the figure to
+//! look at before a fleet is made larger. Prices are left out: they differ by region and change.
+
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
 
 use super::{FleetView, LeaseState, Life};
 
-/// What a row of a lease takes in DynamoDB, in bytes, and that of a worker: see the docs of
+/// What a lease takes in DynamoDB, in bytes, with its attribute names: see the docs of
 /// `kcl-dynamo`.
 const LEASE_BYTES: f64 = 410.0;
+/// What the row of a worker takes, in bytes.
 const WORKER_BYTES: f64 = 350.0;
-/// What one read unit covers, in bytes.
+/// What one read unit covers, in bytes. A strongly consistent read takes one for this much, an
+/// eventual one half of it. Within a scan the bytes of a page are added up first.
 const READ_UNIT: f64 = 4096.0;
 /// The KCL's default failover time.
 const FAILOVER: Duration = Duration::from_secs(10);
-/// How often a worker reads the change signal of a table in DynamoDB, scans when it is alone, looks
-/// for a leader of the KCL's then, and how often somebody audits.
+/// How often a worker reads the change signal of a table in DynamoDB, in seconds.
 const SIGNAL: f64 = 0.5;
+/// How often a worker scans that is alone and holds everything, in seconds.
 const LONE_SCAN: f64 = 30.0;
+/// How often such a worker looks for a leader of the KCL, in seconds: it would otherwise hear of
+/// one only with its next scan.
 const LEADER: f64 = 5.0;
+/// How often a worker of the fleet compares the leases with the shards, in seconds: the default of
+/// [`Settings::audit_every`](crate::worker::Settings::audit_every).
 const AUDIT: f64 = 60.0;
 
 /// What an application asks of a lease table in DynamoDB in an hour in which nothing happens but
-/// work: no worker comes or goes, no lease moves.
+/// work: no worker comes or goes, no lease moves. A checkpoint is a renewal, so leases with records
+/// cost no more than idle ones unless they store a checkpoint more often than every third of the
+/// failover time.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use kcl_core::MemoryLeaseTable;
+/// use kcl_core::admin::{Observer, cost};
+/// use kcl_core::lease::LeaseTable;
+/// use kcl_core::model::{Checkpoint, Lease, LeaseKey, WorkerId};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), kcl_core::lease::Error> {
+/// let table = MemoryLeaseTable::new();
+/// let mut lease = Lease::new(LeaseKey::single("shardId-000000000000"), Checkpoint::TrimHorizon);
+/// lease.owner = Some(WorkerId::new("one"));
+/// table.create(&lease).await?;
+///
+/// let fleet = Observer::new(Arc::new(table)).look().await?;
+/// let cost = cost(&fleet);
+/// // One lease and one worker, each with a write every third of 10 s.
+/// assert_eq!(cost.write_units().round(), 2160.0);
+/// for line in &cost.lines {
+///     println!("{:>10.0} calls an hour: {}", line.calls_per_hour, line.what);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct FleetCost {
-    /// The workers that are not known to be dead.
+    /// The workers that are not known to be dead. One that is not judged counts, so a single look
+    /// is enough for an estimate.
     pub workers: usize,
     /// The leases that are held.
     pub held: usize,
-    /// All leases.
+    /// All leases. Finished ones, too: scans read them.
     pub leases: usize,
     /// The shortest failover time that a worker declares; 10 s if none does.
     #[cfg_attr(
@@ -49,18 +98,18 @@ pub struct FleetCost {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct CostLine {
-    /// What for.
+    /// What for. A sentence for people; the order of the lines is fixed.
     pub what: &'static str,
-    /// Calls an hour.
+    /// Calls an hour. A scan of several pages counts as one.
     pub calls_per_hour: f64,
-    /// Write units an hour.
+    /// Write units an hour. A row stays below 1 KB, so each write takes one.
     pub write_units_per_hour: f64,
     /// Read units an hour.
     pub read_units_per_hour: f64,
 }
 
 impl FleetCost {
-    /// Write units an hour.
+    /// Write units an hour. The sum over all lines.
     #[must_use]
     pub fn write_units(&self) -> f64 {
         self.lines
@@ -69,7 +118,7 @@ impl FleetCost {
             .sum()
     }
 
-    /// Read units an hour.
+    /// Read units an hour. The sum over all lines.
     #[must_use]
     pub fn read_units(&self) -> f64 {
         self.lines.iter().map(|line| line.read_units_per_hour).sum()

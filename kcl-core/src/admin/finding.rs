@@ -1,6 +1,28 @@
+//! What [`check`](super::check) returns: one finding per thing that is wrong, each with advice.
+//!
+//! A finding is for two readers. A person reads `says` and `advice`; a program goes by `level` and
+//! `kind`, whose names never change, and by `about`.
+
 use std::fmt;
 
 /// Something in a lease table that is wrong, or worth a look.
+///
+/// # Examples
+/// ```
+/// use kcl_core::admin::{FindingKind, Level, Observer, check};
+/// use kcl_core::MemoryLeaseTable;
+/// # use std::sync::Arc;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), kcl_core::lease::Error> {
+/// let fleet = Observer::new(Arc::new(MemoryLeaseTable::new())).look().await?;
+/// let findings = check(&fleet, None, &[]);
+/// assert_eq!(findings[0].kind, FindingKind::NoLeases);
+/// assert_eq!(findings[0].level, Level::Problem);
+/// println!("{} {}", findings[0].says, findings[0].advice);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -9,9 +31,10 @@ pub struct Finding {
     pub level: Level,
     /// What it is.
     pub kind: FindingKind,
-    /// What it is about: the key of a lease, a worker, or the table itself as an empty text.
+    /// What it is about: the key of a lease, a worker, or the table itself as an empty text. A hole
+    /// is about a shard if the stream was read, and otherwise about a stream.
     pub about: String,
-    /// What was found, as a sentence.
+    /// What was found, as a sentence. It may change from version to version; do not parse it.
     pub says: String,
     /// What to do about it, as a sentence.
     pub advice: String,
@@ -26,7 +49,8 @@ pub struct Finding {
     serde(rename_all = "snake_case")
 )]
 pub enum Level {
-    /// Records are not read, or will not be, until somebody does something.
+    /// Records are not read, or will not be, until somebody does something. `kcl check` ends with
+    /// exit code 1.
     Problem,
     /// It mends itself, or harms nobody.
     Note,
@@ -41,35 +65,49 @@ pub enum Level {
     serde(rename_all = "snake_case")
 )]
 pub enum FindingKind {
-    /// A row cannot be read.
+    /// A row cannot be read. No worker reads its shard, and its children wait, until the row is
+    /// repaired. Other shards are not affected.
     MalformedRow,
-    /// A row that no worker can have written.
+    /// A row that no worker can have written. An edit of the table by hand is the only known cause.
     ImpossibleRow,
-    /// There are no leases.
+    /// There are no leases. The first worker of an application creates them, so either none has run
+    /// yet or the stream refuses its calls.
     NoLeases,
-    /// No unfinished lease has these hash keys.
+    /// No unfinished lease has these hash keys. Records with these keys are delivered to nobody.
+    /// Workers create missing leases, but do not repair a hole that an edited row leaves.
     Hole,
-    /// A shard should have a lease and has none.
+    /// A shard should have a lease and has none. A live worker creates it with its next audit,
+    /// within a minute by default.
     MissingLease,
-    /// The shard of an unfinished lease has left the stream.
+    /// The shard of an unfinished lease has left the stream. Its unread records have expired. A
+    /// live worker goes on with its children and reports the gap.
     Orphan,
-    /// The shard of a finished lease has left the stream: the row is of no use any more.
+    /// The shard of a finished lease has left the stream: the row is of no use any more. The next
+    /// audit of a worker deletes it.
     Leftover,
-    /// Nobody gets on with a lease.
+    /// Nobody gets on with a lease. [`Stuck`](super::Stuck) says why. It takes a view that was
+    /// watched for long enough: after a single look, nobody is known to be dead.
     Stuck,
-    /// The row of a worker that is dead.
+    /// The row of a worker that is dead. The others take its leases and delete the row.
     DeadWorker,
-    /// Somebody holds more leases than others.
+    /// Somebody holds more leases than others. By two or more. It passes while leases move; if it
+    /// stays, hand-overs are refused.
     Unbalanced,
-    /// The leases are of several streams, or of one that was made again.
+    /// The leases are of several streams, or of one that was made again. Checkpoints of another
+    /// stream mean nothing in this one: sequence numbers of both look alike.
     WrongStream,
-    /// Workers of another framework give the leases away.
+    /// Workers of another framework give the leases away. The leader of a KCL 3.x and the workers
+    /// of this framework would move the same leases back and forth, so the latter keep what they
+    /// have and acquire no more.
     LedByOthers,
-    /// Records will expire before they are read.
+    /// Records will expire before they are read. Within a quarter of the stream's retention. Longer
+    /// retention keeps what is there; it does not bring back what has expired.
     RetentionNear,
-    /// Records expired before they were read, or may have.
+    /// Records expired before they were read, or may have. Found by reading the shard at the
+    /// checkpoint: the record there has expired.
     RecordsLost,
-    /// A shard could not be asked.
+    /// A shard could not be asked. The error of this program's call. The workers may have other
+    /// permissions.
     Unreadable,
 }
 
@@ -104,6 +142,7 @@ impl fmt::Display for FindingKind {
 }
 
 impl Finding {
+    /// A finding that needs somebody to act.
     pub(super) fn problem(
         kind: FindingKind,
         about: impl fmt::Display,
@@ -119,6 +158,7 @@ impl Finding {
         }
     }
 
+    /// A finding that only explains what else is seen.
     pub(super) fn note(
         kind: FindingKind,
         about: impl fmt::Display,

@@ -1,3 +1,6 @@
+//! What an [`Observer`](super::Observer) has found out about a fleet: plain values, made by
+//! `judge.rs` from rows and from how they have changed.
+
 use std::fmt;
 use std::time::Duration;
 
@@ -5,11 +8,37 @@ use crate::lease::MalformedRow;
 use crate::model::{Lease, ShardId, WorkerId};
 
 /// An application, as its lease table shows it after it was watched for some time.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use kcl_core::MemoryLeaseTable;
+/// use kcl_core::admin::{LeaseState, Life, Observer, Stuck};
+/// use kcl_core::lease::LeaseTable;
+/// use kcl_core::model::{Checkpoint, Lease, LeaseKey, WorkerId};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), kcl_core::lease::Error> {
+/// let table = MemoryLeaseTable::new();
+/// let mut lease = Lease::new(LeaseKey::single("shardId-000000000000"), Checkpoint::TrimHorizon);
+/// lease.owner = Some(WorkerId::new("one"));
+/// table.create(&lease).await?;
+///
+/// let mut observer = Observer::new(Arc::new(table));
+/// let fleet = observer.look().await?;
+/// assert_eq!(fleet.leases[0].state, LeaseState::Held);
+/// // A single look cannot tell whether the holder is alive.
+/// assert_eq!((fleet.workers[0].life, fleet.judged), (Life::Unknown, false));
+/// assert_eq!(fleet.stuck().count(), 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct FleetView {
-    /// How long the table was watched before this judgement.
+    /// How long the table was watched before this judgement. Zero after a single look.
     #[cfg_attr(
         feature = "serde",
         serde(
@@ -18,27 +47,33 @@ pub struct FleetView {
         )
     )]
     pub watched: Duration,
-    /// Whether that was long enough to know of each worker whether it is alive.
+    /// Whether that was long enough to know of each worker whether it is alive. While it is false,
+    /// nothing can be concluded from a worker that is not known to be alive, nor from a lease that
+    /// is not known to be stuck.
     pub judged: bool,
-    /// The workers that have a row or are named by a lease, ordered by name.
+    /// The workers that have a row or are named by a lease, ordered by name. Only unfinished leases
+    /// count, so a worker that has read a shard to its end and is gone does not appear.
     pub workers: Vec<WorkerView>,
     /// The leases, ordered by key.
     pub leases: Vec<LeaseView>,
-    /// The rows that cannot be read. They are not in the lists above.
+    /// The rows that cannot be read. They are not in the lists above. Each names its attribute,
+    /// what was found in it and what is allowed.
     pub malformed: Vec<MalformedRow>,
-    /// If a leader of another framework assigns the leases of this table, the evidence for it.
+    /// If a leader of another framework assigns the leases of this table, the evidence for it. A
+    /// row of a KCL 3.x leader that keeps changing, for example.
     pub led_by: Option<String>,
 }
 
 impl FleetView {
-    /// How many workers are known to be alive.
+    /// How many workers are known to be alive. A worker that is leaving is not counted, nor is one
+    /// that is not known yet.
     #[must_use]
     pub fn alive(&self) -> usize {
         let alive = |worker: &&WorkerView| worker.life == Life::Alive;
         self.workers.iter().filter(alive).count()
     }
 
-    /// The leases that are stuck, with the reason.
+    /// The leases that are stuck, with the reason. Ordered by key.
     pub fn stuck(&self) -> impl Iterator<Item = (&LeaseView, &Stuck)> {
         self.leases
             .iter()
@@ -55,14 +90,19 @@ impl FleetView {
     serde(rename_all = "snake_case")
 )]
 pub enum Life {
-    /// It was seen to write its row or a lease.
+    /// It was seen to write its row or a lease. One write is enough, after the table was first
+    /// read. A worker writes every third of its failover time, so this is known within about 4 s by
+    /// default.
     Alive,
-    /// Its row says that it is stopping and giving up its leases.
+    /// Its row says that it is stopping and giving up its leases. No lease is handed over to it any
+    /// more. It may still hold some, and reads them.
     Leaving,
     /// It was not seen to write, but was not watched for long enough to count as dead.
     Unknown,
     /// It was watched for as long as workers watch each other, and wrote nothing: other workers
-    /// take its leases.
+    /// take its leases. That takes 4/5 of the failover time, and the whole of it for a worker of
+    /// the Java KCL. A worker that has stopped and released its leases does not appear: it has
+    /// deleted its row.
     Dead,
 }
 
@@ -87,9 +127,10 @@ pub struct WorkerView {
     /// Whether it is alive.
     pub life: Life,
     /// Whether it has a row. A Java worker has none of this framework, and the row of a worker that
-    /// has long been dead was deleted by others.
+    /// has long been dead was deleted by others. Without a row, it is judged by its leases alone.
     pub has_row: bool,
-    /// The failover time that it declares, if it has a row.
+    /// The failover time that it declares, if it has a row. Each worker is judged by its own if
+    /// that is longer than the observer's.
     #[cfg_attr(
         feature = "serde",
         serde(
@@ -98,7 +139,8 @@ pub struct WorkerView {
         )
     )]
     pub failover: Option<Duration>,
-    /// How long it has written nothing while it was watched.
+    /// How long it has written nothing while it was watched. An upper bound: it may have written
+    /// right after the row was read.
     #[cfg_attr(
         feature = "serde",
         serde(
@@ -116,11 +158,15 @@ pub struct WorkerView {
         )
     )]
     pub dead_after: Duration,
-    /// The counter of its heartbeats, if it has a row.
+    /// The counter of its heartbeats, if it has a row. It says nothing by itself; that it grows
+    /// shows life.
     pub counter: Option<u64>,
-    /// How many audits it has made, if it has a row.
+    /// How many audits it has made, if it has a row. One live worker at a time compares the leases
+    /// with the shards of the stream. If no worker's number grows for some minutes, no missing
+    /// lease is created.
     pub audits: Option<u64>,
-    /// How many unfinished leases it holds.
+    /// How many unfinished leases it holds. By actual owner: a lease that was requested from it
+    /// still counts as its own.
     pub leases: usize,
     /// How many leases it has requested from others, or that were handed over to it but that it has
     /// not claimed.
@@ -138,15 +184,20 @@ pub struct WorkerView {
 pub enum LeaseState {
     /// A worker holds it.
     Held,
-    /// A worker holds it, and another one has requested it.
+    /// A worker holds it, and another one has requested it. The holder finishes its batch first. If
+    /// that takes longer than its drain limit, it refuses.
     HandOver,
-    /// It was handed over to a worker that has not claimed it yet.
+    /// It was handed over to a worker that has not claimed it yet. It is usual for a moment. If it
+    /// stays, the worker that handed it over takes it back.
     HandedOver,
-    /// No worker holds it.
+    /// No worker holds it. Any live worker with room may take it, so this lasts only if there is
+    /// none.
     Free,
-    /// Its holder has not renewed it for so long that other workers may take it.
+    /// Its holder has not renewed it for so long that other workers may take it. A child that waits
+    /// for its parent does not expire: its lease is renewed meanwhile.
     Expired,
-    /// Its shard is finished.
+    /// Its shard is finished. The row stays while the stream lists the shard, so that no worker
+    /// reads it a second time.
     Ended,
 }
 
@@ -176,14 +227,16 @@ pub struct LeaseView {
     pub lease: Lease,
     /// Its state.
     pub state: LeaseState,
-    /// The worker that holds it.
+    /// The worker that holds it. By the rule of the workers: while a request is open, it is the
+    /// checkpoint owner and not the owner.
     pub holder: Option<WorkerId>,
     /// The worker that has requested it, or to which it was handed over but that has not claimed
     /// it.
     pub awaited_by: Option<WorkerId>,
-    /// The unfinished parent shard that its shard waits for.
+    /// The unfinished parent shard that its shard waits for. A parent whose row is malformed counts
+    /// as unfinished.
     pub waits_for: Option<ShardId>,
-    /// What has changed since the table was first read.
+    /// What has changed since the table was first read. All false after a single look.
     pub moved: Moved,
     /// Why it makes no progress, if it is stuck.
     pub stuck: Option<Stuck>,
@@ -194,9 +247,10 @@ pub struct LeaseView {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Moved {
-    /// The counter: the holder renews it.
+    /// The counter: the holder renews it. A checkpoint moves it, too.
     pub renewed: bool,
-    /// The checkpoint.
+    /// The checkpoint. A lease of a shard without new records is renewed and has the same
+    /// checkpoint.
     pub checkpoint: bool,
     /// The worker that holds it.
     pub holder: bool,
@@ -213,19 +267,22 @@ pub struct Moved {
     serde(tag = "reason", rename_all = "snake_case")
 )]
 pub enum Stuck {
-    /// No worker is alive.
+    /// No worker is alive. It is given for every unfinished lease, as no other reason matters then.
     NobodyAlive,
-    /// The worker that holds it is dead.
+    /// The worker that holds it is dead. It is taken within the failover time by a live worker with
+    /// room.
     HolderDead {
         /// Who.
         worker: WorkerId,
     },
-    /// The worker that holds it is alive but does not renew it.
+    /// The worker that holds it is alive but does not renew it. Its row changes and the lease does
+    /// not: the worker is up, but its shard makes no progress, or its writes to this lease fail.
     NotRenewed {
         /// Who.
         worker: WorkerId,
     },
-    /// Workers are alive, but none of them has taken it.
+    /// Workers are alive, but none of them has taken it. For at least as long as a lease takes to
+    /// expire.
     NotTaken,
     /// It was handed over to a worker that is dead or does not claim it.
     NotClaimed {
@@ -237,7 +294,9 @@ pub enum Stuck {
         /// The parent.
         parent: ShardId,
     },
-    /// It moves from worker to worker and makes no progress.
+    /// It moves from worker to worker and makes no progress. Three times or more without a
+    /// checkpoint: one change may be a crash and another a hand-over. A record that crashes its
+    /// process looks like this.
     NoProgress {
         /// How many times the owner has changed since the last checkpoint.
         switches: u64,

@@ -1,4 +1,16 @@
 //! Judges a fleet by the rows of its table and what was seen of them before. Reads no clock.
+//!
+//! From rows to states. Both the rows of now and those of the first look are needed, because
+//! whether somebody is alive shows only in a change.
+//!
+//! ```text
+//!   ScanPage (now) ----+
+//!   before (first look)+--> Seen --> Life of each worker --> LeaseState, Stuck of each lease --> FleetView
+//!   Members, Timing ---+
+//! ```
+//!
+//! The rules are those of the workers (`crate::decide::members`, `crate::decide::shards::gate`). An
+//! operator must not see a fleet that differs from the one that its workers see.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,19 +26,25 @@ use super::{FleetView, LeaseState, LeaseView, Life, Moved, Stuck, WorkerView};
 /// and another may have handed the lease over on request.
 const SWITCHES: u64 = 3;
 
-/// What is known.
+/// What is known of a table, borrowed from an [`Observer`](super::Observer) for one judgement.
 pub(super) struct Seen<'a> {
     /// The table as it was last read.
     pub(super) rows: &'a ScanPage,
-    /// The leases as they were first read.
+    /// The leases as they were first read. A lease that is not in it was created while the table
+    /// was watched.
     pub(super) before: &'a BTreeMap<LeaseKey, Lease>,
+    /// When each counter was last seen to change, on the observer's own clock.
     pub(super) members: &'a Members,
+    /// Of the shortest failover time that a worker declares.
     pub(super) timing: Timing,
-    /// When it was first read.
+    /// When it was first read. A change that was seen later proves life; what the first look shows
+    /// may be a day old.
     pub(super) begun: Moment,
     pub(super) now: Moment,
 }
 
+/// The view of the whole fleet. The lives come first, because the state of a lease depends on them.
+/// Leases and workers are in order, so two views can be compared line by line.
 pub(super) fn fleet(seen: &Seen<'_>) -> FleetView {
     let lives = seen.lives();
     let by_key: BTreeMap<&LeaseKey, &Lease> =
@@ -90,7 +108,8 @@ pub(super) fn fleet(seen: &Seen<'_>) -> FleetView {
 }
 
 impl Seen<'_> {
-    /// The workers that have a row or are named by an unfinished lease.
+    /// The workers that have a row or are named by an unfinished lease. A finished lease names its
+    /// last owner for as long as its row stays, and is no sign that this worker still exists.
     pub(super) fn lives(&self) -> BTreeMap<&WorkerId, Life> {
         let named = self
             .rows
@@ -105,6 +124,8 @@ impl Seen<'_> {
             .collect()
     }
 
+    /// Whether a worker is alive. `Members` counts a leaving worker as dead at once, because no
+    /// lease may go to it; an operator wants to know the difference.
     fn life(&self, worker: &WorkerId) -> Life {
         let members = self.members;
         if members.is_dead(worker, self.now, &self.timing) && !members.is_leaving(worker) {
@@ -122,6 +143,12 @@ impl Seen<'_> {
         }
     }
 
+    /// The state of one lease, and why it makes no progress.
+    ///
+    /// The conditions are in the order of what they rule out. A finished shard needs no holder; an
+    /// unclaimed lease has an owner in its row that is none; only then does the time since its last
+    /// change mean anything. `nobody` overrules all other reasons: without a live worker, every
+    /// lease is stuck for the same cause.
     fn lease(
         &self,
         row: &Lease,
@@ -197,6 +224,7 @@ impl Seen<'_> {
         }
     }
 
+    /// What has changed since the first look.
     fn moved(&self, row: &Lease) -> Moved {
         let Some(before) = self.before.get(&row.key) else {
             return Moved {

@@ -1,3 +1,17 @@
+//! How far behind an application is, measured from outside: without its workers, and even if none
+//! of them runs.
+//!
+//! A worker knows its own lag ([`Worker::status`](crate::Worker::status),
+//! `kcl_behind_latest_seconds`). A fleet that is down reports nothing, which is when the question
+//! is most urgent. So the stream is asked for the record after each checkpoint:
+//!
+//! ```text
+//!    retention begins             checkpoint  first undone               tip
+//!    |                                 |         |                        |
+//!  --+---------------------------------+---------+------------------------+-->  the shard
+//!    |<-------- retention_left ------->|         |<------- behind ------->|
+//! ```
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,25 +23,30 @@ use crate::model::{Checkpoint, Lease, LeaseKey, RawRecord, Timestamp};
 use crate::runtime::{Clock, pause};
 use crate::stream::{Cursor, Error, ErrorKind, Page, StartAt, Stream};
 
-/// So many shards are asked at once: `GetRecords` and `GetShardIterator` are limited by shard, the
-/// connections of a small machine are not endless.
+/// How many shards are asked at once. Calls are limited per shard, so only the connections of this
+/// machine limit it.
 const AT_ONCE: usize = 16;
-/// From call to call of one shard. Kinesis allows 5 a second, and the application reads too.
+/// The pause between two calls on one shard. Kinesis allows five calls per second, and the
+/// application needs them, too.
 const BETWEEN: Duration = Duration::from_millis(400);
-/// So many pages of a shard are read at most: the service may answer with empty pages.
+/// How many pages of a shard are read at most: the service may return empty pages for a while,
+/// although records follow.
 const PAGES: u32 = 8;
-/// So often a call is made that is throttled or fails for a moment.
+/// How many times a call is made that is throttled or fails for a moment.
 const TRIES: u32 = 4;
 
-/// How far behind a lease is.
+/// How far behind a lease is. If the shard could not be asked, `error` says why, and the other
+/// values are `None`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct LeaseLag {
     /// The lease.
     pub lease: LeaseKey,
-    /// How long ago the first record arrived that is not done; nothing is left to do if it is 0.
-    /// Nothing if that could not be found out.
+    /// How long ago the first record arrived that is not done; zero if all are done. `None` if that
+    /// could not be found out.
+    ///
+    /// The rest of an aggregate that is partly done does not count: the record after it does.
     #[cfg_attr(
         feature = "serde",
         serde(
@@ -36,9 +55,11 @@ pub struct LeaseLag {
         )
     )]
     pub behind: Option<Duration>,
-    /// When the record at its position arrived.
+    /// When the record at its position arrived. If it has expired, that is the first record after
+    /// it. `None` if no record was found.
     pub position_at: Option<Timestamp>,
-    /// How long that record is still kept.
+    /// How long that record is still kept. Records expire in order, so when it is zero the next
+    /// ones follow. Raising the retention helps only until then.
     #[cfg_attr(
         feature = "serde",
         serde(
@@ -56,17 +77,19 @@ pub struct LeaseLag {
         )
     )]
     pub retention: Option<Duration>,
-    /// What expired before it was read, or may have.
+    /// What expired before it was read, or may have. A worker reports the same gap when it reads
+    /// the shard.
     #[cfg_attr(
         feature = "serde",
         serde(serialize_with = "super::serialize::maybe_text")
     )]
     pub gap: Option<DataGap>,
-    /// Why it could not be found out.
+    /// Why it could not be found out. The other leases are measured all the same.
     pub error: Option<String>,
 }
 
-/// What measuring a lag asked of the stream.
+/// What measuring a lag asked of the stream. It counts against the limits that the application
+/// shares, and repeated calls are included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -79,13 +102,39 @@ pub struct Asked {
     pub records: u64,
 }
 
-/// Finds out how far behind unfinished leases are, by asking the stream: one `GetShardIterator` and
-/// one `GetRecords` of at most two records a shard, more only where a page is empty or a call fails.
-/// Of each lease where it is to begin next: the record at its checkpoint is read again, so that it
-/// shows whether it has expired.
+/// Measures how far behind unfinished leases are, by asking the stream: one `GetShardIterator` and
+/// one `GetRecords` of at most two records per shard, more only if a page is empty or a call fails.
+/// Each shard is read where its lease would continue, at the record of its checkpoint, which shows
+/// whether that record has expired.
 ///
-/// It takes a fifth of what a second allows all readers of a shard. `tell` is called after each
-/// lease. Cancel safe.
+/// It takes a fifth of what a shard allows all its readers in a second. `tell` is called after each
+/// lease with the number of leases that are done. The result is ordered by key. Cancel safe:
+/// nothing is written.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use kcl_core::admin::measure_lag;
+/// use kcl_core::model::{Checkpoint, Lease, LeaseKey};
+/// use kcl_core::{MemoryStream, SystemClock};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), kcl_core::BoxError> {
+/// let stream = MemoryStream::new("orders", 1);
+/// let (shard, first) = stream.put("customer-7", "first")?;
+/// stream.put("customer-7", "second")?;
+///
+/// let day = Duration::from_secs(24 * 3600);
+/// let lease = Lease::new(LeaseKey::single(shard), Checkpoint::At(first.into()));
+/// let (lags, asked) = measure_lag(Arc::new(stream), day, &[lease], Arc::new(SystemClock), |_| {}).await;
+/// assert!(lags[0].behind > Some(Duration::ZERO), "the second record is not done");
+/// assert!(lags[0].retention_left > Some(day / 2));
+/// assert_eq!((asked.get_shard_iterator, asked.get_records), (1, 1));
+/// # Ok(())
+/// # }
+/// ```
 pub async fn measure_lag(
     stream: Arc<dyn Stream>,
     retention: Duration,
@@ -117,22 +166,25 @@ pub async fn measure_lag(
     (all, asked)
 }
 
+/// The calls about one lease, with their count.
 struct Asking<'a> {
     stream: &'a dyn Stream,
     clock: &'a dyn Clock,
     asked: Asked,
 }
 
-/// What was found at the place where a lease goes on.
+/// What was read at the place where a lease continues.
 #[derive(Debug, Default)]
 struct Found {
     records: Vec<RawRecord>,
-    /// What the last page said.
+    /// What the last page said, in milliseconds.
     behind: Option<u64>,
+    /// The shard has no more records.
     ended: bool,
 }
 
-/// Where a lease goes on, and how many records show what follows.
+/// Where a lease continues, and how many records tell what follows: the one at a checkpoint is
+/// done, so the next one is needed as well. The error is for the reader of the result.
 fn place(lease: &Lease) -> Result<(StartAt, usize), String> {
     let at = |time: Option<Timestamp>| match time {
         Some(time) => Ok((StartAt::Timestamp(time), 1)),
@@ -151,6 +203,7 @@ fn place(lease: &Lease) -> Result<(StartAt, usize), String> {
 }
 
 impl Asking<'_> {
+    /// Measures one lease. An error of the stream becomes part of the result.
     async fn lag(mut self, lease: &Lease, retention: Duration) -> (LeaseLag, Asked) {
         let mut lag = LeaseLag {
             lease: lease.key.clone(),
@@ -174,6 +227,8 @@ impl Asking<'_> {
         (lag, self.asked)
     }
 
+    /// Reads until there are enough records, the tip is reached or the shard ends. An empty page
+    /// that is behind the tip says nothing, so the next one is read.
     async fn read(&mut self, lease: &Lease, start: &StartAt, want: usize) -> Result<Found, Error> {
         let mut cursor = self.open(lease, start).await?;
         let mut found = Found::default();
@@ -195,6 +250,7 @@ impl Asking<'_> {
         Ok(found)
     }
 
+    /// Opens the shard, again after a passing failure.
     async fn open(&mut self, lease: &Lease, start: &StartAt) -> Result<Cursor, Error> {
         let mut tries = 1;
         loop {
@@ -209,6 +265,7 @@ impl Asking<'_> {
         }
     }
 
+    /// Reads a page, again after a passing failure.
     async fn page(&mut self, cursor: &Cursor, want: usize) -> Result<Page, Error> {
         let limit = u32::try_from(want).unwrap_or(1).max(1);
         let mut tries = 1;
@@ -225,6 +282,8 @@ impl Asking<'_> {
     }
 }
 
+/// A fault of the network is not tried again: it concerns all shards, and each attempt may take as
+/// long as its time limit.
 const fn is_passing(error: &Error) -> bool {
     matches!(
         error.kind,
@@ -232,6 +291,9 @@ const fn is_passing(error: &Error) -> bool {
     )
 }
 
+/// Draws the conclusions from the records. The lag is the age of the first record that is not done,
+/// by the wall clock and at least 1 ms; only without such a record does the stream's own figure
+/// count.
 fn judge(lag: &mut LeaseLag, lease: &Lease, found: &Found, retention: Duration, now: Timestamp) {
     let first = found.records.first();
     lag.position_at = first.and_then(|record| record.arrived_at);

@@ -1,3 +1,15 @@
+//! Reads a lease table again and again, and remembers when each row was last seen to change.
+//!
+//! ```text
+//!   look --- probe, probe, probe ... --- look --> FleetView
+//!   scan     only workers that are        scan
+//!            not judged yet
+//! ```
+//!
+//! An operator's question must not cost what a worker's does: a scan of 10,000 leases every two
+//! seconds. So it scans at the beginning and at the end, and in between reads single rows, as few
+//! as answer the question.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -12,17 +24,20 @@ use crate::runtime::{Clock, SystemClock, pause};
 use super::{FleetView, Life, judge};
 
 /// The KCL's default failover time, by which Java workers and tables without rows of workers are
-/// judged.
+/// judged. A Java worker with a longer one that is slow to renew may look dead here. It stores no
+/// failover time that could be read.
 const KCL_FAILOVER: Duration = Duration::from_secs(10);
 /// The longest pause between two looks at the workers, because a person is waiting.
 const PROBE: Duration = Duration::from_millis(250);
-/// How many leases of a worker without a row are read to see whether it renews one.
+/// How many leases of a worker without a row are read to see whether it renews one. A Java worker
+/// renews all its leases in one round, so a few show as much as all. More would cost a read each.
 const LEASES_PROBED: usize = 4;
 
 /// Reads all rows of a table. Cost: a read of every row.
 ///
 /// # Errors
-/// [`Error::Throttled`] or [`Error::Fatal`].
+/// [`Error::Throttled`] or [`Error::Fatal`]. Pages are read one after the other, so rows may come
+/// from different times. Cancel safe: it writes nothing.
 pub async fn read_table(
     table: &dyn LeaseTable,
     consistency: Consistency,
@@ -39,10 +54,35 @@ pub async fn read_table(
 /// A look is a scan of the table. Between two looks, only the rows of workers are read of which it
 /// is not known yet whether they are alive: one read each or, for a worker without a row, up to
 /// four of its leases.
+///
+/// # Examples
+/// With a progress bar, for at most as long as it takes to know of each worker:
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use kcl_core::MemoryLeaseTable;
+/// use kcl_core::admin::Observer;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), kcl_core::lease::Error> {
+/// let mut observer = Observer::new(Arc::new(MemoryLeaseTable::new()));
+/// observer.look().await?;
+/// let limit = observer.long_enough();
+/// let fleet = observer
+///     .go_on_watching(limit, |at| println!("{} of {} workers", at.judged, at.workers))
+///     .await?;
+/// assert!(fleet.judged, "there are no workers, so there was nothing to wait for");
+/// # Ok(())
+/// # }
+/// ```
 pub struct Observer {
+    /// Only its reading methods are called.
     table: Arc<dyn LeaseTable>,
     clock: Arc<dyn Clock>,
+    /// What a worker of the fleet would know of it, in the same type.
     members: Members,
+    /// The last scan. Probes update `members` and not these, so a view shows rows of one time.
     rows: ScanPage,
     /// The leases as they were first read.
     before: BTreeMap<LeaseKey, Lease>,
@@ -56,7 +96,8 @@ pub struct Observer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Watching {
-    /// How many workers are known to be alive or dead.
+    /// How many workers are known to be alive or dead. A worker that is only named in a request
+    /// counts, too: watching it longer would show nothing.
     pub judged: usize,
     /// How many workers there are.
     pub workers: usize,
@@ -111,7 +152,8 @@ impl Observer {
     /// Reads the whole table.
     ///
     /// # Errors
-    /// As of a scan.
+    /// As of a scan. The first look is what later ones are compared with. Cancel safe: a look that
+    /// was dropped leaves the view of the last one.
     pub async fn look(&mut self) -> Result<FleetView, Error> {
         let sent = self.clock.now();
         self.rows = read_table(&*self.table, Consistency::Eventual).await?;
@@ -152,6 +194,7 @@ impl Observer {
         judge::fleet(&self.seen())
     }
 
+    /// What is known at this moment, for the judge.
     fn seen(&self) -> judge::Seen<'_> {
         judge::Seen {
             rows: &self.rows,
@@ -166,7 +209,9 @@ impl Observer {
     /// Reads the rows of the workers of which it is not known yet whether they are alive.
     ///
     /// # Errors
-    /// As for the read of one row. A malformed row is skipped.
+    /// As for the read of one row. A malformed row is skipped. If the last read is half a failover
+    /// time ago, it scans instead: what happened in between is not known, and every age starts
+    /// anew.
     pub async fn probe(&mut self) -> Result<Watching, Error> {
         if self.is_late(self.clock.now()) {
             self.look().await?;
@@ -190,6 +235,7 @@ impl Observer {
         Ok(self.watching())
     }
 
+    /// Reads a few leases of a worker that has no row, as a Java worker.
     async fn probe_leases(&mut self, worker: &WorkerId) -> Result<(), Error> {
         let held =
             |row: &&Lease| row.actual_owner() == Some(worker) && !row.checkpoint.is_shard_end();
@@ -220,6 +266,7 @@ impl Observer {
         open.map(|(worker, _)| worker.clone()).collect()
     }
 
+    /// Whether another read may show if this worker is alive.
     fn is_open(&self, (worker, life): &(&WorkerId, Life)) -> bool {
         *life == Life::Unknown && self.members.last_life(worker).is_some()
     }
@@ -241,7 +288,8 @@ impl Observer {
     /// longer than `limit`; if it has watched, it looks once more. Cancel safe.
     ///
     /// # Errors
-    /// As of a scan.
+    /// As of a scan. In a fleet that works, it takes a third of the failover time: until each
+    /// worker has sent its next heartbeat.
     pub async fn watch(&mut self, limit: Duration) -> Result<FleetView, Error> {
         self.look().await?;
         self.go_on_watching(limit, |_| {}).await
@@ -250,7 +298,8 @@ impl Observer {
     /// The same after a look. `tell` is called after each look at the workers.
     ///
     /// # Errors
-    /// As of a scan.
+    /// As of a scan. Returns at once if `limit` is zero. A read that fails ends it; the observer
+    /// keeps what it knows, and can be called again.
     pub async fn go_on_watching(
         &mut self,
         limit: Duration,

@@ -1,3 +1,9 @@
+//! A lease in a form that a person can read and edit, and that outlives the table it comes from.
+//!
+//! Everything that matters is kept exactly: sequence numbers and hash keys are decimal text,
+//! because JSON numbers lose digits above 2^53, and a lost digit in a checkpoint would be a record
+//! lost or repeated.
+
 use bytes::Bytes;
 
 use crate::model::{
@@ -9,86 +15,118 @@ use crate::model::{
 ///
 /// With the feature `serde`, it can be serialized and deserialized. Absent values are left out.
 /// Unknown fields are rejected, because they would be lost.
+///
+/// # Examples
+/// ```
+/// use kcl_core::admin::LeaseRecord;
+/// use kcl_core::model::{Checkpoint, Lease, LeaseKey};
+///
+/// let lease = Lease::new(LeaseKey::single("shardId-000000000000"), Checkpoint::TrimHorizon);
+/// let mut record = LeaseRecord::from(&lease);
+/// assert_eq!(record.checkpoint, "TRIM_HORIZON");
+/// assert_eq!(Lease::try_from(&record)?, lease, "nothing is lost on the way");
+///
+/// record.checkpoint = "4959".to_owned();
+/// assert!(matches!(Lease::try_from(&record)?.checkpoint, Checkpoint::At(_)));
+/// record.checkpoint = "the end".to_owned();
+/// assert!(Lease::try_from(&record).is_err());
+/// # Ok::<(), kcl_core::admin::InvalidRecord>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct LeaseRecord {
     /// The stream in the KCL's serialised form, only in an application that reads several streams.
+    /// `account:name:created`. It is part of the lease's key.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub stream: Option<String>,
     /// The shard.
+    ///
+    /// For example `shardId-000000000003`. It must not be empty.
     pub shard: String,
-    /// The worker that holds it or, while a hand-over is pending, that has requested it.
+    /// The worker that holds it or, while a hand-over is pending, that has requested it. Absent if
+    /// the lease is free.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub owner: Option<String>,
-    /// While a hand-over is pending, the worker that still holds it.
+    /// While a hand-over is pending, the worker that still holds it. With it, `owner` is only the
+    /// requester.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub checkpoint_owner: Option<String>,
-    /// The token of the current tenancy.
+    /// The token of the current tenancy. Absent if the lease is free, or held by a Java worker. A
+    /// worker that finds another token than its own has lost the lease.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub token: Option<String>,
-    /// The counter, which is its heartbeat and fence.
+    /// The counter, which is its heartbeat and fence. Every write of an owner increases it, and
+    /// expects the value before.
     pub counter: u64,
-    /// How many times the owner has changed since the last checkpoint.
+    /// How many times the owner has changed since the last checkpoint. A number that grows while
+    /// the checkpoint stays shows a shard that crashes its readers.
     pub owner_switches: u64,
     /// `TRIM_HORIZON`, `LATEST`, `AT_TIMESTAMP`, `SHARD_END`, a sequence number, or a sequence
-    /// number, a dot and a sub-sequence number.
+    /// number, a dot and a sub-sequence number. Everything up to and including it is done. Without
+    /// a sub-sequence number it stands for the whole of an aggregate's first user record, number 0.
     pub checkpoint: String,
-    /// A checkpoint that was prepared but not committed.
+    /// A checkpoint that was prepared but not committed. The next owner gets it in `initialize` and
+    /// decides what to do with it.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub pending: Option<PendingRecord>,
-    /// The shards that it came from.
+    /// The shards that it came from. One after a split, two after a merge. The shard waits for
+    /// them.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Vec::is_empty")
     )]
     pub parents: Vec<String>,
-    /// The shards that follow it.
+    /// The shards that follow it. Known once the shard has ended.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Vec::is_empty")
     )]
     pub children: Vec<String>,
-    /// The lowest and the highest hash key, decimal numbers.
+    /// The lowest and the highest hash key, decimal numbers. Both included. Holes are found by it,
+    /// and user records outside their shard; who holds the lease does not depend on it.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub hash_range: Option<[String; 2]>,
-    /// The time that `LATEST` or `AT_TIMESTAMP` stands for, in milliseconds since 1970.
+    /// The time that `LATEST` or `AT_TIMESTAMP` stands for, in milliseconds since 1970. The words
+    /// alone would mean another time at each start. The KCL does not store it.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub start_at: Option<i64>,
-    /// The time at which a lease that has had a checkpoint began, in milliseconds since 1970.
+    /// The time at which a lease that has had a checkpoint began, in milliseconds since 1970. The
+    /// leases of other shards of the stream are created by it.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub began_at: Option<i64>,
-    /// The ARN of the stream.
+    /// The ARN of the stream. Two regions may have streams of one name; this tells them apart.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub stream_arn: Option<String>,
-    /// When the stream was created, in milliseconds since 1970.
+    /// When the stream was created, in milliseconds since 1970. A stream that was deleted and
+    /// created again has the same name, and another time.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")
@@ -101,9 +139,11 @@ pub struct LeaseRecord {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct PendingRecord {
-    /// The checkpoint that the application intended to commit.
+    /// The checkpoint that the application intended to commit. In the form of
+    /// [`LeaseRecord::checkpoint`].
     pub at: String,
-    /// The application's state, as hexadecimal digits.
+    /// The application's state, as hexadecimal digits. Up to the application. Text would not do, as
+    /// it may be any bytes.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")
@@ -111,7 +151,8 @@ pub struct PendingRecord {
     pub state: Option<String>,
 }
 
-/// Why a record is not a valid lease.
+/// Why a record is not a valid lease. It names the shard, so that one line in a file of thousands
+/// can be found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the lease of the shard `{shard}` is invalid: {why}")]
 pub struct InvalidRecord {
@@ -134,12 +175,13 @@ pub enum WrongValue {
          SHARD_END, or a sequence number, optionally with a dot and a sub-sequence number"
     )]
     Checkpoint {
-        /// The text, at most its first 160 characters.
+        /// The text, at most its first 160 characters. More would fill the terminal if a file of
+        /// another kind was given.
         text: String,
         /// Why it is not a position.
         source: InvalidValue,
     },
-    /// A hash key range is invalid.
+    /// A hash key range is invalid. Not a decimal number below 2^128, or the end before the start.
     #[error(transparent)]
     HashRange(#[from] InvalidValue),
     /// The pending state is invalid.
@@ -188,6 +230,8 @@ impl TryFrom<&LeaseRecord> for Lease {
     }
 }
 
+/// All of it or nothing: a lease that is only partly understood would be imported with the rest
+/// missing.
 fn lease(record: &LeaseRecord) -> Result<Lease, WrongValue> {
     if record.shard.is_empty() {
         return Err(WrongValue::Empty("shard"));
@@ -222,6 +266,7 @@ fn lease(record: &LeaseRecord) -> Result<Lease, WrongValue> {
     Ok(lease)
 }
 
+/// A pending checkpoint without a state is usual: only some applications store one.
 fn pending(record: &PendingRecord) -> Result<Pending, WrongValue> {
     Ok(Pending {
         at: checkpoint(&record.at)?,
@@ -233,6 +278,7 @@ fn pending(record: &PendingRecord) -> Result<Pending, WrongValue> {
     })
 }
 
+/// The words of the KCL, or a position as [`Position`] writes itself.
 fn checkpoint(text: &str) -> Result<Checkpoint, WrongValue> {
     Ok(match text {
         "TRIM_HORIZON" => Checkpoint::TrimHorizon,
@@ -251,10 +297,13 @@ fn checkpoint(text: &str) -> Result<Checkpoint, WrongValue> {
     })
 }
 
+/// Two lower-case digits for each byte.
 fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// `None` if a digit is missing or is none. An empty text is an empty state, which differs from no
+/// state.
 fn from_hex(text: &str) -> Option<Bytes> {
     let digits = text.as_bytes();
     if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {

@@ -11,10 +11,12 @@ use crate::model::Lease;
 
 use super::LeaseRecord;
 
+/// Seconds as a decimal number, as Prometheus has them; the field is renamed to end in `_seconds`.
 pub(super) fn seconds<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(span.as_secs_f64())
 }
 
+/// The same, or `null`.
 pub(super) fn maybe_seconds<S: Serializer>(
     span: &Option<Duration>,
     serializer: S,
@@ -22,6 +24,7 @@ pub(super) fn maybe_seconds<S: Serializer>(
     span.map(|span| span.as_secs_f64()).serialize(serializer)
 }
 
+/// The `Display` form, or `null`: for types whose parts are of no use to a script.
 pub(super) fn maybe_text<S: Serializer>(
     value: &Option<impl Display>,
     serializer: S,
@@ -32,6 +35,8 @@ pub(super) fn maybe_text<S: Serializer>(
         .serialize(serializer)
 }
 
+/// A lease in the form of a [`LeaseRecord`], so that `kcl leases --json` and `kcl export` name its
+/// attributes alike.
 pub(super) fn lease<S: Serializer>(lease: &Lease, serializer: S) -> Result<S::Ok, S::Error> {
     LeaseRecord::from(lease).serialize(serializer)
 }

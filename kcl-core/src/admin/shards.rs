@@ -1,20 +1,46 @@
+//! A stream as a listing shows it: its shards, which came from which, and which are still open.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::shards::ShardGraph;
 use crate::model::{Shard, ShardId};
 use crate::stream::{Error, ErrorKind, ShardFilter, Stream, StreamDescription};
 
-/// So often a listing is begun again that expires, or that was read while shards changed.
+/// How many times a listing is made, if its token expires or shards change while it is read.
 const TRIES: u32 = 3;
 
-/// A stream and all its shards, open and closed.
+/// A stream and all its shards, open and closed. It is a state of the past: a shard may be split
+/// the moment after it was listed.
+///
+/// # Examples
+/// ```
+/// use kcl_core::MemoryStream;
+/// use kcl_core::admin::StreamView;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), kcl_core::BoxError> {
+/// let stream = MemoryStream::new("orders", 1);
+/// let parent = stream.open_shards()[0].clone();
+/// stream.split_evenly(&parent)?;
+///
+/// let view = StreamView::read(&stream).await?;
+/// let tree = view.tree();
+/// assert_eq!(view.shards.len(), 3);
+/// assert_eq!(tree[0].shard.id, parent);
+/// // The first child is followed by another one of the same parent, the second is not.
+/// assert_eq!((&tree[1].followed[..], &tree[2].followed[..]), (&[true][..], &[false][..]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StreamView {
     /// What it is.
     pub description: StreamDescription,
-    /// Its shards, parents before their children.
+    /// Its shards, parents before their children. Closed ones stay listed until their last record
+    /// has expired.
     pub shards: Vec<Shard>,
+    /// The same with parents and children resolved, for [`check`](super::check).
     pub(super) graph: ShardGraph,
 }
 
@@ -23,7 +49,7 @@ impl StreamView {
     ///
     /// # Errors
     /// Those of the calls; [`ErrorKind::Transient`] when each listing contradicted itself, as one
-    /// that is read while shards are split or merged.
+    /// that is read while shards are split or merged. Cancel safe.
     pub async fn read(stream: &dyn Stream) -> Result<Self, Error> {
         let description = stream.describe().await?;
         let mut tries = 1;
@@ -49,7 +75,8 @@ impl StreamView {
         }
     }
 
-    /// The shards as a tree: each below its parent.
+    /// The shards as a tree: each below its parent. In the order in which a person prints it, from
+    /// top to bottom. Each shard is in it once.
     #[must_use]
     pub fn tree(&self) -> Vec<ShardBranch<'_>> {
         let mut tree = Vec::new();
@@ -95,7 +122,8 @@ impl StreamView {
         }
     }
 
-    /// The parent that a shard stands below: the first one that is listed.
+    /// The parent that a shard stands below: the first one that is listed. `None` for a root: it
+    /// has no parent, or its parents have left the stream.
     fn first_parent<'a>(&'a self, shard: &'a Shard) -> Option<&'a ShardId> {
         self.graph.parents(&shard.id).map(|parent| &parent.id).min()
     }
@@ -108,7 +136,7 @@ pub struct ShardBranch<'a> {
     /// The shard.
     pub shard: &'a Shard,
     /// For each level from the root to the shard itself: whether another shard of the same parent
-    /// follows further down. Empty for a root.
+    /// follows further down. Empty for a root. It tells whether to draw a line down or a corner.
     pub followed: Vec<bool>,
     /// The parents that it does not stand below: the other one of a merge, and those that have left
     /// the stream.
@@ -118,7 +146,8 @@ pub struct ShardBranch<'a> {
 /// All shards that pass a filter, as they are listed. Begins again when a listing expires.
 ///
 /// # Errors
-/// Those of the calls.
+/// Those of the calls. Ordered by id, each once, even if pages overlap. A filter limits what the
+/// service returns, for example to the shards that were open at a time. Cancel safe.
 pub async fn list_shards(stream: &dyn Stream, filter: &ShardFilter) -> Result<Vec<Shard>, Error> {
     let mut tries = 1;
     loop {
@@ -129,6 +158,7 @@ pub async fn list_shards(stream: &dyn Stream, filter: &ShardFilter) -> Result<Ve
     }
 }
 
+/// One listing, page after page. Its token is valid for five minutes.
 async fn list_once(stream: &dyn Stream, filter: &ShardFilter) -> Result<Vec<Shard>, Error> {
     let mut shards: BTreeMap<ShardId, Shard> = BTreeMap::new();
     let mut page = stream.list_shards(filter, None).await?;

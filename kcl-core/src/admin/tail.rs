@@ -1,3 +1,14 @@
+//! Shows the records of a stream as they arrive, like `tail -f`.
+//!
+//! It is a reader without any of the promises: no lease, no checkpoint, no share of a fleet. It
+//! takes calls from the readers that matter, so it is slow on purpose.
+//!
+//! ```text
+//!   FollowedShard --- page ---> Outcome --- records ---> TailPage
+//!         ^                        |
+//!         +--- after a pause ------+--- last page ---> its children, when all their parents are done
+//! ```
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -15,31 +26,36 @@ use crate::stream::{Cursor, Error, ErrorKind, ShardFilter, StartAt, Stream};
 
 use super::list_shards;
 
-/// From call to call on a shard with records: two of the five a second that its readers share.
+/// The pause between two calls on a shard that has records: two of the five calls a second that all
+/// its readers share.
 const BUSY: Duration = Duration::from_millis(500);
-/// The same on a shard without.
+/// The same on a shard that has none.
 const IDLE: Duration = Duration::from_secs(1);
-/// After a call that failed.
+/// The pause after a failed call.
 const FAILED: Duration = Duration::from_secs(2);
-/// So often a call is made that fails for a moment.
+/// How many times in a row calls on a shard may fail for a passing cause: about a quarter of a
+/// minute.
 const TRIES: u32 = 8;
-/// The most records of a page. A terminal is slow.
+/// How many records to request at most. A terminal is slow, and a page is held in memory.
 const PAGE: u32 = 1000;
 
 /// How a stream is followed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TailSettings {
-    /// Where to begin.
+    /// Where to begin. `LATEST` is the time of the first call, so that a shard that is opened again
+    /// does not skip what has arrived in between.
     pub from: InitialPosition,
-    /// The shards to read; all that there are at that place, and what comes of them, if it is empty.
+    /// The shards to read. If it is empty: all that have records from there on, and their children.
+    /// The children of shards that are named here are not read.
     pub shards: BTreeSet<ShardId>,
-    /// Ends when each shard was read up to its tip.
+    /// Whether to end when every shard was read up to its tip. Otherwise it ends only with the
+    /// stream.
     pub until_caught_up: bool,
 }
 
 impl TailSettings {
-    /// All shards from there on, for ever.
+    /// All shards from that position on, for ever.
     #[must_use]
     pub const fn new(from: InitialPosition) -> Self {
         Self {
@@ -50,7 +66,7 @@ impl TailSettings {
     }
 }
 
-/// Records of a shard, in order, aggregates taken apart.
+/// Records of a shard, in order, aggregates taken apart. Never empty.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TailPage {
@@ -60,19 +76,49 @@ pub struct TailPage {
     pub records: Vec<Record>,
 }
 
-/// Follows a stream without a lease: nobody is told, and nothing is stored.
+/// Follows a stream without a lease: no worker notices, and nothing is stored.
 ///
-/// The order of records is kept within a shard, and a child shard is read after its parents. It
-/// asks each shard at most twice a second, out of the five times that all readers of a shard share.
+/// Records keep their order within a shard, and a child shard is read after its parents. Each shard
+/// is called at most twice a second, of the five times that all its readers share.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use kcl_core::admin::{Tail, TailSettings};
+/// use kcl_core::{InitialPosition, MemoryStream, SystemClock};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), kcl_core::BoxError> {
+/// let stream = MemoryStream::new("orders", 1);
+/// stream.put("customer-7", "an order")?;
+///
+/// let mut settings = TailSettings::new(InitialPosition::TrimHorizon);
+/// settings.until_caught_up = true;
+/// let mut tail = Tail::new(Arc::new(stream), Arc::new(SystemClock), settings);
+/// let mut seen = 0;
+/// while let Some(page) = tail.next().await? {
+///     seen += page.records.len();
+/// }
+/// assert_eq!(seen, 1);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Tail {
     stream: Arc<dyn Stream>,
     clock: Arc<dyn Clock>,
     settings: TailSettings,
+    /// Without a hash key range: nothing is dropped from what is shown.
     deaggregator: Deaggregator,
+    /// One future per open shard: the pause and the call after it. Dropping the `Tail` drops them
+    /// all.
     reading: FuturesUnordered<BoxFuture<'static, (FollowedShard, Outcome)>>,
-    /// The shards that are being read, and whether each has reached its tip.
+    /// The shards that are being read, and whether each has reached its tip. The shard has reached
+    /// it if its last page was not full and was not behind.
     open: BTreeMap<ShardId, bool>,
+    /// The shards that were read to their end. Their children wait for these.
     done: BTreeSet<ShardId>,
+    /// Nothing is called before the first `next`.
     begun: bool,
 }
 
@@ -85,14 +131,19 @@ impl fmt::Debug for Tail {
     }
 }
 
-/// A shard on its way.
+/// Where the reading of one shard stands. It travels with the call that is in flight.
 #[derive(Debug)]
 struct FollowedShard {
     shard: ShardId,
+    /// Where to open it as long as it has given no record.
     start: StartAt,
+    /// `None` before the first call and after a failure: an iterator is used once.
     cursor: Option<Cursor>,
+    /// The last record that was shown. The shard is opened again after it, so none is shown twice.
     last: Option<SequenceNumber>,
+    /// When the next call may be made.
     next_at: Moment,
+    /// The failed calls since the last page.
     failures: u32,
 }
 
@@ -123,12 +174,15 @@ impl Tail {
         }
     }
 
-    /// The next records of any shard; nothing when there are no more to come. Not cancel safe: after
-    /// a call that was dropped a shard may be missing.
+    /// The next records of any shard, or `None` if no more will come.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: a call that is dropped while it lists the children of a shard loses the
+    /// last page of that shard, and its children.
     ///
     /// # Errors
-    /// A call that no further one mends: a stream that is not there, a right that is missing, or a
-    /// shard that was named and that is not listed.
+    /// If no further call can help: the stream does not exist, a permission is missing, a named
+    /// shard is not listed, or calls keep failing. The `Tail` is of no use after an error.
     pub async fn next(&mut self) -> Result<Option<TailPage>, Error> {
         if !self.begun {
             self.begin().await?;
@@ -150,6 +204,7 @@ impl Tail {
         }
     }
 
+    /// Lists the shards and starts to read those that are wanted.
     async fn begin(&mut self) -> Result<(), Error> {
         let wanted = self.settings.shards.clone();
         let filter = if wanted.is_empty() {
@@ -183,6 +238,7 @@ impl Tail {
         Ok(())
     }
 
+    /// Starts to read a shard, unless it is being read or was.
     fn follow(&mut self, shard: ShardId, start: StartAt) {
         if self.done.contains(&shard) || self.open.contains_key(&shard) {
             return;
@@ -198,6 +254,7 @@ impl Tail {
         });
     }
 
+    /// Queues the next call on a shard.
     fn read(&self, mut reader: FollowedShard) {
         let (stream, clock) = (Arc::clone(&self.stream), Arc::clone(&self.clock));
         self.reading.push(Box::pin(async move {
@@ -207,7 +264,8 @@ impl Tail {
         }));
     }
 
-    /// What a page gives. The shard goes on, or those that follow it begin.
+    /// Handles what a call returned: the shard is read on, or its children begin. `None` if the
+    /// call failed and is repeated.
     async fn take_in(
         &mut self,
         mut reader: FollowedShard,
@@ -239,7 +297,9 @@ impl Tail {
         }
     }
 
-    /// A shard has given its last page: its children follow once each of their parents is done.
+    /// Handles the last page of a shard: its children begin, each once all its parents are done.
+    /// Only the listing knows them for certain; while it still shows the shard without children,
+    /// the shard is asked again.
     async fn end(&mut self, mut reader: FollowedShard, now: Moment) -> Result<(), Error> {
         let listed = list_shards(&*self.stream, &ShardFilter::All).await?;
         let graph = ShardGraph::new(listed).ok();
@@ -272,7 +332,9 @@ impl Tail {
         Ok(())
     }
 
-    /// Whether a shard is being read, or one is that it comes from: then it is still to be read.
+    /// Whether a shard, or one that it came from, is being read: then its turn is still to come.
+    /// The walk goes through shards that have not begun, as a shard may be split several times
+    /// while its first parent is read.
     fn leads_to(&self, graph: &ShardGraph, shard: &ShardId) -> bool {
         let mut ahead = vec![shard.clone()];
         let mut seen = BTreeSet::new();
@@ -317,7 +379,7 @@ impl FollowedShard {
         })
     }
 
-    /// Whether another call may give what this one did not.
+    /// Whether to repeat a failed call.
     const fn forgives(&mut self, error: &Error) -> bool {
         let passes = matches!(
             error.kind,
