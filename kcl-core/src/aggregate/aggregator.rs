@@ -48,12 +48,12 @@ pub struct Aggregator {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Aggregate {
-    /// The partition key to put it with, which is that of the first user record.
-    /// The service requires one for every record, and chooses the shard by it unless there is an
-    /// explicit hash key.
+    /// The partition key to put it with, which is that of the first user record. The service
+    /// requires one for every record, and chooses the shard by it unless there is an explicit hash
+    /// key.
     pub partition_key: String,
-    /// The explicit hash key to put it with, which is that of the first user record.
-    /// `None` if that record had none.
+    /// The explicit hash key to put it with, which is that of the first user record. `None` if that
+    /// record had none.
     pub explicit_hash_key: Option<u128>,
     /// The payload to put. A single user record is not wrapped into an aggregate, as with the KPL.
     /// Unless its payload begins with the KPL's magic number: then it is wrapped, so that a
@@ -101,11 +101,11 @@ mod tag {
 }
 
 impl Aggregator {
-    /// The KPL's default `AggregationMaxSize`, in bytes: 51,200.
-    /// Twenty of them fill the 1 MiB that a shard accepts in a second, so shards are loaded evenly.
+    /// The KPL's default `AggregationMaxSize`, in bytes: 51,200. Twenty of them fill the 1 MiB that
+    /// a shard accepts in a second, so shards are loaded evenly.
     pub const MAX_BYTES: usize = 51_200;
-    /// The KPL's default `AggregationMaxCount`: 4,294,967,295.
-    /// In practice the size ends an aggregate first.
+    /// The KPL's default `AggregationMaxCount`: 4,294,967,295. In practice the size ends an
+    /// aggregate first.
     pub const MAX_RECORDS: u64 = 4_294_967_295;
 
     /// Creates an aggregator with the KPL's default limits.
@@ -119,8 +119,8 @@ impl Aggregator {
     }
 
     /// Smaller aggregates reach consumers sooner; larger ones cost fewer calls and less of the
-    /// shard's limit of records per second.
-    /// Sets the size limit of an aggregate: its data and its partition key, in bytes.
+    /// shard's limit of records per second. Sets the size limit of an aggregate: its data and its
+    /// partition key, in bytes.
     ///
     /// # Errors
     /// If it is not between 64 and 1,048,576, the KPL's bounds.
@@ -207,9 +207,9 @@ impl Aggregator {
         Ok(finished)
     }
 
-    /// How many user records are in the unfinished aggregate.
-    /// A producer that wants records to arrive within a time limit finishes the aggregate when this
-    /// is not 0 and the time is over; the aggregator has no clock.
+    /// How many user records are in the unfinished aggregate. A producer that wants records to
+    /// arrive within a time limit finishes the aggregate when this is not 0 and the time is over;
+    /// the aggregator has no clock.
     #[must_use]
     pub const fn waiting(&self) -> u64 {
         self.open.records
@@ -308,8 +308,8 @@ impl KeyIndex {
 }
 
 impl Open {
-    /// The size of the aggregate if it were finished now, with its partition key.
-    /// It is exact, so an aggregate never exceeds its limit.
+    /// The size of the aggregate if it were finished now, with its partition key. It is exact, so
+    /// an aggregate never exceeds its limit.
     fn size(&self) -> usize {
         let key = self
             .first
@@ -322,9 +322,8 @@ impl Open {
             + DIGEST
     }
 
-    /// How much this record would add to the size.
-    /// It must agree with [`Open::add`] to the byte: [`Aggregator::add`] decides by it before
-    /// anything is written.
+    /// How much this record would add to the size. It must agree with [`Open::add`] to the byte:
+    /// [`Aggregator::add`] decides by it before anything is written.
     fn growth(&self, key: &str, hash_key: Option<&str>, data: &[u8]) -> usize {
         let (index, table) = self.partition_keys.look(key);
         let hashed = hash_key.map(|hash_key| self.hash_keys.look(hash_key));

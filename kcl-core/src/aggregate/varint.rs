@@ -1,9 +1,8 @@
 //! Numbers as protobuf writes them: seven bits in each byte, and a set high bit in every byte but
 //! the last.
 
-/// The length of a number as a protobuf varint, in bytes.
-/// Sizes are computed with it before anything is written, because the size decides whether a record
-/// still fits.
+/// The length of a number as a protobuf varint, in bytes. Sizes are computed with it before
+/// anything is written, because the size decides whether a record still fits.
 pub(super) const fn length(value: u64) -> usize {
     match value {
         0 => 1,

@@ -32,9 +32,9 @@ use super::message::{Corrupt, Message};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Deaggregator {
-    /// The range that hash keys are checked against. `None` if there is nothing to check.
-    /// The whole range is stored as `None`: no key can be outside of it, and hashing every key to
-    /// find that out would be wasted.
+    /// The range that hash keys are checked against. `None` if there is nothing to check. The whole
+    /// range is stored as `None`: no key can be outside of it, and hashing every key to find that
+    /// out would be wasted.
     range: Option<HashKeyRange>,
 }
 
@@ -42,20 +42,18 @@ pub struct Deaggregator {
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct UserRecords {
-    /// The user records, in order.
-    /// Those outside the shard's range are among them, marked. Whoever reads the page decides
-    /// whether to drop them.
+    /// The user records, in order. Those outside the shard's range are among them, marked. Whoever
+    /// reads the page decides whether to drop them.
     pub records: Vec<Record>,
-    /// How many Kinesis records were aggregates.
-    /// Empty ones count.
+    /// How many Kinesis records were aggregates. Empty ones count.
     pub aggregates: u64,
     /// How many Kinesis records start with the KPL magic number but are not valid aggregates. Each
     /// was passed on unchanged.
     pub corrupt: u64,
     /// The memory that all of this takes, in bytes: the list, the keys, and the Kinesis records
-    /// whose bytes the payloads share.
-    /// The byte budget is charged with this number. A payload is a slice of its Kinesis record, so
-    /// one user record that is kept keeps the whole Kinesis record in memory.
+    /// whose bytes the payloads share. The byte budget is charged with this number. A payload is a
+    /// slice of its Kinesis record, so one user record that is kept keeps the whole Kinesis record
+    /// in memory.
     pub occupied: usize,
 }
 

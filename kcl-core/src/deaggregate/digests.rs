@@ -8,8 +8,8 @@
 use md5::block_api::compress;
 use md5::{Digest, Md5};
 
-/// The length of a digest, in bytes.
-/// Every aggregate ends with one, and a hash key is one read as a number.
+/// The length of a digest, in bytes. Every aggregate ends with one, and a hash key is one read as a
+/// number.
 pub(crate) const DIGEST: usize = 16;
 /// The length of an MD5 block, in bytes.
 const BLOCK: usize = 64;
@@ -97,12 +97,10 @@ struct Work<'a> {
     blocks: &'a [[u8; BLOCK]],
     /// The rest of it with MD5's padding: a one bit, zeros, and the length in bits.
     padding: [[u8; BLOCK]; 2],
-    /// How many blocks `padding` has: 1 or 2.
-    /// It takes two if fewer than 9 bytes of the last block are free: one for the bit, eight for
-    /// the length.
+    /// How many blocks `padding` has: 1 or 2. It takes two if fewer than 9 bytes of the last block
+    /// are free: one for the bit, eight for the length.
     padded: usize,
-    /// How many blocks have been processed.
-    /// Whole blocks first, then those of the padding.
+    /// How many blocks have been processed. Whole blocks first, then those of the padding.
     done: usize,
 }
 
@@ -131,8 +129,8 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The next block, or `None` after the last one.
-    /// An empty input has one too, its padding, so each lane finishes after at least one step.
+    /// The next block, or `None` after the last one. An empty input has one too, its padding, so
+    /// each lane finishes after at least one step.
     fn block(&self) -> Option<&[u8; BLOCK]> {
         self.blocks
             .get(self.done)

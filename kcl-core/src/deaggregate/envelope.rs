@@ -3,9 +3,8 @@ use std::ops::Range;
 use super::digests::DIGEST;
 use super::message::Corrupt;
 
-/// The magic number with which an aggregate begins.
-/// It is not proof of one: a payload of an application may begin with the same bytes, so only the
-/// digest at the end decides.
+/// The magic number with which an aggregate begins. It is not proof of one: a payload of an
+/// application may begin with the same bytes, so only the digest at the end decides.
 pub(crate) const MAGIC: [u8; 4] = [0xf3, 0x89, 0x9a, 0xc2];
 
 /// If these bytes start like an aggregate, the range of the message in them. The digest follows it.

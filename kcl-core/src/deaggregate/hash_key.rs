@@ -10,8 +10,8 @@ use crate::model::HashKeyRange;
 use super::digests::digests;
 use super::message::{KeyEntry, KeyTable};
 
-/// The hash keys of partition keys: their MD5 digests as big-endian numbers.
-/// The digests are computed side by side, so all keys of a table are given at once.
+/// The hash keys of partition keys: their MD5 digests as big-endian numbers. The digests are
+/// computed side by side, so all keys of a table are given at once.
 pub(super) fn of_partition_keys<'a>(
     keys: impl Iterator<Item = &'a [u8]>,
 ) -> impl Iterator<Item = u128> {

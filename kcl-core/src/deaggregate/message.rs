@@ -72,9 +72,9 @@ pub(super) struct Message {
     partition_keys: KeyTable,
     /// `explicit_hash_key_table`: empty unless the producer chose shards itself.
     hash_keys: KeyTable,
-    /// All keys concatenated: one allocation for all records of the aggregate.
-    /// A record that outlives its page keeps all of the text alive, as it keeps the bytes of its
-    /// whole Kinesis record alive.
+    /// All keys concatenated: one allocation for all records of the aggregate. A record that
+    /// outlives its page keeps all of the text alive, as it keeps the bytes of its whole Kinesis
+    /// record alive.
     text: Arc<str>,
     /// How many user records the message announces. [`Message::read`] yields exactly so many, or
     /// fails.
@@ -95,9 +95,9 @@ mod record_field {
     pub(super) const DATA: u32 = 3;
 }
 
-/// The minimum size of a user record with its two required fields, in bytes.
-/// Two tags, an index and a length, one byte each. This bounds what a hostile aggregate can make
-/// the reader allocate: with its own tag and length a user record takes at least 6 bytes.
+/// The minimum size of a user record with its two required fields, in bytes. Two tags, an index and
+/// a length, one byte each. This bounds what a hostile aggregate can make the reader allocate: with
+/// its own tag and length a user record takes at least 6 bytes.
 const SMALLEST_RECORD: usize = 4;
 
 impl Message {

@@ -27,17 +27,16 @@ pub(super) struct Fields<'a> {
 pub(super) enum Value {
     /// Wire type 0. In an aggregate these are the indexes of keys.
     Varint(u64),
-    /// Text, bytes or a message.
-    /// Wire type 2. It lies within the message: a length that reaches past the end is an error.
+    /// Text, bytes or a message. Wire type 2. It lies within the message: a length that reaches
+    /// past the end is an error.
     Bytes(Range<usize>),
-    /// A type that no field of an aggregate has.
-    /// It was skipped; the format ignores fields that it does not know.
+    /// A type that no field of an aggregate has. It was skipped; the format ignores fields that it
+    /// does not know.
     Other,
 }
 
-/// How deeply groups may be nested: the limit of protobuf's own parsers.
-/// Without a limit, a message of nothing but group starts would overflow the stack, one call per
-/// byte.
+/// How deeply groups may be nested: the limit of protobuf's own parsers. Without a limit, a message
+/// of nothing but group starts would overflow the stack, one call per byte.
 const MAX_DEPTH: u32 = 100;
 
 impl<'a> Fields<'a> {

@@ -19,8 +19,7 @@ pub(crate) struct Figure {
     pub(crate) kind: FigureKind,
     /// Told to the recorder. For seconds and bytes it is part of the name as well.
     pub(crate) unit: Unit,
-    /// The description for the recorder, one sentence.
-    /// Prometheus shows it as the `HELP` line.
+    /// The description for the recorder, one sentence. Prometheus shows it as the `HELP` line.
     pub(crate) what: &'static str,
 }
 

@@ -31,9 +31,8 @@ use super::{figures, with};
 pub(crate) struct Lag(Arc<Mutex<LagState>>);
 
 struct LagState {
-    /// `None` until the shard is to be read.
-    /// A child shard may wait for its parent for hours; it has no lag in that time, and its gauges
-    /// are not set.
+    /// `None` until the shard is to be read. A child shard may wait for its parent for hours; it
+    /// has no lag in that time, and its gauges are not set.
     seen: Option<ReadProgress>,
     /// `kcl_behind_latest_seconds`: the one that alarms watch.
     behind: Gauge,
@@ -102,9 +101,9 @@ impl Lag {
         });
     }
 
-    /// Notes that the oldest record that is not done had this age at the moment `then`.
-    /// `then` is when `age` was computed. From there the age grows with the monotonic clock, so a
-    /// step of the wall clock does not show in it.
+    /// Notes that the oldest record that is not done had this age at the moment `then`. `then` is
+    /// when `age` was computed. From there the age grows with the monotonic clock, so a step of the
+    /// wall clock does not show in it.
     pub(crate) fn has_undone(&self, now: Moment, age: Duration, then: Moment) {
         self.change(now, |seen| seen.undone = Some((age, then)));
     }
@@ -138,8 +137,8 @@ impl Lag {
         }
     }
 
-    /// Sets for how long every read of the shard, and every call of the handler, has failed.
-    /// Both are 0 as soon as one call succeeds, so an alarm needs only a threshold and no rate.
+    /// Sets for how long every read of the shard, and every call of the handler, has failed. Both
+    /// are 0 as soon as one call succeeds, so an alarm needs only a threshold and no rate.
     pub(crate) fn fails(&self, reading: Option<Duration>, handler: Option<Duration>) {
         let known = self.known();
         if !known.is_over {
@@ -149,14 +148,14 @@ impl Lag {
         }
     }
 
-    /// Updates the gauges that grow with time.
-    /// Nothing else would: while a shard stands still, no call reports anything.
+    /// Updates the gauges that grow with time. Nothing else would: while a shard stands still, no
+    /// call reports anything.
     pub(crate) fn refresh(&self, now: Moment) {
         self.change(now, |_| {});
     }
 
-    /// The lag, and the age of the oldest record that is not done.
-    /// The status of the worker shows the same two values as the gauges.
+    /// The lag, and the age of the oldest record that is not done. The status of the worker shows
+    /// the same two values as the gauges.
     pub(crate) fn at(&self, now: Moment) -> (Option<Duration>, Option<Duration>) {
         self.known().seen.map_or((None, None), |seen| {
             (seen.lag(now), seen.oldest_undone_age(now))
@@ -164,9 +163,8 @@ impl Lag {
     }
 
     /// Ends the gauges, because the lease is no longer held. A gauge cannot be removed, so they
-    /// become NaN.
-    /// The last value would otherwise stay for as long as the process runs, and an alarm on the lag
-    /// would never end although another worker reads the shard.
+    /// become NaN. The last value would otherwise stay for as long as the process runs, and an
+    /// alarm on the lag would never end although another worker reads the shard.
     pub(crate) fn is_over(&self) {
         let mut known = self.known();
         known.is_over = true;

@@ -85,9 +85,8 @@ mod lag;
 pub(crate) use figures::describe_all;
 pub(crate) use lag::Lag;
 
-/// The metrics of one shard.
-/// A shard consumer owns them for one tenancy; its fetching side and its checkpointer hold clones,
-/// which are handles to the same series.
+/// The metrics of one shard. A shard consumer owns them for one tenancy; its fetching side and its
+/// checkpointer hold clones, which are handles to the same series.
 #[derive(Clone)]
 pub(crate) struct ShardMeters {
     /// User records whose processing has ended, not records delivered: a batch that is repeated
@@ -181,8 +180,8 @@ impl fmt::Debug for ShardMeters {
     }
 }
 
-/// The metrics of a shard that is read by fan-out.
-/// They exist only then: a worker that polls exports no series of subscriptions.
+/// The metrics of a shard that is read by fan-out. They exist only then: a worker that polls
+/// exports no series of subscriptions.
 #[derive(Clone)]
 pub(crate) struct SubscriptionMeters {
     labels: Vec<Label>,
@@ -333,15 +332,15 @@ impl EventMeters {
     }
 }
 
-/// The metrics of a worker.
-/// One set for each worker of the process, whatever the number of its streams.
+/// The metrics of a worker. One set for each worker of the process, whatever the number of its
+/// streams.
 #[derive(Clone)]
 pub(crate) struct WorkerMeters {
     pub(crate) leases: Gauge,
     pub(crate) taken: Counter,
-    /// Consumers that ended with `ConsumerOutcome::Lost`: another worker has the lease, its time ran
-    /// out, or the writer gave it up because nothing moved. A hand-over or a release on request is
-    /// none.
+    /// Consumers that ended with `ConsumerOutcome::Lost`: another worker has the lease, its time
+    /// ran out, or the writer gave it up because nothing moved. A hand-over or a release on request
+    /// is none.
     pub(crate) lost: Counter,
     pub(crate) budget: Gauge,
     /// 0 while the table answers. Above the failover time, leases are being lost.

@@ -245,9 +245,9 @@ impl ShardConsumer {
         }
     }
 
-    /// Processes the shard until it is finished, given up or lost.
-    /// The order in each turn: signals, then the pending command, then what is told of its result.
-    /// Dropping the future is a crash: the processor is not called again and the lease expires.
+    /// Processes the shard until it is finished, given up or lost. The order in each turn: signals,
+    /// then the pending command, then what is told of its result. Dropping the future is a crash:
+    /// the processor is not called again and the lease expires.
     pub(crate) async fn run(mut self) -> Ended {
         loop {
             let command = self.machine.pending().clone();

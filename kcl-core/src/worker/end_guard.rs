@@ -12,15 +12,14 @@ use super::status::{Phase, ShardStatus};
 use super::worker::WorkerInner;
 
 /// Notifies callers of [`Worker::shutdown`](super::Worker::shutdown) that the worker has ended,
-/// even if the future of [`Worker::run`](super::Worker::run) was dropped.
-/// Made at the start of `run`, on its stack; it borrows the worker, so it cannot outlive what it
-/// reports.
+/// even if the future of [`Worker::run`](super::Worker::run) was dropped. Made at the start of
+/// `run`, on its stack; it borrows the worker, so it cannot outlive what it reports.
 pub(super) struct EndGuard<'a> {
     /// It outlives the run: the status can still be read afterwards.
     pub(super) inner: &'a WorkerInner,
-    /// `None` until `run` has ended by itself.
-    /// If it is still `None` when the guard is dropped, the run was dropped, and the report is made
-    /// from what the registry shows: every shard abandoned, at its stored checkpoint.
+    /// `None` until `run` has ended by itself. If it is still `None` when the guard is dropped, the
+    /// run was dropped, and the report is made from what the registry shows: every shard abandoned,
+    /// at its stored checkpoint.
     pub(super) report: Option<ShutdownReport>,
     /// The last phase of the worker: `Dropped`, until the run sets another.
     pub(super) phase: Phase,

@@ -89,6 +89,7 @@ impl EventSender {
 ///
 /// A slow reader loses the oldest events ([`Event::Missed`] says how many), but never slows the
 /// worker down.
+///
 /// # Examples
 /// They end with the worker, so a program can read what has happened afterwards:
 ///

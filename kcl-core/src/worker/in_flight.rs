@@ -19,14 +19,12 @@ pub(crate) struct InFlightBatch {
 /// What follows from a failed call.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum AfterFailure {
-    /// The rest is delivered again.
-    /// After a pause, unless the failure says otherwise.
+    /// The rest is delivered again. After a pause, unless the failure says otherwise.
     Again,
     /// Nothing is left: the handler itself has stored the end of the batch, or the last record was
     /// skipped.
     Done,
-    /// The worker stops.
-    /// What is left is not done: the next run begins with it.
+    /// The worker stops. What is left is not done: the next run begins with it.
     Stop,
 }
 
@@ -49,10 +47,9 @@ impl InFlightBatch {
     /// the newest position that is done because of it.
     ///
     /// The records before `at` are done, and so are those up to a checkpoint that the handler has
-    /// stored itself. Skipping skips only `at`.
-    /// Without a position, or with one from another batch, it is not known which record failed.
-    /// Then the whole rest counts as failed, and nothing is skipped: to skip a record that nobody
-    /// has named could lose any of them.
+    /// stored itself. Skipping skips only `at`. Without a position, or with one from another batch,
+    /// it is not known which record failed. Then the whole rest counts as failed, and nothing is
+    /// skipped: to skip a record that nobody has named could lose any of them.
     pub(crate) fn fail(
         &mut self,
         at: Option<&Position>,

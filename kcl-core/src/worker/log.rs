@@ -24,9 +24,9 @@ use crate::runtime::Clock;
 use super::event::{Event, HandlerCall};
 use super::settings::Settings;
 
-/// How an event is logged. Every kind of event has to choose.
-/// The reason for the limits: a fleet whose table is down has thousands of failing calls in a
-/// minute, and a log that repeats all of them hides the cause.
+/// How an event is logged. Every kind of event has to choose. The reason for the limits: a fleet
+/// whose table is down has thousands of failing calls in a minute, and a log that repeats all of
+/// them hides the cause.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Voice {
     /// At debug level only, for debugging.
@@ -38,17 +38,16 @@ pub(super) enum Voice {
     /// A failure that may last: a warning when it begins, and then at growing intervals for the
     /// same thing.
     Failure {
-        /// What has failed: a shard, a lease or a step.
-        /// The same thing failing again is the same series. Two shards are two series, so one that
-        /// fails for hours does not silence the first failure of another.
+        /// What has failed: a shard, a lease or a step. The same thing failing again is the same
+        /// series. Two shards are two series, so one that fails for hours does not silence the
+        /// first failure of another.
         of: String,
     },
 }
 
 impl Event {
-    /// The name of this kind of event in metrics.
-    /// It is also the field `event` of log lines. A name is part of the public interface:
-    /// dashboards and filters contain it.
+    /// The name of this kind of event in metrics. It is also the field `event` of log lines. A name
+    /// is part of the public interface: dashboards and filters contain it.
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::Started => "started",
@@ -138,9 +137,9 @@ impl Event {
         }
     }
 
-    /// What happens next, if the event does not make that clear.
-    /// The reader of a log at night wants to know whether to act: whether it is retried, skipped or
-    /// the end of the worker. The answer depends on the settings, so it is not part of the event.
+    /// What happens next, if the event does not make that clear. The reader of a log at night wants
+    /// to know whether to act: whether it is retried, skipped or the end of the worker. The answer
+    /// depends on the settings, so it is not part of the event.
     fn what_follows(&self, settings: &Settings) -> Option<String> {
         match self {
             Self::HandlerFailed {
@@ -254,12 +253,12 @@ fn tried_again(attempt: u32, settings: &Settings) -> String {
     }
 }
 
-/// The log target of a worker's lines: a stable name for filters.
-/// It does not follow the module in which a line happens to be written.
+/// The log target of a worker's lines: a stable name for filters. It does not follow the module in
+/// which a line happens to be written.
 pub(super) const TARGET: &str = "kcl_core::worker";
 
-/// The lines that were logged recently.
-/// It uses the worker's clock, so a simulated worker logs at simulated intervals.
+/// The lines that were logged recently. It uses the worker's clock, so a simulated worker logs at
+/// simulated intervals.
 #[derive(Debug)]
 pub(super) struct WorkerLog {
     clock: Arc<dyn Clock>,
@@ -354,9 +353,8 @@ impl WorkerLog {
     }
 
     /// Logs how many lines of each kind were suppressed. `is_last` says that no more lines will
-    /// follow.
-    /// The reporter calls it every few seconds. The lock is released before anything is written,
-    /// because a subscriber may be slow.
+    /// follow. The reporter calls it every few seconds. The lock is released before anything is
+    /// written, because a subscriber may be slow.
     pub(super) fn sum_up(&self, is_last: bool) {
         let now: Moment = self.clock.now();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);

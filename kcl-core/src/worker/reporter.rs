@@ -19,9 +19,8 @@ const SHORTEST: Duration = Duration::from_millis(10);
 /// failures that still last, and sums up suppressed log lines.
 ///
 /// It runs with the coordination, next to the renewals, so a handler that blocks its thread does
-/// not stop it. It makes no calls, and costs one lock per shard.
-/// Cancel safe: it holds nothing between two reports. It ends with the coordination, which drops
-/// it.
+/// not stop it. It makes no calls, and costs one lock per shard. Cancel safe: it holds nothing
+/// between two reports. It ends with the coordination, which drops it.
 pub(super) async fn report(inner: Arc<WorkerInner>) {
     let settings = &inner.parts.settings;
     let every = settings

@@ -32,13 +32,12 @@ use super::report::{ShardReport, ShutdownReport, Stopped};
 use super::status::Phase;
 use super::worker::WorkerInner;
 
-/// How long the shards have when a worker stops by itself.
-/// The cause is known then and somebody waits for it, but the other shards still deserve a last
-/// checkpoint.
+/// How long the shards have when a worker stops by itself. The cause is known then and somebody
+/// waits for it, but the other shards still deserve a last checkpoint.
 const OWN_STOP: Duration = Duration::from_secs(30);
-/// How long the coordination thread may take to end after its last lease.
-/// It may be in a call to the table, which cannot be interrupted on its own thread. After this time
-/// the report is returned without it.
+/// How long the coordination thread may take to end after its last lease. It may be in a call to
+/// the table, which cannot be interrupted on its own thread. After this time the report is returned
+/// without it.
 const THREAD_END: Duration = Duration::from_secs(5);
 
 /// The root of a running worker: owns the coordination thread and the consumers of the shards.
@@ -48,9 +47,9 @@ struct Root {
     coordination: Coordination,
     /// Dropped with the root: the coordination thread ends, whatever the consumers are doing.
     leash: CoordinationGuard,
-    /// What the coordination wants done: leases to consume, and causes to stop.
-    /// It closes when the thread ends. Unbounded, because the coordination must never wait for the
-    /// application's runtime: a handler may be blocking it.
+    /// What the coordination wants done: leases to consume, and causes to stop. It closes when the
+    /// thread ends. Unbounded, because the coordination must never wait for the application's
+    /// runtime: a handler may be blocking it.
     news: mpsc::UnboundedReceiver<ToRoot>,
     /// One task a lease. Dropping them ends all consumers at once, which is what makes a dropped
     /// `Worker::run` a crash.
@@ -61,8 +60,8 @@ struct Root {
         mpsc::UnboundedSender<RunError>,
         mpsc::UnboundedReceiver<RunError>,
     ),
-    /// Once it is requested, the consumers give up their shards.
-    /// A state rather than a message: a consumer that starts after the request sees it, too.
+    /// Once it is requested, the consumers give up their shards. A state rather than a message: a
+    /// consumer that starts after the request sees it, too.
     stop: WorkerStop,
     /// By when the shards have to be given up, once the worker stops.
     stopping: Option<Moment>,
@@ -225,9 +224,9 @@ impl Root {
         }
     }
 
-    /// Ends what is left, and returns the report.
-    /// Shards that are still registered had no time to end. They are reported as abandoned, with
-    /// the checkpoint that is stored, which is where their next owner starts.
+    /// Ends what is left, and returns the report. Shards that are still registered had no time to
+    /// end. They are reported as abandoned, with the checkpoint that is stored, which is where
+    /// their next owner starts.
     async fn finish(mut self) -> (ShutdownReport, Option<RunError>) {
         for (key, status) in self.inner.board.snapshot(self.inner.parts.clock.now()) {
             let report = ShardReport {

@@ -66,9 +66,9 @@ impl ServiceAccess {
         }
     }
 
-    /// The result of a call to a stream, as the worker should see it.
-    /// A passing denial becomes [`ErrorKind::Unreachable`] and not a transient error: it may
-    /// concern this worker's credentials alone, so the shard is left to another worker if it lasts.
+    /// The result of a call to a stream, as the worker should see it. A passing denial becomes
+    /// [`ErrorKind::Unreachable`] and not a transient error: it may concern this worker's
+    /// credentials alone, so the shard is left to another worker if it lasts.
     pub(super) fn stream<T>(
         &self,
         tells: Tells,
@@ -91,9 +91,8 @@ impl ServiceAccess {
         }
     }
 
-    /// The result of a call to the lease table, as the worker should see it.
-    /// A conflict is an answer like any other: the write was permitted, and another worker was
-    /// faster.
+    /// The result of a call to the lease table, as the worker should see it. A conflict is an
+    /// answer like any other: the write was permitted, and another worker was faster.
     pub(super) fn table<T>(
         &self,
         tells: Tells,

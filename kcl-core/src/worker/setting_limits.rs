@@ -12,8 +12,8 @@ use crate::model::{InitialPosition, Timestamp};
 use super::setting_error::SettingError;
 use super::settings::Settings;
 
-/// Checks every setting that has a default.
-/// The first one that is not allowed is the error; it names the setting, the value and the range.
+/// Checks every setting that has a default. The first one that is not allowed is the error; it
+/// names the setting, the value and the range.
 ///
 /// - `failover`: 1 s to 1 h. All times of the protocol are fractions of it.
 /// - `max_records`: at most 10,000, the limit of `GetRecords`.
@@ -21,7 +21,7 @@ use super::settings::Settings;
 ///   servers allow more.
 /// - `idle_ceiling`: at most a minute. A shard iterator expires after five, so a slower reader
 ///   would open the shard anew with every call.
-/// - `drain_limit`: at most 10 s, the time for which a requester waits for its lease.
+/// - `drain_limit`: at most 10 s. A requester withdraws a request after 15 s, so the owner has to answer before.
 /// - `retry_to`: at least `retry_from`.
 pub(super) fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingError> {
     check_position(settings.initial_position, now)?;
@@ -117,8 +117,8 @@ pub(super) fn check_position(
 }
 
 /// A worker that uses the lease table of another application would share that application's shards,
-/// so each application would read only some of them, and neither would notice.
-/// A table that does not know its application, such as the one in memory, is accepted.
+/// so each application would read only some of them, and neither would notice. A table that does
+/// not know its application, such as the one in memory, is accepted.
 pub(super) fn check_application(
     table: &dyn LeaseTable,
     application: &str,

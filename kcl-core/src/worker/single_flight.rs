@@ -12,6 +12,7 @@ use crate::runtime::{Clock, pause};
 /// An answer shows the state at the time of its call. It is given only to the tasks that had asked
 /// before the call: a task that asks while a call is in flight gets the next answer, together with
 /// all others that have asked in the meantime.
+///
 /// ```text
 ///   task A   asks ------ call 1 ------> answer 1
 ///   task B      asks (during call 1) .......... call 2 ------> answer 2
@@ -21,15 +22,14 @@ use crate::runtime::{Clock, pause};
 /// A thousand child shards that wait for one listing cost one call and not a thousand; and none of
 /// them concludes anything from a listing that is older than its question.
 pub(crate) struct SingleFlight<T, E> {
-    /// Held by the task that makes the call.
-    /// It is fair, so the tasks get their turns in the order in which they asked.
+    /// Held by the task that makes the call. It is fair, so the tasks get their turns in the order
+    /// in which they asked.
     turn: tokio::sync::Mutex<()>,
-    /// How many tasks have asked.
-    /// The number before one's own is one's place. An answer whose call was made after more tasks
-    /// had asked than that is new enough.
+    /// How many tasks have asked. The number before one's own is one's place. An answer whose call
+    /// was made after more tasks had asked than that is new enough.
     asked: AtomicU64,
-    /// How many of them are waiting.
-    /// At 0 the answer is dropped, and with it the memory of a large listing.
+    /// How many of them are waiting. At 0 the answer is dropped, and with it the memory of a large
+    /// listing.
     waiting: AtomicUsize,
     /// Never locked over an await.
     last: Mutex<LastAnswer<T, E>>,
@@ -40,8 +40,8 @@ pub(crate) struct SingleFlight<T, E> {
 pub(crate) type SharedAnswer<T, E> = Result<Arc<T>, Arc<E>>;
 
 struct LastAnswer<T, E> {
-    /// When the last call was made.
-    /// It stays when the answer is dropped: the calls are kept apart whoever asks.
+    /// When the last call was made. It stays when the answer is dropped: the calls are kept apart
+    /// whoever asks.
     put: Option<Moment>,
     /// The answer, and how many tasks had asked when its call was made. Kept while a task is
     /// waiting.
@@ -50,8 +50,8 @@ struct LastAnswer<T, E> {
 
 impl<T, E> SingleFlight<T, E> {
     /// The result of the call `put`, which is made at most once every `apart`. Cancel safe: if the
-    /// task that makes the call is dropped, the next waiting task makes it.
-    /// `put` of a task that gets the answer of another is dropped without being polled.
+    /// task that makes the call is dropped, the next waiting task makes it. `put` of a task that
+    /// gets the answer of another is dropped without being polled.
     pub(crate) async fn ask(
         &self,
         clock: &dyn Clock,

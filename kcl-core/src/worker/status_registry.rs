@@ -23,16 +23,16 @@ use crate::tenancy::held::Held;
 use super::event::{Event, HandlerCall};
 use super::status::{CallFailures, Phase, ShardState, ShardStatus, UnreadableShard};
 
-/// The registry to which the parts of a worker report what they do.
-/// Cloned into every part of a worker. One lock covers all of it: it is held for a few copies,
-/// never over an await or a call of the application.
+/// The registry to which the parts of a worker report what they do. Cloned into every part of a
+/// worker. One lock covers all of it: it is held for a few copies, never over an await or a call of
+/// the application.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StatusRegistry(Arc<Mutex<StatusState>>);
 
 #[derive(Debug, Default)]
 struct StatusState {
-    /// The leases that are left unread because this worker has no room for them.
-    /// Written by the coordination after each plan; empty in a fleet with room.
+    /// The leases that are left unread because this worker has no room for them. Written by the
+    /// coordination after each plan; empty in a fleet with room.
     left: Arc<[LeaseKey]>,
     /// The malformed rows of the table in the last scan, and since when each has been malformed.
     /// The time is the wall clock's, because it is shown to people.
@@ -42,9 +42,8 @@ struct StatusState {
     /// The shards that this worker holds, from the acquisition to the end of the consumer.
     shards: BTreeMap<LeaseKey, ShardEntry>,
     /// The shards that this worker could not read last time. Their leases are released meanwhile,
-    /// so they have no entry among the shards.
-    /// An entry goes when a record or the tip of the shard is read here, not when another worker
-    /// reads it.
+    /// so they have no entry among the shards. An entry goes when a record or the tip of the shard
+    /// is read here, not when another worker reads it.
     unreadable: BTreeMap<LeaseKey, UnreadableShard>,
 }
 
@@ -66,9 +65,9 @@ struct ShardEntry {
     /// It doubles with each report of the same call, so a call that hangs for an hour is reported a
     /// few times and not every five seconds.
     slow_after: Duration,
-    /// Since when the handler has been failing, according to the gauges.
-    /// Written by [`StatusRegistry::refresh`] alone: it is as exact as the reports are frequent,
-    /// which is enough for a gauge in seconds.
+    /// Since when the handler has been failing, according to the gauges. Written by
+    /// [`StatusRegistry::refresh`] alone: it is as exact as the reports are frequent, which is
+    /// enough for a gauge in seconds.
     handler_fails_since: Option<Moment>,
 }
 
@@ -168,9 +167,9 @@ impl StatusRegistry {
         self.shown().shards.remove(key);
     }
 
-    /// Notes that a shard cannot be read.
-    /// The time of the first failure is kept over attempts and over tenancies in between, so the
-    /// status shows for how long the shard has really been unreadable here.
+    /// Notes that a shard cannot be read. The time of the first failure is kept over attempts and
+    /// over tenancies in between, so the status shows for how long the shard has really been
+    /// unreadable here.
     pub(super) fn cannot_read(&self, key: &LeaseKey, error: Arc<str>, at: Timestamp) {
         let mut shown = self.shown();
         let before = shown
@@ -220,16 +219,16 @@ impl StatusRegistry {
         self.shown().left = leases;
     }
 
-    /// The leases that are left unread because this worker has no room for them.
-    /// As of the last plan: another worker may have taken some of them since then.
+    /// The leases that are left unread because this worker has no room for them. As of the last
+    /// plan: another worker may have taken some of them since then.
     pub(super) fn left_unread(&self) -> BTreeSet<LeaseKey> {
         self.shown().left.iter().cloned().collect()
     }
 
     /// How many leases are not read because there is no room, because their rows are malformed, and
-    /// because this worker could not read them.
-    /// In the order of the gauges ([`WorkerMeters::unread`](crate::meters::WorkerMeters::unread)).
-    /// A lease with a malformed row counts once, as malformed.
+    /// because this worker could not read them. In the order of the gauges
+    /// ([`WorkerMeters::unread`](crate::meters::WorkerMeters::unread)). A lease with a malformed
+    /// row counts once, as malformed.
     pub(super) fn unread(&self) -> [usize; 3] {
         let shown = self.shown();
         let malformed: BTreeSet<_> = shown
@@ -248,9 +247,8 @@ impl StatusRegistry {
         ]
     }
 
-    /// Sets the malformed rows: exactly these.
-    /// What a scan did not find malformed is repaired. A row that stays malformed keeps the time at
-    /// which this worker first saw it so.
+    /// Sets the malformed rows: exactly these. What a scan did not find malformed is repaired. A
+    /// row that stays malformed keeps the time at which this worker first saw it so.
     pub(crate) fn are_malformed<'a>(
         &self,
         rows: impl Iterator<Item = &'a MalformedRow>,
@@ -266,9 +264,9 @@ impl StatusRegistry {
             .collect();
     }
 
-    /// The events that were reported once and still hold.
-    /// They are logged again at growing intervals, so that a cause which began yesterday is still
-    /// in today's log. Readers of events are not told twice.
+    /// The events that were reported once and still hold. They are logged again at growing
+    /// intervals, so that a cause which began yesterday is still in today's log. Readers of events
+    /// are not told twice.
     pub(super) fn lasting(&self, now: Moment) -> Vec<Event> {
         let shown = self.shown();
         let mut lasting: Vec<_> = shown
@@ -312,8 +310,7 @@ impl StatusRegistry {
     }
 
     /// Updates the gauges of each shard, and returns the calls that have become slow since the last
-    /// time.
-    /// It runs beside the coordination, so it reports a handler that blocks its thread, too.
+    /// time. It runs beside the coordination, so it reports a handler that blocks its thread, too.
     pub(super) fn refresh(
         &self,
         now: Moment,

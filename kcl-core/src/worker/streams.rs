@@ -25,12 +25,12 @@ pub(crate) struct Streams {
     /// By name or ARN, as the application gave it. Consumers hold the `Arc` that they were started
     /// with: a stream that replaces another does not change under them.
     streams: Mutex<BTreeMap<StreamName, Arc<ReadStream>>>,
-    /// Grows when a stream is added or removed.
-    /// The coordination waits for it, so an added stream is audited at once.
+    /// Grows when a stream is added or removed. The coordination waits for it, so an added stream
+    /// is audited at once.
     pub(crate) changes: Watermark,
-    /// Whether there may be several, so that lease keys name their streams.
-    /// Fixed when the worker is built, also for a worker of several that reads only one now: a key
-    /// must not depend on how many streams there are at the moment.
+    /// Whether there may be several, so that lease keys name their streams. Fixed when the worker
+    /// is built, also for a worker of several that reads only one now: a key must not depend on how
+    /// many streams there are at the moment.
     pub(crate) several: bool,
 }
 
@@ -60,9 +60,8 @@ impl Streams {
             .is_some_and(|known| Arc::ptr_eq(known, of))
     }
 
-    /// The stream of a lease, if this worker reads it.
-    /// `None` is usual in a table that several workers with different streams share: such a lease
-    /// is none of this worker's business.
+    /// The stream of a lease, if this worker reads it. `None` is usual in a table that several
+    /// workers with different streams share: such a lease is none of this worker's business.
     pub(crate) fn of(&self, key: &LeaseKey) -> Option<Arc<ReadStream>> {
         self.lock().values().find(|stream| stream.has(key)).cloned()
     }
@@ -79,9 +78,8 @@ impl Streams {
         true
     }
 
-    /// Removes a stream. Returns whether it was being read.
-    /// Nothing is deleted: its leases and checkpoints stay, and a worker that reads it later
-    /// continues from them.
+    /// Removes a stream. Returns whether it was being read. Nothing is deleted: its leases and
+    /// checkpoints stay, and a worker that reads it later continues from them.
     pub(super) fn remove(&self, name: &StreamName) -> bool {
         let was_there = self.lock().remove(name).is_some();
         if was_there {
@@ -91,9 +89,8 @@ impl Streams {
     }
 
     /// From now on, reads the stream that has replaced `old`. Returns false if `old` is no longer
-    /// read.
-    /// Several shards may find out at the same time; the first of them replaces the stream, and the
-    /// others see that it is done.
+    /// read. Several shards may find out at the same time; the first of them replaces the stream,
+    /// and the others see that it is done.
     pub(crate) fn replace(&self, old: &Arc<ReadStream>, found: StreamDescription) -> bool {
         let mut streams = self.lock();
         let is_news = streams
@@ -109,10 +106,10 @@ impl Streams {
         is_news
     }
 
-    /// The stream of this worker that was deleted and created again, if the lease shows that.
-    /// It is the *old* stream, which this worker still reads: another worker has already created
-    /// leases of the new one. Nothing is replaced on that evidence; the stream is described, and
-    /// only the answer counts.
+    /// The stream of this worker that was deleted and created again, if the lease shows that. It is
+    /// the *old* stream, which this worker still reads: another worker has already created leases
+    /// of the new one. Nothing is replaced on that evidence; the stream is described, and only the
+    /// answer counts.
     pub(crate) fn replaced_by(&self, key: &LeaseKey) -> Option<Arc<ReadStream>> {
         let seen = key.stream.as_ref().filter(|_| self.several)?;
         self.lock()
@@ -140,9 +137,8 @@ impl Streams {
 }
 
 /// Whether the second stream has the same account and name as the first one, but was created later.
-/// Both are in the KCL's serialised form.
-/// The creation time is the last part, in seconds. A text of another form is no successor of
-/// anything.
+/// Both are in the KCL's serialised form. The creation time is the last part, in seconds. A text of
+/// another form is no successor of anything.
 fn is_successor(known: &str, seen: &str) -> bool {
     let parts = |text: &str| {
         text.rsplit_once(':')

@@ -161,9 +161,9 @@ impl ShardConsumer {
         }
     }
 
-    /// Notes how much of the batch in flight was accepted. The rest is delivered next.
-    /// A part only is the usual result of a stop: the adapter accepts nothing more once it is asked
-    /// to leave. The attempt is not counted, because the rest was not refused.
+    /// Notes how much of the batch in flight was accepted. The rest is delivered next. A part only
+    /// is the usual result of a stop: the adapter accepts nothing more once it is asked to leave.
+    /// The attempt is not counted, because the rest was not refused.
     pub(super) fn batch_taken_over(&mut self, taken: &TakenOver) -> Step {
         self.accepted(taken);
         if taken.whole {
@@ -178,8 +178,8 @@ impl ShardConsumer {
     }
 
     /// Keeps the batch in flight, which has been delivered completely. It is done when everything
-    /// accepted so far is done.
-    /// The batch takes its permit with it, so the byte budget counts records in progress as well.
+    /// accepted so far is done. The batch takes its permit with it, so the byte budget counts
+    /// records in progress as well.
     pub(super) fn keep_batch(&mut self) -> Step {
         if let Some(in_hand) = self.in_hand.take() {
             let batch = in_hand.batch;
@@ -200,9 +200,9 @@ impl ShardConsumer {
     }
 
     /// Notes that the call itself has processed the batch in flight up to this position, which
-    /// counts when everything accepted before is done.
-    /// It is kept with no records and no memory: both belong to the batch in flight, which is kept
-    /// when its rest is done, and would be counted twice.
+    /// counts when everything accepted before is done. It is kept with no records and no memory:
+    /// both belong to the batch in flight, which is kept when its rest is done, and would be
+    /// counted twice.
     pub(super) fn keep_part(&mut self, last: Position) {
         let Some(in_hand) = &self.in_hand else { return };
         let (fetched, fetched_at) = (in_hand.batch.fetched, in_hand.batch.fetched_at);
@@ -230,9 +230,8 @@ impl ShardConsumer {
     }
 
     /// Waits for the work after which another step follows. Returns `None` if there is no such
-    /// step, or it follows now.
-    /// The adapter is told that no more records come ([`Background::end_work`]), so a buffer
-    /// flushes at once instead of waiting until it is full.
+    /// step, or it follows now. The adapter is told that no more records come
+    /// ([`Background::end_work`]), so a buffer flushes at once instead of waiting until it is full.
     pub(super) async fn await_work(&mut self) -> Option<Step> {
         let after = self.after_work?;
         if !self.background.is_idle() {
@@ -252,9 +251,9 @@ impl ShardConsumer {
         })
     }
 
-    /// The step if the work on the records cannot continue.
-    /// Without a cause, or with an expired lease, the lease is treated as lost: nothing more may be
-    /// delivered, and the next owner starts from the stored checkpoint.
+    /// The step if the work on the records cannot continue. Without a cause, or with an expired
+    /// lease, the lease is treated as lost: nothing more may be delivered, and the next owner
+    /// starts from the stored checkpoint.
     pub(super) fn work_stopped(&mut self) -> Step {
         match self.background.take_stopped() {
             Some(WorkStopped::Failed(Failure { at, source, .. })) => {
@@ -266,9 +265,8 @@ impl ShardConsumer {
     }
 
     /// Notes that every record that the shard had was delivered: it has caught up when all of those
-    /// are done, whatever has arrived since.
-    /// Records that arrive later do not move the mark. Otherwise a busy shard would never be
-    /// reported as caught up.
+    /// are done, whatever has arrived since. Records that arrive later do not move the mark.
+    /// Otherwise a busy shard would never be reported as caught up.
     pub(super) fn tip_read(&mut self) {
         if self.background.is_idle() {
             self.tip = None;

@@ -77,8 +77,8 @@ impl ShardConsumer {
         }
     }
 
-    /// Applies the start that `initialize` has chosen, and the checkpoint that it has stored.
-    /// A start before the stored checkpoint is a replay. The stored checkpoint stays where it is
+    /// Applies the start that `initialize` has chosen, and the checkpoint that it has stored. A
+    /// start before the stored checkpoint is a replay. The stored checkpoint stays where it is
     /// until the replay has passed it: checkpoints before it are accepted and not written, because
     /// a stored checkpoint never goes back.
     ///

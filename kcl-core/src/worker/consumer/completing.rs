@@ -24,9 +24,9 @@ use super::ShardConsumer;
 
 impl ShardConsumer {
     /// The last call of a shard that is read to its end. It is repeated until it succeeds: the end
-    /// is not stored before, so that another worker makes the call if this one crashes.
-    /// The lease is checked last before the call, as before each delivery: a worker that has lost
-    /// it must not tell its application that the shard is finished.
+    /// is not stored before, so that another worker makes the call if this one crashes. The lease
+    /// is checked last before the call, as before each delivery: a worker that has lost it must not
+    /// tell its application that the shard is finished.
     pub(super) async fn call_shard_ended(&mut self) -> Step {
         self.feed = None;
         if !self.held.is_valid(self.clock.now()) {

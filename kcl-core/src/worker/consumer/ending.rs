@@ -29,8 +29,7 @@ use crate::worker::event::Event;
 use super::{Backoff, ShardConsumer};
 
 /// How long the last records of a shard are held back at most while the listing is asked whether
-/// they are the last.
-/// They are delivered all the same; only `is_at_shard_end` is not set on them.
+/// they are the last. They are delivered all the same; only `is_at_shard_end` is not set on them.
 const LAST_BATCH: Duration = Duration::from_secs(2);
 /// The pauses before a listing that does not show enough yet is repeated: 250 ms, doubled up to 2
 /// s.
@@ -40,12 +39,11 @@ const LIST_AGAIN: Backoff = Backoff::new(Duration::from_millis(250), Duration::f
 pub(super) struct PendingEnd {
     /// With the children and the gap that the answer itself named.
     read: ReadEnd,
-    /// When it was read.
-    /// A listing that was requested before this moment may be older than the end, and confirms
-    /// nothing.
+    /// When it was read. A listing that was requested before this moment may be older than the end,
+    /// and confirms nothing.
     since: Moment,
-    /// How many listings were requested.
-    /// The first is requested at once, each further one after a pause.
+    /// How many listings were requested. The first is requested at once, each further one after a
+    /// pause.
     asked: u32,
 }
 

@@ -15,8 +15,8 @@ use crate::worker::event::HandlerCall;
 use super::ShardConsumer;
 
 impl ShardConsumer {
-    /// Waits until the processor is to be told that no records come; for ever where it is not to be.
-    /// The time counts from the end of the last call with records, or of the last `idle`.
+    /// Waits until the processor is to be told that no records come; for ever where it is not to
+    /// be. The time counts from the end of the last call with records, or of the last `idle`.
     pub(super) fn is_quiet(&self) -> impl Future<Output = ()> + use<> {
         let every = self.inner.parts.settings.idle_every;
         let (clock, since) = (Arc::clone(&self.clock), self.quiet_since);

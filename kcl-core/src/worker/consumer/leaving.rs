@@ -26,7 +26,8 @@ use super::{GiveUp, ShardConsumer};
 
 impl ShardConsumer {
     /// Drops what was prefetched and calls `shutdown_requested`. A failure of the call does not
-    /// keep the lease: the shard is given up in any case, and in automatic mode what is done is stored with the release.
+    /// keep the lease: the shard is given up in any case, and in automatic mode what is done is
+    /// stored with the release.
     pub(super) async fn call_shutdown_requested(&mut self) -> Step {
         // No more is fetched, and prefetched batches are dropped.
         (self.feed, self.in_hand) = (None, None);
@@ -104,8 +105,8 @@ impl ShardConsumer {
         Step::LeaseLostReturned
     }
 
-    /// Reports the panic of a call that is not retried.
-    /// The failed attempt is always the first, and the only one.
+    /// Reports the panic of a call that is not retried. The failed attempt is always the first, and
+    /// the only one.
     fn panicked(&self, call: HandlerCall, panic: &BoxError) {
         self.say_failed(call, 1, None, panic.to_string().into());
     }

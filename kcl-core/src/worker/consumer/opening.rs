@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A shard is opened for the first time after `initialize`, and again whenever there is a doubt
-//! about where reading stands. No record is delivered twice by that, as the decoder drops what is done.
+//! about where reading stands. No record is delivered twice by that, as the decoder drops what is
+//! done.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,17 +32,15 @@ use crate::worker::event::Event;
 use super::{GiveUp, ShardConsumer};
 
 /// The minimum time for a few polls if the [idle ceiling](crate::worker::Settings::idle_ceiling) is
-/// very low, because calls may be slow.
-/// Five times the ceiling is a few polls otherwise.
+/// very low, because calls may be slow. Five times the ceiling is a few polls otherwise.
 const A_FEW_POLLS: Duration = Duration::from_secs(2);
 
 impl ShardConsumer {
     /// Resolves the start of a row that begins at a time but does not contain it: the time is taken
     /// from the service's clock and stored in the row, so that a restart before the next checkpoint
-    /// begins at the same place.
-    /// `LATEST` must be a time and not the word: a shard that is opened with the word again after a
-    /// failure would skip what arrived in between.  The clock is the service's, because records are stamped
-    /// by it.
+    /// begins at the same place. `LATEST` must be a time and not the word: a shard that is opened
+    /// with the word again after a failure would skip what arrived in between.  The clock is the
+    /// service's, because records are stamped by it.
     async fn resolve_start(&mut self) -> Result<(), Step> {
         let at = match first_time::missing(
             &self.row.checkpoint,
@@ -174,10 +173,9 @@ impl ShardConsumer {
         }
     }
 
-    /// The fan-out consumer by which the shard is read; `None` if it is polled.
-    /// If it is not available, what follows depends on the mode: polling, another attempt, or
-    /// giving up the shard or the worker. The wait counts as progress; a registration may take up
-    /// to a minute.
+    /// The fan-out consumer by which the shard is read; `None` if it is polled. If it is not
+    /// available, what follows depends on the mode: polling, another attempt, or giving up the
+    /// shard or the worker. The wait counts as progress; a registration may take up to a minute.
     async fn consumer_of(
         &mut self,
         source: &Arc<dyn Stream>,
@@ -279,9 +277,9 @@ impl ShardConsumer {
         });
     }
 
-    /// Switches the stream to polling, if that is allowed: its shards open their feeds again.
-    /// The first shard that finds out decides for the whole stream and reports it, so that an
-    /// operator sees one event and not one for each shard. Returns whether polling is allowed.
+    /// Switches the stream to polling, if that is allowed: its shards open their feeds again. The
+    /// first shard that finds out decides for the whole stream and reports it, so that an operator
+    /// sees one event and not one for each shard. Returns whether polling is allowed.
     fn poll_instead(&mut self, why: &(dyn std::error::Error + 'static)) -> bool {
         let may_poll = self
             .stream
@@ -301,8 +299,8 @@ impl ShardConsumer {
         may_poll
     }
 
-    /// The step that follows if the shard cannot be read any further.
-    /// `None` if the shard is opened again in another way.
+    /// The step that follows if the shard cannot be read any further. `None` if the shard is opened
+    /// again in another way.
     pub(super) fn cannot_read(&mut self, error: FetchError) -> Option<Step> {
         match error {
             // Polling needs other permissions.
@@ -318,9 +316,8 @@ impl ShardConsumer {
     }
 
     /// Handles a stream of which this worker cannot read any shard. If it is one of several, the
-    /// others are still read.
-    /// A worker of a single stream ends with the error: there is nothing else that it could do, and
-    /// a fatal cause must reach the caller of `run`.
+    /// others are still read. A worker of a single stream ends with the error: there is nothing
+    /// else that it could do, and a fatal cause must reach the caller of `run`.
     fn refused(&mut self, error: stream::Error) -> Step {
         if self.stream.is_one_of_several() {
             self.unreadable(&error)
@@ -344,10 +341,9 @@ impl ShardConsumer {
     }
 
     /// Finds out whether a shard that the service does not know was removed from the stream, or
-    /// whether that answer was transient.
-    /// If it was removed with records unread, these are reported as a gap, and reading goes on with
-    /// its children: they are read from `TRIM_HORIZON`, as after a regular end. `None` if the shard
-    /// still exists; it is then read on.
+    /// whether that answer was transient. If it was removed with records unread, these are reported
+    /// as a gap, and reading goes on with its children: they are read from `TRIM_HORIZON`, as after
+    /// a regular end. `None` if the shard still exists; it is then read on.
     pub(super) async fn look_for_gone(&mut self) -> Option<Step> {
         let turns = self.turns();
         let read = self.read_up_to();

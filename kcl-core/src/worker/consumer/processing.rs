@@ -125,9 +125,9 @@ impl ShardConsumer {
 
     /// Decides what follows a failed call. What precedes the record that failed is done, and is
     /// never delivered again; the rest is delivered again, skipped or left, by the failure's own
-    /// verdict or else by the policy.
-    /// What the handler has stored itself counts as done too: a handler that checkpoints in the middle of a
-    /// batch and then fails gets only the records after that checkpoint.
+    /// verdict or else by the policy. What the handler has stored itself counts as done too: a
+    /// handler that checkpoints in the middle of a batch and then fails gets only the records after
+    /// that checkpoint.
     ///
     /// A failure's own verdict comes from the adapters of single records, which know more than the
     /// policy: how long to pause, and whether the record that is named is the one to blame.

@@ -15,10 +15,9 @@ use super::{GiveUp, ShardConsumer};
 
 impl ShardConsumer {
     /// A handle to report that this shard's loop makes progress, and the results of the calls that
-    /// read it.
-    /// The fetching side and the waits of this consumer each hold one. All of them report to the
-    /// same lease, so one that is stuck cannot be covered by another that is not: only an answer of
-    /// the stream ends a run of failures.
+    /// read it. The fetching side and the waits of this consumer each hold one. All of them report
+    /// to the same lease, so one that is stuck cannot be covered by another that is not: only an
+    /// answer of the stream ends a run of failures.
     pub(super) fn turns(&self) -> ProgressReporter {
         let (outlet, shard) = (self.inner.outlet.clone(), self.shard.clone());
         let listener = move |news: ReadingChange, error: Arc<str>| match news {
@@ -50,10 +49,9 @@ impl ShardConsumer {
         )
     }
 
-    /// Whether to leave the shard to another worker because this one cannot reach it.
-    /// If so, the shard is reported as unreadable and given up. It asks only at points where the
-    /// lease can be released without losing records: between two commands, and before the end is
-    /// stored.
+    /// Whether to leave the shard to another worker because this one cannot reach it. If so, the
+    /// shard is reported as unreadable and given up. It asks only at points where the lease can be
+    /// released without losing records: between two commands, and before the end is stored.
     pub(super) fn leaves_to_others(&mut self) -> bool {
         let Some(error) = self.held.out_of_reach() else {
             return false;

@@ -9,9 +9,9 @@ use crate::worker::error::RunError;
 use super::{GiveUp, ShardConsumer};
 
 impl ShardConsumer {
-    /// The signal that has arrived since the last step, if any; each signal only once.
-    /// In this order, because the first makes the others pointless: without the lease nothing may
-    /// be delivered or released; a stop frees the lease, and so also answers a request for it; a
+    /// The signal that has arrived since the last step, if any; each signal only once. In this
+    /// order, because the first makes the others pointless: without the lease nothing may be
+    /// delivered or released; a stop frees the lease, and so also answers a request for it; a
     /// hand-over comes last.
     ///
     /// To accept a hand-over is a promise to the writer: it does not refuse the request any more,
@@ -47,10 +47,9 @@ impl ShardConsumer {
             )
     }
 
-    /// Waits for a signal; the next iteration of the loop sees which one.
-    /// It borrows nothing from the consumer, so a `select!` can wait for it beside a call that
-    /// does. Cancel safe: a signal is a state, not a message, and is not lost if this future is
-    /// dropped.
+    /// Waits for a signal; the next iteration of the loop sees which one. It borrows nothing from
+    /// the consumer, so a `select!` can wait for it beside a call that does. Cancel safe: a signal
+    /// is a state, not a message, and is not lost if this future is dropped.
     pub(super) fn signalled(&self) -> impl Future<Output = ()> + use<> {
         let (held, stop) = (Arc::clone(&self.held), self.stop.clone());
         let (told_stop, may_hand_over) = (self.told_stop, self.may_hand_over());
@@ -75,18 +74,16 @@ impl ShardConsumer {
     }
 
     /// The step of a lease that is not valid any more, whether its writer has noticed that or its
-    /// time has run out before.
-    /// Every place that finds `is_valid` to be false comes here. The writer may hear of the loss
-    /// only later, or not at all if it cannot reach the table.
+    /// time has run out before. Every place that finds `is_valid` to be false comes here. The
+    /// writer may hear of the loss only later, or not at all if it cannot reach the table.
     pub(super) fn lose(&mut self) -> Step {
         self.told_loss = true;
         Step::LeaseLost(self.held.loss().unwrap_or_else(|| self.held.out_of_time()))
     }
 
     /// Gives the shard up for a reason of its own. The first reason counts: what follows from it
-    /// may look like another.
-    /// Dropping the feed ends its task at once: what it has prefetched is not needed any more, and
-    /// its memory goes to other shards.
+    /// may look like another. Dropping the feed ends its task at once: what it has prefetched is
+    /// not needed any more, and its memory goes to other shards.
     pub(super) fn stop_with(&mut self, reason: GiveUp) -> Step {
         self.give_up.get_or_insert(reason);
         self.feed = None;

@@ -20,8 +20,8 @@ use crate::worker::status::{ShardError, ShardState};
 use super::ShardConsumer;
 
 impl ShardConsumer {
-    /// Reports the current state of the work.
-    /// It runs after every step, so the status is never older than the call that is running.
+    /// Reports the current state of the work. It runs after every step, so the status is never
+    /// older than the call that is running.
     pub(super) fn tell_state(&self) {
         let state = ShardState::new(self.machine.state(), self.handing_over);
         // A record that is processed in the background may fail while calls succeed.
@@ -32,7 +32,8 @@ impl ShardConsumer {
     }
 
     /// Reports a failed call of the processor, counts it, and returns the step that leads to a
-    /// pause. A batch counts its attempts itself, because `failures` also counts failed steps that have nothing to do with the handler.
+    /// pause. A batch counts its attempts itself, because `failures` also counts failed steps that
+    /// have nothing to do with the handler.
     pub(super) fn call_failed(
         &mut self,
         call: HandlerCall,
@@ -68,8 +69,9 @@ impl ShardConsumer {
         });
     }
 
-    /// Reports that a call that had failed has succeeded.
-    /// With it an operator can tell a failure that is over from one that lasts. A record that was skipped has not recovered and is not reported here.
+    /// Reports that a call that had failed has succeeded. With it an operator can tell a failure
+    /// that is over from one that lasts. A record that was skipped has not recovered and is not
+    /// reported here.
     pub(super) fn tell_recovered(&mut self) {
         if let Some((call, failures)) = self.failed_call.take() {
             self.inner.outlet.say(Event::HandlerRecovered {
@@ -81,9 +83,9 @@ impl ShardConsumer {
         }
     }
 
-    /// Reports a step that failed because a call to the lease table did.
-    /// The step is repeated after a pause. The lease is not given up for it: if the table stays
-    /// unreachable, the lease's own deadline decides.
+    /// Reports a step that failed because a call to the lease table did. The step is repeated after
+    /// a pause. The lease is not given up for it: if the table stays unreachable, the lease's own
+    /// deadline decides.
     pub(super) fn step_failed(&mut self, what: &'static str, error: &str) -> Step {
         self.step_failed_with(what, None, error)
     }
@@ -107,9 +109,9 @@ impl ShardConsumer {
     }
 
     /// Reports that the coordination could not answer, and will be asked again. If the stream
-    /// failed, that counts as a failure to read this shard.
-    /// The difference matters when the shard is judged: a stream that this worker does not reach is
-    /// a reason to leave the shard to others, a slow lease table is none.
+    /// failed, that counts as a failure to read this shard. The difference matters when the shard
+    /// is judged: a stream that this worker does not reach is a reason to leave the shard to
+    /// others, a slow lease table is none.
     pub(super) fn unanswered(&mut self, what: &'static str, unanswered: &Unanswered) -> Step {
         self.not_read(unanswered);
         let stream = unanswered.kind.map(|_| self.stream.name.clone());
@@ -141,9 +143,8 @@ impl ShardConsumer {
     }
 
     /// Sets the age of the oldest record that is not done: the first one left of the batch in
-    /// flight.
-    /// `oldest` is in the order of the shard, which is nearly that of arrival. While background
-    /// work goes on, that work reports the age itself.
+    /// flight. `oldest` is in the order of the shard, which is nearly that of arrival. While
+    /// background work goes on, that work reports the age itself.
     pub(super) fn see_undone(&self) {
         let Some(batch) = &self.in_hand else { return };
         let Some(oldest) = batch.rest.first() else {
@@ -176,9 +177,8 @@ impl ShardConsumer {
         }
     }
 
-    /// Reports that everything fetched so far is done, and that there was no more.
-    /// Once for each acquisition, so a program can wait for it. A shard that falls behind later
-    /// shows in the lag.
+    /// Reports that everything fetched so far is done, and that there was no more. Once for each
+    /// acquisition, so a program can wait for it. A shard that falls behind later shows in the lag.
     pub(super) fn caught_up(&mut self) {
         self.inner.board.can_read(&self.row.key);
         if !std::mem::replace(&mut self.told_caught_up, true) {

@@ -60,9 +60,8 @@ impl StreamConfig {
         }
     }
 
-    /// How the stream is read.
-    /// For example a stream in memory, in a test. Without it, the first call to the service is made
-    /// when the worker runs, not by `build`.
+    /// How the stream is read. For example a stream in memory, in a test. Without it, the first
+    /// call to the service is made when the worker runs, not by `build`.
     ///
     /// # Examples
     /// ```
@@ -90,8 +89,8 @@ impl StreamConfig {
         self
     }
 
-    /// Where to start on its shards without a checkpoint.
-    /// Default: the worker's [initial position](Settings::initial_position).
+    /// Where to start on its shards without a checkpoint. Default: the worker's [initial
+    /// position](Settings::initial_position).
     pub const fn initial_position(mut self, position: InitialPosition) -> Self {
         self.initial_position = Some(position);
         self

@@ -39,10 +39,9 @@ impl FailingCall {
     }
 }
 
-/// A stream that a worker reads, and what is known about it.
-/// One for each stream and each creation of it: a stream that was deleted and created again is
-/// another `ReadStream`. It lives as long as any consumer of its shards, also after it was removed
-/// from [`Streams`](super::Streams).
+/// A stream that a worker reads, and what is known about it. One for each stream and each creation
+/// of it: a stream that was deleted and created again is another `ReadStream`. It lives as long as
+/// any consumer of its shards, also after it was removed from [`Streams`](super::Streams).
 #[derive(Debug)]
 pub(crate) struct ReadStream {
     /// As the application gave it, a name or an ARN.
@@ -71,8 +70,8 @@ pub(crate) struct ReadStream {
     /// Its identity in lease keys. It never changes: a stream that is made again is another
     /// `ReadStream`.
     identity: OnceLock<Arc<str>>,
-    /// The hash keys that nobody reads, as two audits have found them.
-    /// Two, because a single one may see a fleet in the middle of a reshard.
+    /// The hash keys that nobody reads, as two audits have found them. Two, because a single one
+    /// may see a fleet in the middle of a reshard.
     unread: Mutex<Unread>,
     /// The listing of all its shards, shared by all callers.
     pub(crate) listing: SingleFlight<Listing, CoordinationError>,
@@ -151,8 +150,8 @@ impl ReadStream {
         self.polled_instead.load(Ordering::SeqCst)
     }
 
-    /// Switches to polling. Returns false if it was polled already.
-    /// The caller that gets `true` reports it.
+    /// Switches to polling. Returns false if it was polled already. The caller that gets `true`
+    /// reports it.
     pub(crate) fn poll_instead(&self) -> bool {
         !self.polled_instead.swap(true, Ordering::SeqCst)
     }
@@ -166,9 +165,8 @@ impl ReadStream {
     }
 
     /// Sets the current description. The description of another stream that has replaced this one
-    /// is not stored but returned.
-    /// The comparison is by ARN and time of creation. Everything that is known of this stream
-    /// (listings, leases, checkpoints) would be wrong for the other one.
+    /// is not stored but returned. The comparison is by ARN and time of creation. Everything that
+    /// is known of this stream (listings, leases, checkpoints) would be wrong for the other one.
     pub(crate) fn learn(
         &self,
         found: StreamDescription,
@@ -225,8 +223,7 @@ impl ReadStream {
     }
 
     /// Notes the leases and shards after an audit. Returns the hash keys that are not read, if they
-    /// have changed.
-    /// They are reported once and not with every audit.
+    /// have changed. They are reported once and not with every audit.
     pub(crate) fn see_unread<'a>(
         &self,
         leases: impl IntoIterator<Item = &'a Lease>,
