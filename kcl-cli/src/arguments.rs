@@ -1,4 +1,8 @@
-//! What several commands are given.
+//! The arguments that several commands share, so that one option means the same everywhere.
+//!
+//! A command flattens the groups that it needs: which table ([`TableArguments`]), how long to watch
+//! ([`WatchArguments`]), which stream ([`StreamArguments`], [`StreamOfArguments`]), and how to
+//! print ([`OutputArguments`]).
 
 use std::time::Duration;
 
@@ -9,14 +13,15 @@ use crate::failure::Failure;
 use crate::parse;
 use crate::table_at::{OpenTable, TableAt};
 
-/// Which lease table.
+/// Which lease table. The same words as in the example programs, so that what starts a worker also
+/// finds its table.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct TableArguments {
-    /// The name of the application: the one its workers have.
+    /// The name of the application, as its workers are given it.
     #[arg(value_name = "APP")]
     pub(crate) application: String,
-    /// Where its leases are: sqlite:PATH, or dynamo or dynamo:TABLE for a DynamoDB table, which by
-    /// default is named after the application. Default: sqlite with
+    /// Where the leases are: sqlite:PATH for an SQLite file, dynamo:TABLE for a DynamoDB table, or
+    /// dynamo for the DynamoDB table that is named after the application. Default: the SQLite file
     /// $XDG_STATE_HOME/kcl/APP.leases.sqlite, or ~/.local/state/kcl/APP.leases.sqlite if
     /// XDG_STATE_HOME is not set.
     #[arg(
@@ -32,16 +37,24 @@ pub(crate) struct TableArguments {
 }
 
 impl TableArguments {
-    /// Opens the table to read it: a file has to be there already, and nothing is written.
+    /// Opens the table for a command that only reads.
+    ///
+    /// An SQLite file has to exist already. Without this rule a mistyped path would create an empty
+    /// table, and the command would report an application without leases instead of the mistake.
+    ///
+    /// # Errors
+    /// The table is missing, cannot be opened, or the options contradict each other.
     pub(crate) async fn to_read(&self) -> Result<OpenTable, Failure> {
         self.open(false).await
     }
 
-    /// Opens the table to write it: an `SQLite` file is made if it is missing.
+    /// Opens the table for `import`, which may create it: an SQLite file is created if it is
+    /// missing. A DynamoDB table is created later, by the table's `setup`.
     pub(crate) async fn to_write(&self) -> Result<OpenTable, Failure> {
         self.open(true).await
     }
 
+    /// What both have in common. `may_make` says whether a missing SQLite file is created.
     async fn open(&self, may_make: bool) -> Result<OpenTable, Failure> {
         let endpoint = self.dynamo_endpoint.as_deref();
         OpenTable::open(
@@ -54,28 +67,30 @@ impl TableArguments {
     }
 }
 
-/// How the output is written.
+/// How the output is written. `tail` has a `--json` of its own, because it writes one object per
+/// line.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct OutputArguments {
-    /// Writes one JSON document instead of tables for people. Its shape is in docs/cli.md.
+    /// Writes one JSON document instead of tables for people. docs/cli.md describes its fields.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// How long the table is watched to see who is alive.
+/// How long the table is watched. One reading cannot tell who is alive: a worker is alive if its
+/// counters move, and that takes two readings.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct WatchArguments {
-    /// Watches the table for at most this long to see who is alive; it ends as soon as that is
-    /// known of each worker. 0s reads the table once.
+    /// Watches the table for at most this long to find out which workers are alive. It ends as soon
+    /// as that is known of every worker. 0s reads the table once.
     #[arg(long, value_name = "SPAN", value_parser = parse::span)]
     pub(crate) watch_for: Option<Duration>,
-    /// Watches until it is known of each worker whether it is alive: for 9/10 of the failover time,
-    /// if one is dead.
+    /// Watches until it is known of every worker whether it is alive. If one is dead, that takes
+    /// 4/5 of its failover time, and the whole failover time for a worker of the Java KCL.
     #[arg(long, conflicts_with = "watch_for")]
     pub(crate) judge: bool,
 }
 
-/// Which stream.
+/// Where Kinesis is, for commands whose stream is an argument of its own.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct StreamArguments {
     /// The URL of Kinesis. Default: AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, or AWS itself.
@@ -83,11 +98,11 @@ pub(crate) struct StreamArguments {
     pub(crate) endpoint: Option<String>,
 }
 
-/// The stream of an application.
+/// Which stream an application reads, for commands that start from its lease table.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct StreamOfArguments {
-    /// The stream, by name or ARN. Default: the one that the leases name. An application that reads
-    /// several streams needs it: one stream is looked at.
+    /// The stream, by name or ARN. Default: the one that the leases name. It has to be given if the
+    /// leases name none, or if the application reads several streams: only one is asked.
     #[arg(long, value_name = "NAME|ARN")]
     pub(crate) stream: Option<StreamName>,
     #[command(flatten)]

@@ -1,3 +1,15 @@
+//! How a command ends, and what the shell learns of it.
+//!
+//! | exit code | source |
+//! |---|---|
+//! | 0 | [`Ended::Well`], or a reader of the output that has gone away |
+//! | 1 | [`Ended::WithFindings`] |
+//! | 2 | clap: the command line is invalid |
+//! | 3 | a [`Failure`] |
+//!
+//! Scripts and monitors rely on the difference between 1 and 3: with 1 the answer is on standard
+//! output, with 3 there is none.
+
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
@@ -7,27 +19,35 @@ use kcl_core::BoxError;
 /// How a command ended that did its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// All is as it should be.
+    /// Nothing needs attention: exit code 0.
     Well,
-    /// Something was found that it was to look for, or it refused to do what it was asked to.
+    /// Exit code 1: `check` found a problem, `lag` a lease beyond `--max`, or `export` or `import`
+    /// refused and has already said on standard error why.
     WithFindings,
 }
 
-/// A command could not do its work.
+/// The error of a command that could not do its work: exit code 3.
+///
+/// It is for people only. Nothing in the program decides by it, so it has no kinds: a text that
+/// says what was wrong, and the cause below it.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 pub(crate) struct Failure {
+    /// What was wrong, what was got and what is expected, without a full stop: the causes follow
+    /// it.
     what: String,
+    /// The cause, whose own chain is printed too. None if the command line itself is at fault.
     #[source]
     source: Option<BoxError>,
 }
 
+/// The exit code of [`Ended::WithFindings`], as `diff` has it for two files that differ.
 const FINDINGS: u8 = 1;
-/// 2 is clap's, for a command line that cannot be.
+/// The exit code of a [`Failure`]. 2 is taken: clap uses it for an invalid command line.
 const FAILED: u8 = 3;
 
 impl Failure {
-    /// What could not be done, and why.
+    /// A failure with a cause: `what` says what could not be done.
     pub(crate) fn new(what: impl Into<String>, source: impl Into<BoxError>) -> Self {
         Self {
             what: what.into(),
@@ -35,7 +55,7 @@ impl Failure {
         }
     }
 
-    /// What was wrong, what was got and what is expected.
+    /// A failure without a cause: `what` says what was wrong, what was got and what is expected.
     pub(crate) fn of(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
@@ -43,7 +63,8 @@ impl Failure {
         }
     }
 
-    /// Nobody reads the output any more, as in `kcl leases billing | head`.
+    /// Whether the reader of the output has gone away, as `head` does in `kcl leases billing |
+    /// head`. That is how the user wanted it: there is no message, and the exit code is 0.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         let source = self.source.as_ref();
         source
@@ -51,7 +72,11 @@ impl Failure {
             .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// The failure and all that lies beneath it, in one line.
+    /// The failure and all its causes on one line, `what: cause: cause of the cause`.
+    ///
+    /// A cause is left out if the text so far already contains it. The errors of the SDK and of
+    /// this workspace both repeat their causes in part, and the same sentence twice hides the one
+    /// that helps.
     fn chain(&self) -> String {
         let mut text = self.what.clone();
         let mut cause = self.source();
@@ -67,7 +92,7 @@ impl Failure {
     }
 }
 
-/// The exit code; a failure is said on standard error.
+/// The exit code of a command. A failure is printed on standard error first.
 pub(crate) fn code(ended: Result<Ended, Failure>) -> ExitCode {
     match ended {
         Ok(Ended::Well) => ExitCode::SUCCESS,
@@ -84,6 +109,7 @@ pub(crate) fn code(ended: Result<Ended, Failure>) -> ExitCode {
 mod tests {
     use super::*;
 
+    /// `cannot read: no table: no table` was what a user saw before.
     #[test]
     fn a_failure_says_its_causes_once() {
         let failure = Failure::new("cannot read", io::Error::other("no table"));

@@ -1,10 +1,25 @@
-//! `kcl`: see the leases, workers and lag of a fleet of Kinesis consumers from a shell.
+//! `kcl`: which worker holds which lease, which workers are alive and how far behind an application
+//! is, from a shell.
 //!
 //! ```text
 //! kcl status billing --lease-table dynamo
 //! ```
 //!
 //! `kcl --help` names the commands, and `docs/cli.md` shows each of them with its output.
+//!
+//! The program has no knowledge of its own about fleets. [`options`] is the command line,
+//! [`commands`] has one file per command, and each of them asks `kcl_core::admin` and prints the
+//! answer with [`say`]. What `kcl` finds out, a program can find out through that module.
+//!
+//! ```text
+//! options -> commands -> table_at, stream_at   open what is asked
+//!                     -> kcl_core::admin       reads and judges
+//!                     -> say                   tables, JSON, colours, progress
+//!         <- failure                           the exit code
+//! ```
+//!
+//! Standard output carries only the answer, so that it can be piped. Progress, refusals, errors and
+//! the log of the libraries go to standard error.
 
 mod arguments;
 mod commands;
@@ -22,6 +37,11 @@ use clap::Parser as _;
 use failure::{Failure, code};
 use options::Options;
 
+/// Two worker threads are enough: the program waits for a table and a stream, and computes little.
+///
+/// The log starts before the runtime does, so that an invalid `RUST_LOG` is an error of its own and
+/// not lost among what the libraries would have logged. The exit code is returned, and not passed
+/// to `exit`, so that destructors run: a progress bar clears itself.
 fn main() -> ExitCode {
     let options = Options::parse();
     let ended = say::log::start().and_then(|()| {
@@ -29,7 +49,7 @@ fn main() -> ExitCode {
             .worker_threads(2)
             .enable_all()
             .build()
-            .map_err(|error| Failure::new("cannot start", error))?;
+            .map_err(|error| Failure::new("cannot start the threads of kcl", error))?;
         runtime.block_on(options.command.run())
     });
     code(ended)

@@ -1,3 +1,8 @@
+//! The command line of `kcl`: the names of the commands, and the help that all of them share.
+//!
+//! The `///` comments of this crate's options are the text of `--help` and of the man pages. A
+//! reason that only a maintainer needs is therefore a `//` comment or stands on a function.
+
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 #[cfg(feature = "local")]
@@ -7,39 +12,41 @@ use crate::commands::{
 };
 use crate::failure::{Ended, Failure};
 
-/// Sees a fleet of Kinesis consumers from a shell: who holds which shard, who is alive, what stands
-/// still and why.
+/// Shows the state of a Kinesis consumer application from a shell: which worker holds which lease,
+/// which workers are alive, which leases are stuck, and why.
 ///
-/// Commands that take an APP read its lease table and write nothing to it, except `import`. Region
-/// and credentials are found as by any AWS tool: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_PROFILE,
-/// ~/.aws, the role of the machine.
+/// Commands that take APP read its lease table. Only `import` writes to it. Region and credentials
+/// are looked up as in every AWS tool: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_PROFILE, ~/.aws, the role
+/// of the machine.
 #[derive(Debug, Parser)]
 #[command(
     name = "kcl",
     version,
     after_help = "\
 Examples:
-  kcl status billing --lease-table dynamo          the application in one screen
-  kcl workers billing --table sqlite:leases.db     who is alive
+  kcl status billing --lease-table dynamo          the application on one screen
+  kcl workers billing --table sqlite:leases.db     which workers are alive
   kcl check billing --ask-stream                   what is wrong, and what to do
-  kcl lag billing --max 5m                         how far behind, as an exit code too
+  kcl lag billing --max 5m                         how far behind; exit code 1 if over 5 min
   kcl tail orders --from trim-horizon --limit 10   the records of a stream
 
 Exit codes:
-  0  done, and all is as it should be
-  1  done, and something was found: what the command was to look for, or why it refused
+  0  done; nothing is wrong
+  1  done, but something was found that needs attention, or the command refused
   2  the command line is invalid
-  3  it could not be done: standard error says why
+  3  it failed; standard error says why
 
-Tables for people have no colours unless standard output is a terminal, and none if NO_COLOR is set.
+Colours are used only if standard output is a terminal and NO_COLOR is not set.
 RUST_LOG sets the level of the log on standard error (default: error)."
 )]
 pub(crate) struct Options {
+    /// There is always one: `kcl` alone is an error that shows this help.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// What is to be done.
+/// The commands. Their order is that of `kcl --help`: what an operator needs at night comes first,
+/// then what reads the stream, then what moves leases, then the tools.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Status(status::StatusOptions),
@@ -60,7 +67,18 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Does what the command line says.
+    /// Runs the command to its end, or to a signal for those that would run forever.
+    ///
+    /// `completions` and `man` receive the whole command line, because they are generated from it.
+    /// They do no input or output but the text itself, and are not async.
+    ///
+    /// # Errors
+    /// A [`Failure`] is exit code 3. What a command found, or refused, is not an error but
+    /// [`Ended::WithFindings`], exit code 1: scripts tell "the fleet is ill" from "I could not
+    /// look".
+    ///
+    /// Cancelling it is safe for every command: only `import` writes, and each of its writes stands
+    /// alone.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         match self {
             Self::Status(options) => options.run().await,
@@ -86,11 +104,14 @@ impl Command {
 mod tests {
     use super::*;
 
+    /// Clap checks a command line only when it is used: two options of one name would panic in the
+    /// hands of a user.
     #[test]
     fn the_command_line_is_consistent() {
         Options::command().debug_assert();
     }
 
+    /// The example is what people copy, so a command without one is not finished.
     #[test]
     fn each_command_shows_an_example() {
         for command in Options::command()

@@ -1,14 +1,19 @@
-//! Values of the command line, as the example `consume` takes them.
+//! Parsers for values of the command line. The example `consume` accepts the same forms.
+//!
+//! Each returns what is expected as its error. Clap puts the option and the value that it got in
+//! front: `invalid value 'x' for '--from <POSITION>': expected trim-horizon, latest or at:TIME`.
 
 use std::time::Duration;
 
 use kcl_core::InitialPosition;
 use kcl_core::model::Timestamp;
 
-/// Below this, a number is seconds since 1970 (up to the year 5138); from it on, milliseconds (from
-/// 1973).
+/// Numbers below this are seconds since 1970, up to the year 5138; numbers from here on are
+/// milliseconds, from 1973. Nobody means a record of 1973 or of 5138, so `at:` needs no unit.
 const FIRST_MILLIS: i64 = 100_000_000_000;
 
+/// The URL of an endpoint. Only its beginning is checked, so that `127.0.0.1:4567` without a scheme
+/// fails here and not in the middle of the first call; the rest is the SDK's to judge.
 pub(crate) fn endpoint(text: &str) -> Result<String, String> {
     let host = text
         .strip_prefix("http://")
@@ -19,6 +24,8 @@ pub(crate) fn endpoint(text: &str) -> Result<String, String> {
     }
 }
 
+/// A start position: `trim-horizon`, `latest` or `at:TIME`. The words are those of the AWS CLI in
+/// lower case.
 pub(crate) fn position(text: &str) -> Result<InitialPosition, String> {
     match text {
         "trim-horizon" => Ok(InitialPosition::TrimHorizon),
@@ -30,6 +37,7 @@ pub(crate) fn position(text: &str) -> Result<InitialPosition, String> {
     }
 }
 
+/// A time: RFC 3339, or a number since 1970 in seconds or milliseconds (see [`FIRST_MILLIS`]).
 fn timestamp(text: &str) -> Result<Timestamp, String> {
     let allowed = || {
         "expected TIME as RFC 3339, such as 2026-01-31T08:00:00Z, or seconds or milliseconds \
@@ -47,15 +55,19 @@ fn timestamp(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| allowed())
 }
 
+/// A length of time with its unit. A bare number is refused: `--max 5` could mean seconds or
+/// minutes.
 pub(crate) fn span(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
-        .map_err(|_| "expected a span such as 500ms, 10s or 1h 30m".to_owned())
+        .map_err(|_| "expected a length of time such as 500ms, 10s or 1h 30m".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A wrong value never becomes a time by accident: upper case, no time, and a number that
+    /// overflows are refused.
     #[test]
     fn a_position_is_a_word_or_a_time() {
         let at = |millis| Ok(InitialPosition::AtTimestamp(Timestamp::from_millis(millis)));

@@ -1,3 +1,16 @@
+//! Where a lease table is, and how it is opened.
+//!
+//! Both backends come out as one `Arc<dyn LeaseTable>`, so no command knows which one it reads.
+//! What differs stays here: which file or table is meant by default, and which hint helps somebody
+//! who mistyped the name of the application.
+//!
+//! | `--lease-table` | is |
+//! |---|---|
+//! | left out | an SQLite file in the folder of the user's state, named after the application |
+//! | `sqlite:PATH` | that SQLite file |
+//! | `dynamo` | the DynamoDB table that is named after the application, in the region of the environment |
+//! | `dynamo:TABLE` | that DynamoDB table, for a fleet that was set up with another name |
+
 use std::env;
 use std::fmt;
 use std::path::PathBuf;
@@ -11,21 +24,28 @@ use kcl_local::SqliteLeaseTable;
 
 use crate::failure::Failure;
 
-/// Where leases and checkpoints are kept.
+/// Where leases and checkpoints are kept, as on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TableAt {
-    /// In an `SQLite` file.
+    /// `sqlite:PATH`: in an SQLite file. Several applications may share it; rows are told apart by
+    /// the application's name.
     Sqlite(PathBuf),
-    /// In a table of DynamoDB, of this name or of the application's.
+    /// `dynamo:TABLE`, or `dynamo` for the table that is named after the application, as the KCL
+    /// does. One DynamoDB table belongs to one application.
     Dynamo(Option<String>),
 }
 
-/// A table that is open.
+/// An open table, with what a message about it has to name.
 #[derive(Debug)]
 pub(crate) struct OpenTable {
+    /// The table itself.
     pub(crate) table: Arc<dyn LeaseTable>,
+    /// Where it is, for output and errors. A default is resolved: the path is never missing.
     pub(crate) place: TableAt,
+    /// Whose rows are read.
     pub(crate) application: String,
+    /// The same table, if it is an SQLite file: only such a file can tell which other applications
+    /// have rows in it.
     sqlite: Option<SqliteLeaseTable>,
 }
 
@@ -44,7 +64,7 @@ impl FromStr for TableAt {
     }
 }
 
-/// As it is said on the command line.
+/// The form of the command line, so that a message can be copied into the next command.
 impl fmt::Display for TableAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -56,8 +76,15 @@ impl fmt::Display for TableAt {
 }
 
 impl OpenTable {
-    /// Opens the table of an application. Where none may be made, an `SQLite` file has to be there
-    /// already. Nothing is written. `dynamo_endpoint` is that of an emulator.
+    /// Opens the table of an application. It writes no rows.
+    ///
+    /// With `may_make` a missing SQLite file is created; without it a missing file is an error. A
+    /// DynamoDB table is never created here. `dynamo_endpoint` is the URL of an emulator, and is
+    /// refused beside an SQLite file: silently ignoring it would look at another table than the
+    /// user thinks.
+    ///
+    /// # Errors
+    /// The file is missing, the table cannot be opened, or the options contradict each other.
     pub(crate) async fn open(
         application: &str,
         place: Option<TableAt>,
@@ -74,15 +101,15 @@ impl OpenTable {
         let (table, sqlite): (Arc<dyn LeaseTable>, _) = match &place {
             TableAt::Sqlite(_) if dynamo_endpoint.is_some() => {
                 return Err(Failure::of(format!(
-                    "--dynamo-endpoint was given with --lease-table {place}: it needs \
+                    "--dynamo-endpoint does not apply to --lease-table {place}: it needs \
                      --lease-table dynamo"
                 )));
             }
             TableAt::Sqlite(path) => {
                 if !may_make && !path.exists() {
                     return Err(Failure::of(format!(
-                        "there is no file {}: expected the SQLite file of the leases of \
-                         `{application}`; --lease-table says where leases are",
+                        "there is no file {}: expected the SQLite lease table of \
+                         `{application}`; use --lease-table to say where it is",
                         path.display()
                     )));
                 }
@@ -115,12 +142,17 @@ impl OpenTable {
         })
     }
 
-    /// A call of this table has failed.
+    /// The failure for a call of this table that has failed. It names the table, because the error
+    /// of the call does not.
     pub(crate) fn failed(&self, error: kcl_core::lease::Error) -> Failure {
         Failure::new(format!("cannot read the lease table {}", self.place), error)
     }
 
-    /// There are no rows of the application: whose rows are there instead, if that can be told.
+    /// The message for a table without a row of the application.
+    ///
+    /// It is an error and not an empty list: a mistyped name is by far the most frequent reason. An
+    /// SQLite file can tell which applications it does have rows of, and the message names them.
+    /// DynamoDB has one table for each application, so there is nothing to tell.
     pub(crate) async fn nothing_found(&self) -> String {
         let none = format!(
             "the lease table {} has no rows of the application `{}`",
@@ -137,7 +169,14 @@ impl OpenTable {
     }
 }
 
-/// The file in the user's own folder for such, where the example `consume` puts it.
+/// The default file, in the folder of the user's own state, where the example `consume` puts it
+/// too: `$XDG_STATE_HOME/kcl`, or `~/.local/state/kcl`.
+///
+/// `/` and `:` in the application's name become `_`, because neither can stand in the name of a
+/// file everywhere. A relative `XDG_STATE_HOME` is ignored, as the XDG specification demands.
+///
+/// # Errors
+/// Neither of the two variables is of use, so the user has to say where the table is.
 fn default_file(application: &str) -> Result<PathBuf, Failure> {
     let set = |name: &str| {
         env::var_os(name)
@@ -148,7 +187,7 @@ fn default_file(application: &str) -> Result<PathBuf, Failure> {
     let state = state.or_else(|| set("HOME").map(|home| home.join(".local/state")));
     let Some(folder) = state.map(|state| state.join("kcl")) else {
         return Err(Failure::of(
-            "no place to look for the leases: HOME is not set; use --lease-table sqlite:PATH",
+            "cannot tell where the lease table is: HOME is not set; use --lease-table",
         ));
     };
     Ok(folder.join(format!(
@@ -161,6 +200,7 @@ fn default_file(application: &str) -> Result<PathBuf, Failure> {
 mod tests {
     use super::*;
 
+    /// A path may contain a colon: only the first one separates.
     #[test]
     fn a_place_is_a_file_or_a_table() {
         assert_eq!("sqlite:a:b".parse(), Ok(TableAt::Sqlite("a:b".into())));

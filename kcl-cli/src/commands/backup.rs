@@ -1,4 +1,18 @@
-//! `export` and `import`.
+//! `export` and `import`: the positions of an application as a file, and back into a table.
+//!
+//! They are two halves of one promise: what `export` has written, `import` creates in any table,
+//! row by row and on the condition that the row does not exist. So an import can neither move a
+//! checkpoint back nor take a lease from a worker, whatever it is given.
+//!
+//! ```text
+//! lease table A --scan--> Backup --JSON--> Backup --plan--> create, one conditional write a row
+//!                                                     \--> refusal: a different row is in the way
+//! ```
+//!
+//! The rows of workers are left out: they say who was alive, which is over by the time of the
+//! import. Tokens of tenancies are kept. They do no harm in another table, and in the same table
+//! they are what makes a row equal to its export. Parents are created before their children, so an
+//! import that is interrupted leaves no child that could be read before its parent.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -16,27 +30,31 @@ use crate::say::{Output, Progress, count};
 
 /// Writes the leases of an application as JSON: a backup, or the way to another table.
 ///
-/// Rows of workers are not in it, nor are attributes that the framework does not know. A table with
-/// a row that cannot be read is not exported, as the row would be missing later.
+/// The rows of workers are not exported, nor are attributes that the framework does not know. A
+/// table with a row that cannot be read is not exported, because that row would be missing later.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   kcl export billing --lease-table dynamo --to billing.json
   kcl export billing --table sqlite:leases.sqlite | kcl import billing --table dynamo --free
 
-Exit codes: 0 exported, 1 refused, as a row is malformed, 3 it failed.")]
+Exit codes: 0 exported, 1 refused because a row is malformed, 3 it failed.")]
 pub(crate) struct ExportOptions {
     #[command(flatten)]
     table: TableArguments,
     /// The file; it must not exist yet. Default: standard output.
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
-    /// Leaves rows out that cannot be read, and says so.
+    /// Leaves out rows that cannot be read, and names them on standard error.
     #[arg(long)]
     without_malformed: bool,
 }
 
 impl ExportOptions {
+    /// Reads with strong consistency and writes. What is said beside the JSON goes to standard
+    /// error, so that the output can be piped into `kcl import`.
+    ///
+    /// A malformed row of a worker does not count: workers are not exported.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = self.table.to_read().await?;
         let rows = read_table(&*table.table, Consistency::Strong)
@@ -52,8 +70,8 @@ impl ExportOptions {
         }
         if !lost.is_empty() && !self.without_malformed {
             eprintln!(
-                "refused: {} cannot be exported; correct them, or leave them out with \
-                 --without-malformed",
+                "refused: {} cannot be exported; correct the rows, or use --without-malformed to \
+                 leave them out",
                 count(lost.len(), "lease", "leases")
             );
             return Ok(Ended::WithFindings);
@@ -72,7 +90,8 @@ impl ExportOptions {
     }
 }
 
-/// A backup never takes the place of another file.
+/// Writes a new file, and has it on disk before it reports success. It never replaces another file:
+/// the older backup may be the one that is needed.
 fn write_new(path: &Path, backup: &Backup) -> Result<(), Failure> {
     let cannot = |error: io::Error| Failure::new(format!("cannot write {}", path.display()), error);
     let text = serde_json::to_string_pretty(backup)
@@ -83,22 +102,22 @@ fn write_new(path: &Path, backup: &Backup) -> Result<(), Failure> {
         .map_err(cannot)
 }
 
-/// Creates the leases of an export in a table. Overwrites nothing.
+/// Creates the leases of an export in a table. It overwrites nothing.
 ///
-/// Each lease is created on the condition that there is no row of its key. If any row stands there
-/// that is another one, nothing is written. A lease that stands there just as it is to be is passed
-/// over, so an import that was broken off is finished by another one. The table is made if it is
-/// missing.
+/// Each lease is created on the condition that no row has its key. If the table has a different row
+/// for any of them, nothing is written. A lease that is there already, exactly as exported, is
+/// skipped, so an import that was interrupted is finished by running it again. A missing table is
+/// created.
 ///
-/// Owners are imported too: they hold their leases until these expire, like those of dead workers.
-/// --free leaves them out.
+/// Owners are imported too. They keep their leases until these expire, like those of dead workers;
+/// --free leaves the owners out.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   kcl import billing --lease-table dynamo --from billing.json --dry-run
   kcl import billing --lease-table dynamo --from billing.json --free
 
-Exit codes: 0 imported, 1 refused: another row is in the way, 3 it failed.")]
+Exit codes: 0 imported, 1 refused because another row is in the way, 3 it failed.")]
 pub(crate) struct ImportOptions {
     #[command(flatten)]
     table: TableArguments,
@@ -108,34 +127,49 @@ pub(crate) struct ImportOptions {
     /// Says what would be done, and writes nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Imports the leases without their owners: workers take them at once.
+    /// Imports the leases without their owners, so that workers take them at once.
     #[arg(long)]
     free: bool,
-    /// Imports it for this application although it was exported from another one.
+    /// Imports the leases although they were exported from an application of another name.
     #[arg(long)]
     rename: bool,
     #[command(flatten)]
     output: OutputArguments,
 }
 
+/// The JSON of `kcl import`.
 #[derive(Debug, Serialize)]
 struct ImportDocument<'a> {
+    /// The application that the leases were imported for, which `--rename` lets differ from the
+    /// export's.
     application: &'a str,
+    /// In the form of `--lease-table`.
     lease_table: String,
+    /// Whether nothing was written. `created` is then 0, and `would_create` is set.
     dry_run: bool,
+    /// How many leases were created, and how many were there already.
     #[serde(flatten)]
     done: Imported,
-    /// What a dry run would create.
+    /// How many leases would be created. None unless it is a dry run.
     would_create: Option<usize>,
 }
 
 impl ImportOptions {
+    /// Reads the export, compares it with the table, and creates what is missing.
+    ///
+    /// The whole table is compared before the first write, so an import that cannot be finished is
+    /// refused before it has begun. Another program may still write in between; each creation is
+    /// conditional, and the import stops at the first row that it did not expect.
+    ///
+    /// # Errors
+    /// The export or the table cannot be read, the export is of another application, or a write has
+    /// failed. What was created before stays, and the message says how much that is.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let mut backup = self.read()?;
         if backup.application != self.table.application && !self.rename {
             return Err(Failure::of(format!(
-                "these are leases of `{}`: expected those of `{}`; --rename imports them all the \
-                 same",
+                "the export has leases of `{}`, expected leases of `{}`; use --rename to import \
+                 them anyway",
                 backup.application, self.table.application
             )));
         }
@@ -145,6 +179,8 @@ impl ImportOptions {
         let exists = self.table.to_read().await;
         let table = match exists {
             Ok(table) => Some(table),
+            // A table that cannot be opened for reading is created, which fails in turn if it is
+            // there but broken.
             // A dry run makes no file.
             Err(_) if self.dry_run => None,
             Err(_) => Some(self.table.to_write().await?),
@@ -212,6 +248,8 @@ impl ImportOptions {
         Ok(Ended::Well)
     }
 
+    /// Reads the export from the file or from standard input. Fields that are unknown are an error:
+    /// an export of a later version may say something that must not be lost.
     fn read(&self) -> Result<Backup, Failure> {
         let (name, text) = match &self.from {
             Some(path) => (path.display().to_string(), fs::read_to_string(path)),
@@ -224,14 +262,15 @@ impl ImportOptions {
         let text = text.map_err(|error| Failure::new(format!("cannot read {name}"), error))?;
         serde_json::from_str(&text).map_err(|error| {
             Failure::new(
-                format!("{name} is no export of leases: expected what `kcl export` writes"),
+                format!("{name} is not an export of leases: expected what `kcl export` writes"),
                 error,
             )
         })
     }
 }
 
-/// What is in the way is a refusal; a table that fails is a failure.
+/// A row in the way is a refusal, exit code 1: the table is as it was, and a person decides. A
+/// table that fails is a failure, exit code 3: the same import may be run again.
 fn refused(error: ImportError) -> Result<Ended, Failure> {
     match error {
         ImportError::Table { .. } => Err(Failure::new("cannot import", error)),

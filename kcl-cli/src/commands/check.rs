@@ -1,3 +1,18 @@
+//! `check`: what is wrong in a lease table, for a person at night and for a monitor.
+//!
+//! The findings and their advice come from `kcl_core::admin::check`. What is added here is
+//! patience: the table and the stream are not read at one instant, so a finding that could be the
+//! shadow of a change under way counts only if a second reading shows it too.
+//!
+//! ```text
+//! problem  missing_lease shardId-000000000002: This shard should have a lease and has none.
+//!          A worker that is alive makes it within a minute. If none runs, start one.
+//! 1 problem in 3 leases of billing, watched for 8.0 s.
+//! ```
+//!
+//! A `problem` is what stays until somebody acts: exit code 1. A `note` mends itself or harms
+//! nobody.
+
 use std::time::Duration;
 
 use clap::Args;
@@ -14,11 +29,12 @@ use crate::say::{Output, Paint, count, span};
 use crate::table_at::OpenTable;
 
 /// Looks for what is wrong in a lease table, and says what to do. Exit code 1 if it finds anything
-/// that needs somebody.
+/// that needs attention.
 ///
-/// From the table alone: malformed and impossible rows, hash keys that no lease has, leases that
-/// nobody gets on with and why, dead workers. With --ask-stream also beside the stream: shards
-/// without a lease, leases of shards that have left, records that expire before they are read.
+/// From the table alone: malformed and impossible rows, hash keys that no lease covers, leases that
+/// are stuck and why, dead workers. With --ask-stream it also compares the table with the stream:
+/// shards without a lease, leases whose shards have left the stream, records that expire before
+/// they are read.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -26,11 +42,12 @@ Examples:
   kcl check billing --ask-stream
   kcl check billing --ask-stream --stream orders --json | jq '.findings[].kind'
 
-Exit codes: 0 nothing that needs somebody (notes do not), 1 problems, 3 it could not be checked.")]
+Exit codes: 0 no problem (notes do not count), 1 problems, 3 it could not be checked.")]
 pub(crate) struct CheckOptions {
     #[command(flatten)]
     table: TableArguments,
     /// Compares the leases with the shards of the stream, and asks it how far behind each lease is.
+    /// Implied by --stream.
     #[arg(long)]
     ask_stream: bool,
     #[command(flatten)]
@@ -41,20 +58,35 @@ pub(crate) struct CheckOptions {
     output: OutputArguments,
 }
 
+/// The JSON of `kcl check`.
 #[derive(Debug, Serialize)]
 struct CheckDocument<'a> {
     application: &'a str,
+    /// In the form of `--lease-table`, so that a monitor of many tables can say which one is ill.
     lease_table: String,
+    /// How long the table was watched. Findings about the dead need as long as a failover time.
     watched_seconds: f64,
+    /// How many of the findings are problems; the others are notes.
     problems: usize,
+    /// What was found, in the order of `kcl_core::admin::check`. `kind` is stable and meant for
+    /// monitors; `says` and `advice` are for people and may be reworded.
     findings: &'a [Finding],
+    /// What the stream was asked. None without `--ask-stream`.
     asked: Option<Asked>,
 }
 
-/// A hole that is still there so much later was not only being filled.
+/// The pause before the second reading. Creating the leases of a reshard or claiming a lease that
+/// was handed over takes a worker well under a second, so what is still there after two seconds is
+/// not a change under way.
 const AGAIN: Duration = Duration::from_secs(2);
 
 impl CheckOptions {
+    /// Watches until every worker is judged, compares, and reads once more if a finding may be of a
+    /// moment.
+    ///
+    /// # Errors
+    /// The table cannot be read, or with `--ask-stream` the stream. An empty table is not an error
+    /// here but a finding.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = self.table.to_read().await?;
         let fleet = watched(&table, Patience::UntilJudged.or(&self.watch)).await?;
@@ -88,6 +120,7 @@ impl CheckOptions {
         })
     }
 
+    /// What this view shows. With a stream, each shard is asked how far behind its lease is.
     async fn look(
         &self,
         fleet: &FleetView,
@@ -100,8 +133,12 @@ impl CheckOptions {
         Ok((check(fleet, Some(&of.view), &lags), Some(asked)))
     }
 
-    /// What a second reading shows too: of rows and shards that are not read at one instant some
-    /// may be seen while they are being made.
+    /// Keeps a finding of a moment only if a second reading shows it too; all others are kept as
+    /// they are.
+    ///
+    /// The table and the shards are listed one after the other, so a lease that is created in
+    /// between, or a row of a hand-over, may look wrong once. The lag is not measured again: it
+    /// cannot be half written.
     async fn confirmed(
         &self,
         table: &OpenTable,
@@ -123,6 +160,8 @@ impl CheckOptions {
     }
 }
 
+/// Whether a finding can be the shadow of a change under way. The other kinds need a state that no
+/// worker writes even for a moment, or have been watched for as long as they take.
 const fn is_of_a_moment(kind: FindingKind) -> bool {
     matches!(
         kind,
@@ -130,6 +169,8 @@ const fn is_of_a_moment(kind: FindingKind) -> bool {
     )
 }
 
+/// The findings for people, two lines each: what was found, and what to do. The last line is the
+/// verdict, so that it stands above the prompt.
 fn say(table: &OpenTable, fleet: &FleetView, found: &[Finding], problems: usize) -> Output {
     let (mut out, paint) = (Output::default(), Paint::of_output());
     for finding in found {

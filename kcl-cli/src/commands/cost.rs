@@ -1,3 +1,12 @@
+//! `cost`: what a fleet asks of its lease table and its stream, computed and not measured.
+//!
+//! A bill arrives a month later and a measurement takes an hour. The rules of how often a worker
+//! writes and reads are known, so the rows of the table are enough to compute both.
+//!
+//! What it leaves out: starts and stops, hand-overs, and the checkpoints that a processor stores
+//! itself. Automatic checkpoints cost nothing of their own with the default settings, because they
+//! travel with the renewals.
+
 use clap::Args;
 use kcl_core::admin::{FleetCost, LeaseState, cost};
 use serde::Serialize;
@@ -8,11 +17,11 @@ use crate::failure::{Ended, Failure};
 use crate::say::{Output, Paint, TextTable, count, span};
 use crate::table_at::TableAt;
 
-/// Says what the fleet asks of its lease table and its stream, in calls, units and dollars.
+/// Computes what the fleet asks of its lease table and its stream: calls, units and dollars.
 ///
-/// It is computed from the rows by the rules in the docs of kcl-dynamo, for an hour in which
-/// nothing happens but work: nobody comes or goes, no lease moves. The prices are DynamoDB's for
-/// on-demand capacity in us-east-1, as known in November 2026; say those of your region.
+/// It is computed from the rows, by the rules in the docs of kcl-dynamo, for an hour in which
+/// nothing happens but work: no worker joins or leaves, no lease moves. The default prices are
+/// DynamoDB's for on-demand capacity in us-east-1 as of November 2026; give those of your region.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -22,35 +31,45 @@ Examples:
 pub(crate) struct CostOptions {
     #[command(flatten)]
     table: TableArguments,
-    /// Dollars for a million write units.
+    /// Dollars per million write units.
     #[arg(long, value_name = "DOLLARS", default_value_t = 0.625, value_parser = price)]
     write_price: f64,
-    /// Dollars for a million read units.
+    /// Dollars per million read units.
     #[arg(long, value_name = "DOLLARS", default_value_t = 0.125, value_parser = price)]
     read_price: f64,
     #[command(flatten)]
     output: OutputArguments,
 }
 
+/// The JSON of `kcl cost`.
 #[derive(Debug, Serialize)]
 struct CostDocument<'a> {
+    /// Whose fleet was computed: one table in SQLite may have the rows of several.
     application: &'a str,
+    /// In the form of `--lease-table`; its kind decides whether anything is charged.
     lease_table: String,
+    /// The lines of the table, from kcl-core.
     #[serde(flatten)]
     fleet: &'a FleetCost,
+    /// The sum over all lines. One write of a row of at most 1 KB takes one unit.
     write_units_per_hour: f64,
+    /// The sum over all lines. An eventually consistent read of 4 KB takes half a unit.
     read_units_per_hour: f64,
-    /// Nothing for a table in SQLite.
+    /// At the given prices. None for a table in SQLite, which charges nothing.
     dollars_per_month: Option<f64>,
+    /// Calls of the whole fleet if all shards are idle, and if all are busy. Kinesis does not
+    /// charge for them, but the five per second and shard are shared with every other reader.
     get_records_per_hour: [f64; 2],
 }
 
-/// Hours of a month.
+/// Hours in a month, as AWS counts them in its own estimates: 365 × 24 / 12.
 const MONTH: f64 = 730.0;
-/// The slowest and the fastest that a worker polls a shard, unless it is told otherwise: once and
-/// five times a second.
+/// How often a worker polls a shard in an hour with default settings: once a second if it is idle,
+/// five times a second if it is busy, which is the most that Kinesis allows.
 const POLLS: [f64; 2] = [3600.0, 18_000.0];
 
+/// A price in dollars. A negative price or one that is not a number would turn the bill into
+/// nonsense without an error.
 fn price(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
@@ -59,6 +78,8 @@ fn price(text: &str) -> Result<f64, String> {
 }
 
 impl CostOptions {
+    /// Reads the table once and computes. Shards that wait for their parents are not polled and do
+    /// not count.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = self.table.to_read().await?;
         let fleet = found(&table, Patience::NONE).await?;
@@ -86,7 +107,7 @@ impl CostOptions {
         }
         let (mut out, paint) = (Output::default(), Paint::of_output());
         out.line(format_args!(
-            "{}, {} of {} held, failover time {}. In an hour:",
+            "{}, {} of {} held, failover time {}. Per hour:",
             count(cost.workers, "worker", "workers"),
             cost.held,
             count(cost.leases, "lease", "leases"),
@@ -113,16 +134,16 @@ impl CostOptions {
         out.text(&lines);
         if is_charged {
             out.line(format_args!(
-                "${month:.2} in a month of {MONTH} hours, at ${} for a million write units and \
-                 ${} for a million read units.",
+                "${month:.2} per month ({MONTH} hours), at ${} per million write units and ${} per \
+                 million read units.",
                 self.write_price, self.read_price
             ));
         } else {
             out.line("SQLite charges nothing: these are the units that DynamoDB would count.");
         }
         out.line(format_args!(
-            "Stream: {} to {} GetRecords for {} by polling, idle and busy, not charged by the \
-             call; by fan-out none.",
+            "Stream, by polling: {} (idle) to {} (busy) calls of GetRecords for {}, which Kinesis \
+             does not charge for. By fan-out: none.",
             number(polls[0]),
             number(polls[1]),
             count(shards, "shard", "shards")
@@ -132,7 +153,8 @@ impl CostOptions {
     }
 }
 
-/// A whole number with commas; nothing as nothing.
+/// A whole number with commas. Zero becomes an empty cell, so that the figures stand out that cost
+/// something.
 fn number(value: f64) -> String {
     if value == 0.0 {
         return String::new();
@@ -152,6 +174,7 @@ fn number(value: f64) -> String {
 mod tests {
     use super::*;
 
+    /// The comma is that of English, whatever the locale: the output is read by scripts too.
     #[test]
     fn a_number_has_a_comma_before_each_three_digits() {
         let said = [0.0, 7.0, 999.0, 1080.0, 1_234_567.2].map(number);

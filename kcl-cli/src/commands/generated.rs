@@ -1,4 +1,7 @@
-//! What is made of the command line itself: completions and the man pages.
+//! What is generated from the command line itself: shell completions and man pages.
+//!
+//! They come out of the program and are not files in the tree, so they cannot lag behind the
+//! options.
 
 use std::fs;
 use std::io;
@@ -9,7 +12,7 @@ use clap_complete::Shell;
 
 use crate::failure::{Ended, Failure};
 
-/// Writes the completions of a shell to standard output.
+/// Writes the completions for a shell to standard output.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -22,7 +25,7 @@ pub(crate) struct CompletionsOptions {
     shell: Shell,
 }
 
-/// Writes the man page to standard output, or one for each command into a folder.
+/// Writes the man page to standard output, or one page per command into a folder.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -35,6 +38,8 @@ pub(crate) struct ManOptions {
 }
 
 impl CompletionsOptions {
+    /// Generates into memory first, so that a reader that goes away is an ordinary broken pipe:
+    /// clap's generator panics if it cannot write.
     pub(crate) fn run(&self, mut command: Command) -> Result<Ended, Failure> {
         let mut text = Vec::new();
         clap_complete::generate(self.shell, &mut command, "kcl", &mut text);
@@ -43,6 +48,8 @@ impl CompletionsOptions {
 }
 
 impl ManOptions {
+    /// Writes `kcl.1`, or with a folder also one page per command, named as `man kcl-status` looks
+    /// for it. Pages that exist are replaced: they are generated and hold nobody's work.
     pub(crate) fn run(&self, command: Command) -> Result<Ended, Failure> {
         let Some(folder) = &self.folder else {
             return write(&page(command)?);
@@ -58,6 +65,7 @@ impl ManOptions {
     }
 }
 
+/// One page in roff.
 fn page(command: Command) -> Result<Vec<u8>, Failure> {
     let mut text = Vec::new();
     clap_mangen::Man::new(command)
@@ -66,12 +74,14 @@ fn page(command: Command) -> Result<Vec<u8>, Failure> {
     Ok(text)
 }
 
+/// Writes to standard output as it is: completions must not gain or lose a line.
 fn write(text: &[u8]) -> Result<Ended, Failure> {
     io::Write::write_all(&mut io::stdout().lock(), text)
         .map_err(|error| Failure::new("cannot write to standard output", error))?;
     Ok(Ended::Well)
 }
 
+/// Writes a page. An error names its path, because several are written.
 fn write_file(path: &Path, text: &[u8]) -> Result<(), Failure> {
     fs::write(path, text)
         .map_err(|error| Failure::new(format!("cannot write {}", path.display()), error))

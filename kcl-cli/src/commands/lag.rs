@@ -1,3 +1,16 @@
+//! `lag`: how far behind an application is, measured at the stream and not taken from the workers.
+//!
+//! Workers export the same figure, but only while they run. This command also works when all of
+//! them are dead, which is when the answer matters most.
+//!
+//! ```text
+//! checkpoint of a lease --GetShardIterator--> GetRecords, at most 2 records --> the age of the first
+//!                                                                               that is not done
+//! ```
+//!
+//! The record at the checkpoint is read again on purpose: if it has expired, records behind it may
+//! have expired too, and that is reported as a gap.
+
 use std::cmp::Reverse;
 use std::time::Duration;
 
@@ -15,9 +28,9 @@ use crate::say::{Output, Paint, TextTable, count, span};
 /// Shows how far behind each lease is, by asking the stream at its checkpoint. Exit code 1 if one
 /// is further behind than --max.
 ///
-/// It asks each shard once: a GetShardIterator, and a GetRecords of two records at most, out of the
-/// five a second that all readers of a shard share. What it asked is said at the end. The lag is
-/// that of the stored checkpoint; work that is done and not stored yet counts as behind.
+/// It asks each shard once: one GetShardIterator, and one GetRecords of at most two records, out of
+/// the five per second that all readers of a shard share. The last line says what was asked. The
+/// lag is that of the stored checkpoint: what is done but not stored yet counts as behind.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -25,11 +38,13 @@ Examples:
   kcl lag billing --max 5m && echo fresh
   kcl lag billing --json | jq '.max_behind_seconds'
 
-Exit codes: 0 none is further behind than --max, 1 one is, or could not be asked, 3 it failed.")]
+Exit codes: 0 no lease is further behind than --max, 1 one is, or its shard could not be asked,
+3 it failed.")]
 pub(crate) struct LagOptions {
     #[command(flatten)]
     table: TableArguments,
-    /// How far behind a lease may be: a span such as 30s or 5m.
+    /// How far behind a lease may be: a length of time such as 30s or 5m. Without it the exit code
+    /// says nothing about the lag.
     #[arg(long, value_name = "SPAN", value_parser = parse::span)]
     max: Option<Duration>,
     #[command(flatten)]
@@ -38,17 +53,28 @@ pub(crate) struct LagOptions {
     output: OutputArguments,
 }
 
+/// The JSON of `kcl lag`.
 #[derive(Debug, Serialize)]
 struct LagDocument<'a> {
+    /// Whose checkpoints were compared with the stream.
     application: &'a str,
+    /// The stream that was asked, by the name or ARN that led to it.
     stream: String,
+    /// The lag of the lease that is furthest behind. None if no shard could be asked; leases whose
+    /// shard could not be asked do not count.
     max_behind_seconds: Option<f64>,
+    /// How long the stream keeps records: what the lag is to be compared with.
     retention_seconds: f64,
+    /// The leases that are not finished, in the order of the table for people.
     leases: &'a [LeaseLag],
+    /// What this cost the stream, so that a monitor can be sized.
     asked: Asked,
 }
 
 impl LagOptions {
+    /// Reads the leases once, asks the stream at each checkpoint, and prints the worst first.
+    ///
+    /// The table is not watched: a lag depends on checkpoints alone, not on who is alive.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = self.table.to_read().await?;
         let fleet = found(&table, Patience::NONE).await?;
@@ -76,11 +102,15 @@ impl LagOptions {
         })
     }
 
+    /// Whether a lease is further behind than `--max`. One that could not be asked counts as too
+    /// far: a monitor that stays silent when it sees nothing is worse than a false alarm.
     fn is_too_far(&self, lag: &LeaseLag) -> bool {
         self.max
             .is_some_and(|max| lag.behind.is_none_or(|behind| behind > max))
     }
 
+    /// The lag for people. `EXPIRES IN` is how long the record at the position is still kept, and
+    /// `NOTE` is a gap or the reason why the shard could not be asked.
     fn say(&self, lags: &[LeaseLag], asked: Asked, worst: Option<Duration>) -> Output {
         let (mut out, paint) = (Output::default(), Paint::of_output());
         let head = ["LEASE", "BEHIND", "POSITION ARRIVED", "EXPIRES IN", "NOTE"];
@@ -102,7 +132,7 @@ impl LagOptions {
         }
         out.text(&table);
         out.line(format_args!(
-            "{}, at most {} behind. Asked: {} GetShardIterator, {} GetRecords, which gave {}.",
+            "{}, at most {} behind. Asked: {} GetShardIterator, {} GetRecords, which returned {}.",
             count(lags.len(), "unfinished lease", "unfinished leases"),
             worst.map_or_else(|| "?".to_owned(), span),
             asked.get_shard_iterator,

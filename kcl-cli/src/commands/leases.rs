@@ -1,3 +1,17 @@
+//! `leases`: every lease, or those that match.
+//!
+//! | state | who reads the shard |
+//! |---|---|
+//! | held | its holder |
+//! | hand-over | still its holder, which finishes its batch before it lets go |
+//! | handed over | nobody, until the requester claims it: normally for less than a second |
+//! | free | nobody, until a worker takes it |
+//! | expired | nobody, until a worker takes it: the holder has not renewed it in time |
+//! | ended | nobody, and nobody has to: all its records are done |
+//!
+//! A lease in `handed over`, `free` or `expired` for longer than a failover time is stuck, and the
+//! note says why.
+
 use clap::{Args, ValueEnum};
 use kcl_core::admin::{FleetView, LeaseState, LeaseView};
 use kcl_core::lease::MalformedRow;
@@ -8,9 +22,9 @@ use crate::arguments::{OutputArguments, TableArguments, WatchArguments};
 use crate::failure::{Ended, Failure};
 use crate::say::{Output, Paint, TextTable};
 
-/// Lists the leases: who holds each, how far it is, what it waits for.
+/// Lists the leases: who holds each of them, how far it is, and what it waits for.
 ///
-/// The table is read once, unless it is told to watch.
+/// The table is read once, unless --watch-for or --judge says otherwise.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -27,7 +41,8 @@ pub(crate) struct LeasesOptions {
     /// Only leases that this worker holds.
     #[arg(long, value_name = "WORKER")]
     holder: Option<String>,
-    /// Only leases that nobody gets on with, with the reason.
+    /// Only leases that are stuck, with the reason. Whether a holder is dead takes --judge to find
+    /// out.
     #[arg(long)]
     stuck: bool,
     #[command(flatten)]
@@ -36,33 +51,43 @@ pub(crate) struct LeasesOptions {
     output: OutputArguments,
 }
 
-/// A [`LeaseState`] on the command line.
+/// A [`LeaseState`] on the command line. It is a type of its own so that kcl-core does not depend
+/// on clap. The comments of its variants are the help of `--state`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum WantedState {
     /// A worker holds it.
     Held,
-    /// A worker holds it, and another one has asked for it.
+    /// A worker holds it, and another one has requested it.
     HandOver,
     /// It was handed over to a worker that has not claimed it yet.
     HandedOver,
-    /// Nobody holds it.
+    /// No worker holds it.
     Free,
-    /// Its holder has not renewed it for so long that others may take it.
+    /// Its holder has not renewed it for so long that other workers may take it.
     Expired,
-    /// Its shard is done.
+    /// Its shard is finished.
     Ended,
 }
 
+/// The JSON of `kcl leases`. Its leases have the fields of an export, so that one parser reads
+/// both.
 #[derive(Debug, Serialize)]
 struct LeasesDocument<'a> {
     application: &'a str,
+    /// In the form of `--lease-table`, so that it can be copied into the next command.
     lease_table: String,
+    /// How long the table was watched. After 0 s no lease is expired and no holder is dead, as far
+    /// as this document knows.
     watched_seconds: f64,
+    /// Those that match.
     leases: Vec<&'a LeaseView>,
+    /// All of them: a row that cannot be read cannot be compared with a filter either.
     malformed: &'a [MalformedRow],
 }
 
 impl WantedState {
+    /// Whether the state is this one. The match names every state, so a new one here is not
+    /// forgotten.
     fn is(self, state: LeaseState) -> bool {
         state
             == match self {
@@ -77,6 +102,7 @@ impl WantedState {
 }
 
 impl LeasesOptions {
+    /// Reads, filters and prints. Nothing found is not exit code 1: an empty list may be good news.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = self.table.to_read().await?;
         let fleet = found(&table, Patience::NONE.or(&self.watch)).await?;
@@ -97,6 +123,7 @@ impl LeasesOptions {
         Ok(Ended::Well)
     }
 
+    /// Whether the lease matches every filter that was given.
     fn wants(&self, lease: &LeaseView) -> bool {
         let holder = lease.holder.as_ref().map(kcl_core::model::WorkerId::as_str);
         self.state.is_none_or(|state| state.is(lease.state))
@@ -104,6 +131,8 @@ impl LeasesOptions {
             && (!self.stuck || lease.stuck.is_some())
     }
 
+    /// The list for people, then the malformed rows. With `--stuck` it also says if workers were
+    /// not judged, because a lease of a dead worker is then missing from the list.
     fn say(&self, out: &mut Output, fleet: &FleetView, leases: &[&LeaseView]) {
         let paint = Paint::of_output();
         let head = ["LEASE", "STATE", "HOLDER", "CHECKPOINT", "NOTE"];
@@ -121,7 +150,7 @@ impl LeasesOptions {
             ]);
         }
         if table.is_empty() {
-            out.line("No lease is like that.");
+            out.line("No lease matches.");
         } else {
             out.text(&table);
         }
@@ -140,7 +169,9 @@ impl LeasesOptions {
     }
 }
 
-/// What there is to say of a lease beside its state.
+/// What there is to say about a lease beside its state, the most urgent first: why it is stuck, who
+/// waits for it, which parent it waits for, its prepared checkpoint, and the time at which its
+/// shard begins to be read.
 fn note(view: &LeaseView) -> String {
     let stuck = view.stuck.as_ref().map(ToString::to_string);
     let awaited = view
@@ -155,7 +186,7 @@ fn note(view: &LeaseView) -> String {
         .lease
         .pending
         .as_ref()
-        .map(|pending| format!("prepared {}", pending.at));
+        .map(|pending| format!("prepared checkpoint {}", pending.at));
     let start = view
         .lease
         .facts

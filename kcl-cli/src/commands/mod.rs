@@ -1,4 +1,12 @@
-//! What `kcl` does, a file a command.
+//! The commands of `kcl`, one file each.
+//!
+//! A file has three parts: the options, whose comments are the help; `run`, which asks
+//! `kcl_core::admin` and decides the exit code; and the answer twice, as JSON and for people. Two
+//! files serve several commands: `watching` watches a table, and `of_stream` finds the stream that
+//! an application reads.
+//!
+//! The field names of the JSON documents are an interface: fields are added and never renamed
+//! (`docs/cli.md` lists them). The text for people may change at any time.
 
 pub(crate) mod backup;
 pub(crate) mod check;

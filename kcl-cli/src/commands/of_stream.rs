@@ -1,4 +1,7 @@
-//! The stream that an application reads, and how far behind its leases are.
+//! The stream that an application reads, and how far behind its leases are: for `lag` and `check`.
+//!
+//! The name comes from the leases if it can: workers of this framework store the stream's ARN in
+//! each lease. So an operator at night has to know only the application and its table.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,15 +17,21 @@ use crate::say::Progress;
 use crate::stream_at;
 use crate::table_at::OpenTable;
 
-/// A stream that an application reads.
+/// A stream that an application reads, opened and listed.
 #[derive(Debug)]
 pub(super) struct OfStream {
+    /// As given on the command line or as the leases have it, for messages.
     pub(super) name: StreamName,
+    /// The open stream. It is shared, because the lag of many shards is measured at the same time.
     pub(super) stream: Arc<dyn Stream>,
+    /// Its description and its shards, read once at the start.
     pub(super) view: StreamView,
 }
 
-/// The stream that was named, or the only one that the leases name.
+/// Opens the stream that was named, or else the only one that the leases name.
+///
+/// # Errors
+/// The leases name no stream or several ([`named`]), or the stream cannot be opened or listed.
 pub(super) async fn stream_of(
     table: &OpenTable,
     fleet: &FleetView,
@@ -43,6 +52,11 @@ pub(super) async fn stream_of(
     })
 }
 
+/// The stream that the leases name, by its ARN.
+///
+/// Leases of the Java KCL name none, and guessing would be dangerous: the lag of another stream
+/// looks like an answer. Several streams are not asked one after the other either, because every
+/// read takes from the five calls per second that the readers of a shard share.
 fn named(table: &OpenTable, fleet: &FleetView) -> Result<StreamName, Failure> {
     let arns: BTreeSet<&str> = fleet
         .leases
@@ -53,24 +67,30 @@ fn named(table: &OpenTable, fleet: &FleetView) -> Result<StreamName, Failure> {
     match (arns.next(), arns.next()) {
         (Some(arn), None) => arn.parse().map_err(|error| {
             Failure::new(
-                "the leases name a stream that is none; --stream says which it is",
+                format!("invalid stream ARN in the leases: got `{arn}`; use --stream instead"),
                 error,
             )
         }),
         (None, _) => Err(Failure::of(format!(
-            "no lease of `{}` names its stream, as in a table of the Java KCL: --stream says \
-             which it is",
+            "no lease of `{}` names its stream, as in a table that the Java KCL wrote; use \
+             --stream to name it",
             table.application
         ))),
         (Some(first), Some(second)) => Err(Failure::of(format!(
-            "the leases of `{}` are of several streams, such as {first} and {second}: --stream \
-             says which one is asked",
+            "the leases of `{}` are of several streams, such as {first} and {second}; use \
+             --stream to choose one",
             table.application
         ))),
     }
 }
 
-/// How far behind the unfinished leases of this stream are.
+/// Measures how far behind the unfinished leases of this stream are, with a progress bar.
+///
+/// Finished leases have nothing to be behind with, and leases of other streams are left out: their
+/// shard ids may exist in this stream too, and the answer would be about somebody else's records. A
+/// lease whose key names no stream belongs to the only stream of its application.
+///
+/// At most 16 shards are asked at the same time, and each lease moves the bar by one.
 pub(super) async fn measured(of: &OfStream, fleet: &FleetView) -> (Vec<LeaseLag>, Asked) {
     let identity = of.view.description.identity();
     let is_of_it = |lease: &Lease| lease.key.stream.as_ref().is_none_or(|it| *it == identity);

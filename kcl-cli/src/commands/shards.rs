@@ -1,3 +1,15 @@
+//! `shards`: the shards of a stream and where they came from. It needs no application and no table.
+//!
+//! ```text
+//! shardId-000000000000  0.0-50.0 %  closed
+//! ├─ shardId-000000000002  0.0-25.0 %  open
+//! └─ shardId-000000000003  25.0-50.0 %  open
+//! shardId-000000000001  50.0-100.0 %  open
+//! ```
+//!
+//! A closed shard stays in the tree until its last record has expired; then Kinesis stops listing
+//! it, and its children become roots.
+
 use clap::Args;
 use kcl_core::admin::{ShardBranch, StreamView};
 use kcl_core::model::StreamName;
@@ -8,10 +20,10 @@ use crate::failure::{Ended, Failure};
 use crate::say::{Output, Paint, count, span};
 use crate::stream_at;
 
-/// Shows the shards of a stream as a tree: each below the shard that it came from.
+/// Shows the shards of a stream as a tree: each shard below the one that it came from.
 ///
-/// A shard that came of a merge stands below one of its parents and names the other. Shards that
-/// hold no records any more are not listed by the service.
+/// The child of a merge stands below one of its parents and names the other. Kinesis does not list
+/// closed shards whose records have all expired.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -28,26 +40,39 @@ pub(crate) struct ShardsOptions {
     output: OutputArguments,
 }
 
+/// The JSON of `kcl shards`.
 #[derive(Debug, Serialize)]
 struct ShardsDocument {
+    /// As given on the command line.
     stream: String,
     arn: String,
+    /// Milliseconds since 1970. It tells a stream from one of the same name that was deleted
+    /// before.
     created_at: i64,
+    /// How long the stream keeps records, and so for how long closed shards are listed.
     retention_seconds: f64,
+    /// In the order of the tree: parents before their children.
     shards: Vec<ShardRecord>,
 }
 
+/// One shard in JSON.
 #[derive(Debug, Serialize)]
 struct ShardRecord {
     shard: String,
+    /// None, one after a split, two after a merge. A parent may have left the stream.
     parents: Vec<String>,
+    /// Whether it was split or merged: it takes no more records and has an end.
     closed: bool,
+    /// The first and the last of its hash keys. They are texts, because a key has 128 bits and a
+    /// number in JSON is read as a double by most programs.
     hash_range: [String; 2],
     /// How many parents lie above it in the tree.
     depth: usize,
 }
 
 impl ShardsOptions {
+    /// Describes the stream and lists all its shards, page by page. Closed shards are in the
+    /// listing until their last record has expired.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let stream = stream_at::open(&self.stream, &self.at).await?;
         let view = StreamView::read(&stream)
@@ -80,6 +105,7 @@ impl ShardsOptions {
     }
 }
 
+/// One shard in JSON.
 fn record(branch: &ShardBranch<'_>) -> ShardRecord {
     let shard = branch.shard;
     ShardRecord {
@@ -94,6 +120,8 @@ fn record(branch: &ShardBranch<'_>) -> ShardRecord {
     }
 }
 
+/// One line of the tree. Hash keys are shown as percentages of the key space: 39 digits tell nobody
+/// that a shard has a quarter of it.
 fn line(paint: Paint, branch: &ShardBranch<'_>) -> String {
     let mut text = String::new();
     if let Some((own, above)) = branch.followed.split_last() {
@@ -103,6 +131,8 @@ fn line(paint: Paint, branch: &ShardBranch<'_>) -> String {
         text.push_str(if *own { "├─ " } else { "└─ " });
     }
     let range = branch.shard.hash_range;
+    // A double is exact to 53 of the 128 bits, which is far more than the one decimal place that is
+    // printed.
     let percent = |key: u128| key as f64 / u128::MAX as f64 * 100.0;
     let keys = format!(
         "{:.1}-{:.1} %",

@@ -1,3 +1,9 @@
+//! `status`: an application on one screen. `watch` draws the same screen again and again, and
+//! `workers` shares its table.
+//!
+//! The table is scanned twice, and between the scans only the rows of workers are read that are not
+//! known to be alive yet. So its cost is two scans, whatever the number of workers.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,10 +17,11 @@ use crate::failure::{Ended, Failure};
 use crate::say::{Output, Paint, TextTable, count, span};
 use crate::table_at::OpenTable;
 
-/// Shows an application in one screen: its workers, its leases, what is stuck and why, what moved.
+/// Shows an application on one screen: its workers, its leases, which of them are stuck and why,
+/// and what changed.
 ///
-/// The table is watched for a moment, so that it shows who writes to it. That is too short to call
-/// a worker dead: --judge watches for as long as workers watch each other.
+/// The table is watched for a moment, which shows who writes to it. That is too short to call a
+/// worker dead; --judge watches for as long as workers watch each other.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -30,53 +37,82 @@ pub(crate) struct StatusOptions {
     output: OutputArguments,
 }
 
-/// A command that people run again and again answers within two seconds, whatever it finds.
+/// How long `status` watches by default. People run it again and again, so it answers within two
+/// seconds, scans included. With the default failover time of 10 s a worker sends a heartbeat every
+/// 3.3 s, so in 600 ms about one in five is seen to write: enough to see whether anybody works at
+/// all.
 const A_MOMENT: Duration = Duration::from_millis(600);
-/// So many stuck leases are listed; `kcl leases --stuck` lists all.
+/// At most this many stuck leases or malformed rows are listed, because the answer is one screen.
+/// `kcl leases --stuck` lists all of them.
 const LISTED: usize = 20;
 
 /// The JSON of `kcl status`.
 #[derive(Debug, Serialize)]
 struct StatusDocument<'a> {
+    /// As given on the command line; the rows are read under this name.
     application: &'a str,
+    /// In the form of `--lease-table`.
     lease_table: String,
     #[serde(flatten)]
     summary: Summary<'a>,
 }
 
-/// A fleet in few words.
+/// A fleet in a few figures, for people and as JSON.
 #[derive(Debug, Serialize)]
 pub(super) struct Summary<'a> {
+    /// How long the table was watched before this judgement.
     watched_seconds: f64,
+    /// Whether that was long enough to know of every worker whether it is alive.
     judged: bool,
+    /// In full: there are far fewer workers than leases.
     workers: &'a [kcl_core::admin::WorkerView],
+    /// How many there are, malformed rows not included.
     leases: usize,
+    /// How many leases are in each state. A state that no lease is in is left out.
     leases_by_state: BTreeMap<LeaseState, usize>,
+    /// Leases whose shard may not be read yet, because a parent is unfinished. Many of them after a
+    /// reshard are normal.
     waiting_for_parents: usize,
+    /// All of them; only the text for people is cut off after [`LISTED`].
     stuck: Vec<StuckLease<'a>>,
+    /// Rows that cannot be read, of leases and of workers.
     malformed: &'a [kcl_core::lease::MalformedRow],
+    /// The evidence that another framework assigns the leases, such as a leader of a KCL 3.x.
     led_by: Option<&'a str>,
+    /// What changed between the first and the last reading.
     moved: MovedCounts,
 }
 
+/// A lease that is stuck, once for machines and once for people.
 #[derive(Debug, Serialize)]
 struct StuckLease<'a> {
+    /// Its key: a shard, or stream and shard if the application reads several streams.
     lease: String,
+    /// The reason, with the worker or the shard that it is about.
     #[serde(flatten)]
     why: &'a Stuck,
+    /// The reason as the sentence that `kcl leases` prints.
     says: String,
 }
 
-/// How many leases changed while the table was watched.
+/// How many leases changed while the table was watched. All zeros on a busy fleet mean that nobody
+/// works.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 struct MovedCounts {
+    /// Leases whose counter grew: their holders are alive.
     renewed: usize,
+    /// Leases with another checkpoint: records are being finished.
     checkpoint: usize,
+    /// Leases with another holder. Many of them again and again mean that workers fight over
+    /// leases.
     holder: usize,
+    /// Leases that did not exist at the first reading, such as those of children.
     new: usize,
 }
 
 impl StatusOptions {
+    /// Watches for a moment and prints. Something stuck is not exit code 1: `status` shows, and
+    /// `check` judges.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = self.table.to_read().await?;
         let fleet = found(&table, Patience::For(A_MOMENT).or(&self.watch)).await?;
@@ -97,6 +133,7 @@ impl StatusOptions {
 }
 
 impl<'a> Summary<'a> {
+    /// The figures of this view. Nothing is read again.
     pub(super) fn of(fleet: &'a FleetView) -> Self {
         let mut leases_by_state = BTreeMap::new();
         let mut moved = MovedCounts::default();
@@ -131,7 +168,8 @@ impl<'a> Summary<'a> {
     }
 }
 
-/// The status for people.
+/// The status for people, from the most important to the details: where, how many leases in which
+/// state, what moved, the workers, and what is wrong.
 pub(super) fn say(out: &mut Output, table: &OpenTable, fleet: &FleetView, summary: &Summary<'_>) {
     let paint = Paint::of_output();
     out.line(format_args!(
@@ -162,13 +200,13 @@ pub(super) fn say(out: &mut Output, table: &OpenTable, fleet: &FleetView, summar
     }
     let moved = summary.moved;
     out.line(format_args!(
-        "moved meanwhile: {} renewed, {} checkpointed, {} changed hands, {} new",
+        "meanwhile: {} renewed, {} checkpointed, {} changed hands, {} new",
         moved.renewed, moved.checkpoint, moved.holder, moved.new
     ));
     if let Some(what) = summary.led_by {
         out.line(paint.bad(&format!(
-            "another framework gives the leases of this table away ({what}): no worker of ours \
-             takes any"
+            "another framework assigns the leases of this table ({what}): workers of this \
+             framework take none"
         )));
     }
     out.line("");
@@ -180,7 +218,10 @@ pub(super) fn say(out: &mut Output, table: &OpenTable, fleet: &FleetView, summar
     }
 }
 
-/// The workers as a table, or that there are none.
+/// The workers as a table, or a sentence that there are none. `kcl workers` prints it too.
+///
+/// `SILENT` is how long a worker has written nothing while it was watched, and is empty for one
+/// that has just written. `ROW` is `none` for a Java worker, which has no row of this framework.
 pub(super) fn workers(paint: Paint, fleet: &FleetView) -> String {
     if fleet.workers.is_empty() {
         return format!(
@@ -211,6 +252,8 @@ pub(super) fn workers(paint: Paint, fleet: &FleetView) -> String {
     table.to_string()
 }
 
+/// What is wrong: stuck leases and malformed rows. It comes last, so that it is what the eye rests
+/// on above the prompt.
 fn troubles(out: &mut Output, paint: Paint, fleet: &FleetView, summary: &Summary<'_>) {
     if !summary.stuck.is_empty() {
         out.line("");
@@ -221,7 +264,7 @@ fn troubles(out: &mut Output, paint: Paint, fleet: &FleetView, summary: &Summary
         out.text(&table);
         if summary.stuck.len() > LISTED {
             out.line(format_args!(
-                "and {} more: `kcl leases --stuck` lists all",
+                "and {} more: `kcl leases APP --stuck` lists all",
                 summary.stuck.len() - LISTED
             ));
         }

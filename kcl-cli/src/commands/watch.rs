@@ -1,3 +1,13 @@
+//! `watch`: the status on a terminal, drawn again and again.
+//!
+//! It is one observer that never stops watching, and not `status` in a loop. What was seen before a
+//! drawing counts for the next one, so a dead worker is called dead although each drawing follows
+//! the last by two seconds.
+//!
+//! On a terminal a drawing replaces the one before. Into a pipe or a file the drawings follow each
+//! other with an empty line between them, without escape sequences, so `--times 3` makes a short
+//! log.
+
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +25,9 @@ use crate::say::Output;
 
 /// Shows the status again and again, until Ctrl-C.
 ///
-/// It goes on watching between two drawings, so that who is dead shows after 4/5 of its failover
-/// time. The table is scanned once a drawing, and read worker by worker between them.
+/// It keeps watching between two drawings, so a worker is shown as dead after 4/5 of its failover
+/// time. The table is scanned once per drawing; in between, only the rows of single workers are
+/// read.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -26,24 +37,32 @@ Examples:
 pub(crate) struct WatchOptions {
     #[command(flatten)]
     table: TableArguments,
-    /// From one drawing to the next: at least 200ms.
+    /// The time from one drawing to the next; at least 200ms.
     #[arg(long, value_name = "SPAN", default_value = "2s", value_parser = parse::span)]
     every: Duration,
-    /// Ends after so many drawings.
+    /// Ends after this many drawings.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     times: Option<u64>,
 }
 
+/// The shortest time between two drawings: each is a scan of the whole table, which somebody pays
+/// for.
 const FASTEST: Duration = Duration::from_millis(200);
-/// Between two looks at the workers: often enough for any failover time that is of use.
+/// The pause between two looks at workers that are not judged. A worker with the default failover
+/// time writes its row every 3.3 s, so most looks find nothing new, and the few that do are soon
+/// enough.
 const PROBE: Duration = Duration::from_millis(400);
-/// Goes to the upper left corner; clears what is below.
+/// Escape sequences of ANSI. This one moves to the upper left corner without clearing anything.
 const HOME: &str = "\x1b[H";
+/// Clears the rest of a line that is shorter than what was drawn before.
 const CLEAR_LINE: &str = "\x1b[K";
+/// Clears lines of a drawing before that was longer.
 const CLEAR_BELOW: &str = "\x1b[J";
+/// Clears the screen, once: doing it for each drawing flickers.
 const CLEAR: &str = "\x1b[2J";
 
 impl WatchOptions {
+    /// Draws until the first signal, which is the usual end and therefore exit code 0.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let signal = kcl_core::stop_signal()
             .map_err(|error| Failure::new("cannot wait for Ctrl-C", error))?;
@@ -54,6 +73,11 @@ impl WatchOptions {
         }
     }
 
+    /// Draws until `--times` is reached. The first drawing must find the application, so that a
+    /// mistyped name is an error; a fleet that is deleted later is shown as empty.
+    ///
+    /// # Errors
+    /// A call of the table has failed. It is not retried: a person is watching and can start again.
     async fn draw(&self) -> Result<Ended, Failure> {
         let table = self.table.to_read().await?;
         let every = self.every.max(FASTEST);
@@ -91,7 +115,7 @@ impl WatchOptions {
     }
 }
 
-/// Over what was drawn before, line by line: nothing flickers.
+/// Draws over the previous drawing line by line, so that nothing flickers.
 fn redraw(text: &str, is_first: bool) -> Result<(), Failure> {
     let mut out = Output::default();
     out.text(if is_first { CLEAR } else { "" });

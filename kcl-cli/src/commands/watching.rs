@@ -1,4 +1,8 @@
-//! How the commands come by a fleet, and what they say of it in the same way.
+//! How a command comes by a view of the fleet, and what all of them say about it in the same words.
+//!
+//! `status`, `leases`, `workers`, `check`, `cost` and `lag` differ only in how long they watch
+//! before they judge: [`Patience`] is the default of each, and `--watch-for` and `--judge` override
+//! it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,23 +11,25 @@ use kcl_core::admin::{FleetView, LeaseState, LeaseView, Life, Observer, WorkerVi
 
 use crate::arguments::WatchArguments;
 use crate::failure::Failure;
-use crate::say::{Paint, Progress, span};
+use crate::say::{Paint, Progress, count, span};
 use crate::table_at::OpenTable;
 
-/// How long to watch where nothing was said of it.
+/// How long a command watches if the command line does not say.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Patience {
-    /// For as long.
+    /// For at most this long, or until every worker is judged.
     For(Duration),
-    /// Until it is known of each worker whether it is alive.
+    /// Until it is known of every worker whether it is alive. If one is dead, that takes as long as
+    /// the other workers need to find it out.
     UntilJudged,
 }
 
 impl Patience {
-    /// The table is read once.
+    /// Reads the table once. That shows who holds what, but of nobody whether it is alive.
     pub(super) const NONE: Self = Self::For(Duration::ZERO);
 
-    /// What the command line says, or this where it says nothing.
+    /// What the command line says, or this if it says nothing. Clap has refused both options
+    /// together.
     pub(super) fn or(self, arguments: &WatchArguments) -> Self {
         match arguments.watch_for {
             _ if arguments.judge => Self::UntilJudged,
@@ -33,7 +39,10 @@ impl Patience {
     }
 }
 
-/// The fleet, after it was watched; a failure where there is nothing of it in the table.
+/// The fleet after it was watched, for commands that have nothing to say about an empty table.
+///
+/// # Errors
+/// The table cannot be read, or has no row of this application ([`OpenTable::nothing_found`]).
 pub(super) async fn found(table: &OpenTable, patience: Patience) -> Result<FleetView, Failure> {
     let fleet = watched(table, patience).await?;
     if is_empty(&fleet) {
@@ -42,7 +51,14 @@ pub(super) async fn found(table: &OpenTable, patience: Patience) -> Result<Fleet
     Ok(fleet)
 }
 
-/// The fleet, after it was watched.
+/// The fleet after it was watched, even if the table is empty: `check` reports that as a finding.
+///
+/// With a limit of zero the first reading is the answer. Otherwise the table is scanned at the
+/// beginning and at the end, and only the rows of workers that are not judged yet are read in
+/// between.
+///
+/// # Errors
+/// A call of the table has failed.
 pub(super) async fn watched(table: &OpenTable, patience: Patience) -> Result<FleetView, Failure> {
     let mut observer = Observer::new(Arc::clone(&table.table));
     let failed = |error| table.failed(error);
@@ -52,7 +68,7 @@ pub(super) async fn watched(table: &OpenTable, patience: Patience) -> Result<Fle
         Patience::For(span) => span,
         Patience::UntilJudged => observer.long_enough(),
     };
-    let progress = Progress::new("watching who is alive", first.workers.len());
+    let progress = Progress::new("judging the workers", first.workers.len());
     observer
         .go_on_watching(limit, |watching| {
             progress.at(watching.judged, watching.workers);
@@ -61,11 +77,14 @@ pub(super) async fn watched(table: &OpenTable, patience: Patience) -> Result<Fle
         .map_err(failed)
 }
 
-/// Whether there is nothing of the application in the table.
+/// Whether the table has no row at all of the application. A malformed row counts as one: the name
+/// is right, and its leases need help.
 pub(super) fn is_empty(fleet: &FleetView) -> bool {
     fleet.leases.is_empty() && fleet.workers.is_empty() && fleet.malformed.is_empty()
 }
 
+/// Whether a worker is alive, in the colour of its meaning. `not judged` is yellow, because it may
+/// well be alive: it was not watched for long enough.
 pub(super) fn life(paint: Paint, worker: &WorkerView) -> String {
     let text = worker.life.to_string();
     match worker.life {
@@ -75,6 +94,8 @@ pub(super) fn life(paint: Paint, worker: &WorkerView) -> String {
     }
 }
 
+/// The state of a lease, in the colour of its meaning. A free or expired lease is red, because
+/// nobody reads its shard at this moment.
 pub(super) fn state(paint: Paint, lease: &LeaseView) -> String {
     let text = lease.state.to_string();
     match lease.state {
@@ -85,7 +106,10 @@ pub(super) fn state(paint: Paint, lease: &LeaseView) -> String {
     }
 }
 
-/// What was not judged, and how it can be.
+/// Says which workers were not judged and which command judges them, or nothing if all were.
+///
+/// Without this line, `not judged` reads like a fault of the fleet, although the observer was only
+/// too impatient.
 pub(super) fn hint(fleet: &FleetView, command: &str) -> Option<String> {
     let unknown = fleet
         .workers
@@ -93,14 +117,11 @@ pub(super) fn hint(fleet: &FleetView, command: &str) -> Option<String> {
         .filter(|worker| worker.life == Life::Unknown);
     let longest = unknown.clone().map(|worker| worker.dead_after).max()?;
     let many = unknown.count();
-    let them = if many == 1 {
-        "1 worker has".to_owned()
-    } else {
-        format!("{many} workers have")
-    };
+    let them = if many == 1 { "it" } else { "them" };
     Some(format!(
-        "{them} written nothing in {}, which is too short to call anybody dead: `{command} \
-         --judge` watches for up to {}.",
+        "{} wrote nothing in {}, which is too short to call {them} dead: `{command} --judge` \
+         watches for up to {}.",
+        count(many, "worker", "workers"),
         span(fleet.watched),
         span(longest)
     ))

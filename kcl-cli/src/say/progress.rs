@@ -1,13 +1,19 @@
+//! A progress bar for a command that keeps a person waiting.
+//!
+//! Judging whether workers are alive takes seconds, and a command that prints nothing for that long
+//! looks as if it hung. Asking thousands of shards for their lag takes minutes.
+
 use std::io::IsTerminal as _;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar on standard error for what takes long; nothing where that is no terminal.
+/// A bar on standard error, or nothing if standard error is not a terminal: a log file would
+/// receive every frame. Dropping it removes it from the screen, however the command ends.
 #[derive(Debug)]
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
-    /// For so many steps of this.
+    /// A bar with this label and so many steps.
     pub(crate) fn new(what: &'static str, steps: usize) -> Self {
         let target = if std::io::stderr().is_terminal() {
             ProgressDrawTarget::stderr()
@@ -23,13 +29,14 @@ impl Progress {
         Self(bar)
     }
 
-    /// So many of so many are done.
+    /// Moves the bar. `steps` may change on the way, because a scan may find more workers.
     pub(crate) fn at(&self, done: usize, steps: usize) {
         self.0.set_length(steps as u64);
         self.0.set_position(done as u64);
     }
 }
 
+/// An error message must not be appended to the line of the bar.
 impl Drop for Progress {
     fn drop(&mut self) {
         self.0.finish_and_clear();

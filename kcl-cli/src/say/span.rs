@@ -1,6 +1,11 @@
+//! A length of time as people read it.
+
 use std::time::Duration;
 
-/// A span of time in at most two units: `320 ms`, `4.2 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.
+/// A length of time in at most two units: `320 ms`, `4.2 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.
+///
+/// A third unit would suggest a precision that a lag or an observation does not have. Below a
+/// second it is in milliseconds, below a minute in tenths of a second.
 pub(crate) fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
@@ -12,11 +17,13 @@ pub(crate) fn span(span: Duration) -> String {
     }
 }
 
-/// Cut off, so that 59.97 s is not 60.0 s.
+/// Seconds, cut off after one decimal place: rounding would turn 59.97 s into 60.0 s, which is a
+/// minute in the unit of seconds.
 fn tenths(span: Duration) -> f64 {
     (span.as_secs_f64() * 10.0).floor() / 10.0
 }
 
+/// Two units, or one if the smaller is zero: `1 min`, not `1 min 0 s`.
 fn pair(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
     if small == 0 {
         format!("{large} {large_unit}")
@@ -29,6 +36,7 @@ fn pair(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
 mod tests {
     use super::*;
 
+    /// The borders between the units, where a rounding error would show.
     #[test]
     fn a_span_has_at_most_two_units() {
         let said = |millis| span(Duration::from_millis(millis));

@@ -1,28 +1,41 @@
+//! Tables for people, aligned by what is seen on the screen.
+//!
+//! ```text
+//! LEASE                 STATE    HOLDER
+//! shardId-000000000000  expired  one
+//! shardId-000000000001  free     -
+//! ```
+
 use std::fmt;
 
 use super::Paint;
 
-/// Columns for people: each as wide as its widest cell, two spaces between them, and nothing behind
-/// the last.
+/// A table for people: each column is as wide as its widest cell, with two spaces between columns
+/// and none behind the last one, so that nothing wraps that need not.
 #[derive(Debug)]
 pub(crate) struct TextTable {
+    /// For the head, which is bold on a terminal.
     paint: Paint,
+    /// The names of the columns, in capitals as in `ps` and `kubectl`.
     head: Vec<&'static str>,
+    /// A row may have fewer cells than the head; it then ends early.
     rows: Vec<Vec<Cell>>,
 }
 
+/// A text with its width on the screen, computed once.
 #[derive(Debug)]
 struct Cell {
-    /// How wide it is: colours are not counted.
+    /// Columns on the screen. Escape sequences of colours take none.
     width: usize,
+    /// With its colours.
     text: String,
 }
 
-/// What a cell has where there is nothing.
+/// Stands for an empty cell, so that a row can be split at white space: `awk '{print $4}'` works.
 const NOTHING: &str = "-";
 
 impl TextTable {
-    /// A table with these columns.
+    /// A table with these columns and no row.
     pub(crate) fn new(paint: Paint, head: impl IntoIterator<Item = &'static str>) -> Self {
         Self {
             paint,
@@ -31,7 +44,7 @@ impl TextTable {
         }
     }
 
-    /// Adds a row.
+    /// Adds a row. Cells may be coloured; an empty one is shown as `-`.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         let cell = |text: String| {
             let text = if text.is_empty() {
@@ -47,12 +60,14 @@ impl TextTable {
         self.rows.push(cells.into_iter().map(cell).collect());
     }
 
+    /// Whether there is no row. A command then says so instead of printing a lone head.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 }
 
-/// How many characters are seen: none of an escape sequence, which ends with `m`.
+/// The number of characters that are seen. An escape sequence, which for colours ends with `m`,
+/// counts as none; counting it would push coloured rows out of their columns.
 fn width(text: &str) -> usize {
     let mut escaped = false;
     let seen = |character: &char| {
@@ -66,6 +81,8 @@ fn width(text: &str) -> usize {
     text.chars().filter(seen).count()
 }
 
+/// The head and the rows, a line each. A cell wider than its column cannot occur: widths are
+/// computed from all rows first, so nothing is printed before the last row is known.
 impl fmt::Display for TextTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns = self.head.len();
@@ -105,6 +122,7 @@ impl fmt::Display for TextTable {
 mod tests {
     use super::*;
 
+    /// A coloured cell has nine more characters than it shows.
     #[test]
     fn columns_are_as_wide_as_what_is_seen_in_them() {
         let mut table = TextTable::new(Paint::of_output(), ["A", "LONG", "B"]);
