@@ -163,7 +163,9 @@ async fn what_cannot_be_exported_or_imported_is_refused() {
     );
     kcl(&import).await.complains(3, &["cannot read"]);
     fs::write(&file, "{}").unwrap();
-    kcl(&import).await.complains(3, &["is not an export of leases"]);
+    kcl(&import)
+        .await
+        .complains(3, &["is not an export of leases"]);
     fs::write(&file, rest.out.replace("\"app\"", "\"another\"")).unwrap();
     kcl(&import)
         .await
