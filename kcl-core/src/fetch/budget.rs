@@ -262,6 +262,11 @@ impl BudgetShare {
         }
     }
 
+    /// The whole budget, in bytes.
+    pub(crate) fn total(&self) -> usize {
+        self.budget.total()
+    }
+
     /// What is set aside for one shard now: less, the more there are.
     pub(crate) fn set_aside(&self) -> usize {
         self.budget.state().seats.reserve()

@@ -65,6 +65,7 @@ impl PollingFetch {
         intake: PageDecoder,
     ) -> Self {
         let pace = Pace::new(settings.pace);
+        stream.keep_within(seat.total());
         Self {
             stream,
             shard,

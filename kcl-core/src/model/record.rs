@@ -112,12 +112,42 @@ pub struct Record {
     pub arrived_at: Option<Timestamp>,
     /// How the service encrypts the Kinesis record at rest.
     pub encryption: Encryption,
-    /// The payload: a view of the fetched bytes, not a copy. Keeping it keeps all those bytes in
-    /// memory.
+    /// The payload: a view of the fetched page, not a copy. Keeping it keeps the whole page in
+    /// memory, up to 10 MiB, after the byte budget has stopped counting it;
+    /// [`detached`](Self::detached) avoids that.
     pub data: Bytes,
 }
 
 impl Record {
+    /// A copy of the record that shares no memory with others.
+    ///
+    /// The records of a page are slices of one buffer, and their keys are slices of one text. A
+    /// handler that keeps a few of them after its call returns, in a cache for instance, should
+    /// keep them detached: otherwise each keeps its whole page.
+    ///
+    /// ```
+    /// use kcl_core::model::{RawRecord, Record, SequenceNumber};
+    ///
+    /// let page = bytes::Bytes::from(vec![0; 10_000]);
+    /// let number = SequenceNumber::from_u128(1);
+    /// let record = Record::from(RawRecord::new(number, "customer-7", page.slice(10..20)));
+    /// let kept = record.detached();
+    /// assert_eq!(kept, record);
+    /// assert!(!page.as_ptr_range().contains(&kept.data.as_ptr()));
+    /// ```
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self {
+            partition_key: self.partition_key.as_str().into(),
+            explicit_hash_key: self
+                .explicit_hash_key
+                .as_ref()
+                .map(|key| key.as_str().into()),
+            data: Bytes::copy_from_slice(&self.data),
+            ..self.clone()
+        }
+    }
+
     /// The sequence number of the Kinesis record.
     #[must_use]
     pub const fn sequence(&self) -> &SequenceNumber {
@@ -158,5 +188,29 @@ impl fmt::Debug for Record {
             .field("arrived_at", &self.arrived_at)
             .field("bytes", &self.data.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detached_record_keeps_neither_its_page_nor_the_other_keys() {
+        let (page, keys) = (Bytes::from(vec![7; 1000]), "one-two-three".into());
+        let raw = RawRecord::new(
+            SequenceNumber::from_u128(1),
+            Key::part(&keys, 4, 7),
+            page.slice(10..20),
+        );
+        let record = Record {
+            explicit_hash_key: Some(Key::part(&keys, 0, 3)),
+            ..raw.into()
+        };
+        let kept = record.detached();
+        assert_eq!(kept, record);
+        drop(record);
+        assert!(page.is_unique(), "nothing holds the page");
+        assert_eq!(std::sync::Arc::strong_count(&keys), 1);
     }
 }

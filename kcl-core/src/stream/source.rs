@@ -54,6 +54,12 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
         1.0
     }
 
+    /// Says how much memory the worker's byte budget has, in bytes. A stream that keeps buffers for
+    /// later pages keeps no more of them than fit into it beside those in use. The default keeps
+    /// none.
+    #[doc(hidden)]
+    fn keep_within(&self, _budget: usize) {}
+
     /// The stream's enhanced fan-out, or `None` if it cannot push records, which is the default.
     fn fan_out(&self) -> Option<Arc<dyn FanOut>> {
         None
@@ -84,6 +90,10 @@ impl<T: Stream + ?Sized> Stream for Arc<T> {
 
     fn memory_while_reading(&self) -> f64 {
         (**self).memory_while_reading()
+    }
+
+    fn keep_within(&self, budget: usize) {
+        (**self).keep_within(budget);
     }
 
     fn fan_out(&self) -> Option<Arc<dyn FanOut>> {

@@ -83,6 +83,10 @@ impl Stream for Patient<dyn Stream> {
         self.inner.memory_while_reading()
     }
 
+    fn keep_within(&self, budget: usize) {
+        self.inner.keep_within(budget);
+    }
+
     fn fan_out(&self) -> Option<Arc<dyn FanOut>> {
         Some(Arc::new(Patient::new(
             Arc::clone(&self.refused),

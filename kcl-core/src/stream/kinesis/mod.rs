@@ -37,6 +37,7 @@ mod date;
 mod failure;
 mod fan_out;
 pub mod http;
+mod page_pool;
 mod read;
 mod setup;
 mod stream;

@@ -179,6 +179,12 @@ impl Stream for KinesisStream {
         }
     }
 
+    fn keep_within(&self, budget: usize) {
+        if let Some(direct) = &self.direct {
+            direct.keep_within(budget);
+        }
+    }
+
     fn fan_out(&self) -> Option<Arc<dyn FanOut>> {
         Some(Arc::new(self.clone()))
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use ciborium::Value as CborValue;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::page_pool::PagePool;
 use super::wire::{MAX_DEPTH, NextMember, Unreadable, WirePage, page_of};
 
 use crate::model::{ChildShard, Encryption, HashKeyRange, RawRecord, ShardId, Timestamp};
@@ -74,6 +75,7 @@ fn page(content_type: Option<&str>, body: &[u8]) -> Result<WirePage, Unreadable>
         content_type,
         &Bytes::copy_from_slice(body),
         NextMember::NextShardIterator,
+        &PagePool::new(),
     )
     .map(|(page, _)| page)
 }

@@ -11,6 +11,7 @@ use super::super::KinesisStream;
 use super::super::classify::{CallFailure, KinesisOperation, is_named};
 use super::super::failure::{failed, malformed};
 use super::super::http::{ConnectionFailure, Http1Answer, Http1Client, NoAnswer};
+use super::super::page_pool::PagePool;
 use super::super::wire::{
     Form, NextMember, Unreadable, WirePage, WireRefusal, get_records, page_of, refusal_of,
 };
@@ -73,6 +74,12 @@ impl DirectCall {
     /// Whether pages come in CBOR, as far as is known.
     pub(in crate::stream::kinesis) fn has_cbor(&self) -> bool {
         self.cbor.is_proven()
+    }
+
+    /// The pages that are read by it take no more than this, those included that are kept for later
+    /// ones.
+    pub(in crate::stream::kinesis) fn keep_within(&self, bytes: usize) {
+        self.http.pages().keep_within(bytes);
     }
 
     /// A page; nothing when the SDK has to make the call, as it would do more than is done here.
@@ -177,7 +184,7 @@ impl DirectCall {
         match answer.await {
             Ok(answer) => {
                 signer.learn(sent_at, &answer.head);
-                PageOutcome::of(answer)
+                PageOutcome::of(answer, self.http.pages())
             }
             Err(NoAnswer::NotConnected(failure) | NoAnswer::Lost(failure)) => {
                 PageOutcome::NotAnswered(failure)
@@ -195,11 +202,11 @@ impl fmt::Debug for DirectCall {
 }
 
 impl PageOutcome {
-    fn of(answer: Http1Answer) -> Self {
+    fn of(answer: Http1Answer, pages: &PagePool) -> Self {
         let Http1Answer { head, body } = answer;
         let content_type = head.content_type.as_deref();
         if (200..300).contains(&head.status) {
-            return match page_of(content_type, &body, NextMember::NextShardIterator) {
+            return match page_of(content_type, &body, NextMember::NextShardIterator, pages) {
                 Ok((page, form)) => Self::Page(page, form),
                 Err(unreadable) => Self::Unreadable(unreadable),
             };

@@ -10,6 +10,7 @@ use crate::Clock;
 use crate::model::Moment;
 use crate::runtime::{system_clock, within};
 
+use super::super::page_pool::PagePool;
 use super::client::{BadCertificate, certificates};
 use super::dial::Dialer;
 use super::failure::ConnectionFailure;
@@ -34,6 +35,7 @@ pub struct Http1Client {
 struct Http1Pool {
     dialer: Dialer,
     clock: Arc<dyn Clock>,
+    pages: PagePool,
     /// By scheme, host and port; who was used last is at the end.
     idle: Mutex<HashMap<Uri, Vec<(Moment, Http1Connection)>>>,
 }
@@ -68,6 +70,7 @@ impl Http1Client {
         let pool = Http1Pool {
             dialer: Dialer::new(trusted.clone(), &[b"http/1.1"]),
             clock: system_clock(),
+            pages: PagePool::new(),
             idle: Mutex::default(),
         };
         Self {
@@ -87,7 +90,7 @@ impl Http1Client {
         limit: Duration,
     ) -> Result<Http1Answer, NoAnswer> {
         if let Some(kept) = self.pool.kept(to) {
-            match kept.exchange(request).await {
+            match kept.exchange(request, &self.pool.pages).await {
                 Ok((answer, connection)) => return Ok(self.pool.keep(to, answer, connection)),
                 Err(Broken::InAnswer(failure)) => return Err(NoAnswer::Lost(failure)),
                 Err(Broken::BeforeAnswer(_)) => {}
@@ -101,12 +104,20 @@ impl Http1Client {
                 )))
             })
             .map_err(NoAnswer::NotConnected)?;
-        match Http1Connection::new(io).exchange(request).await {
+        let made = Http1Connection::new(io);
+        match made.exchange(request, &self.pool.pages).await {
             Ok((answer, connection)) => Ok(self.pool.keep(to, answer, connection)),
             Err(Broken::BeforeAnswer(failure) | Broken::InAnswer(failure)) => {
                 Err(NoAnswer::Lost(failure))
             }
         }
+    }
+}
+
+impl Http1Client {
+    /// The buffers that pages are received into.
+    pub(in crate::stream::kinesis) fn pages(&self) -> &PagePool {
+        &self.pool.pages
     }
 }
 
@@ -130,6 +141,7 @@ impl Http1Pool {
     ) -> Http1Answer {
         if let Some(connection) = connection {
             let now = self.clock.now();
+            self.pages.free_idle(now);
             let mut idle = self.idle();
             for connections in idle.values_mut() {
                 let old = |(at, _): &(Moment, _)| now.since(*at) >= IDLE_LIMIT;

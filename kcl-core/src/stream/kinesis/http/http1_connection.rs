@@ -1,6 +1,7 @@
 use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::super::page_pool::{PageBuffer, PagePool};
 use super::dial::Io;
 use super::failure::ConnectionFailure;
 use super::http1_answer::{AnswerHead, BodyLength, Http1Answer};
@@ -40,6 +41,7 @@ impl Http1Connection {
     pub(super) async fn exchange(
         mut self,
         request: &[u8],
+        pages: &PagePool,
     ) -> Result<(Http1Answer, Option<Self>), Broken> {
         let lost = |error| Broken::BeforeAnswer(ConnectionFailure::broken("no answer", error));
         self.io.write_all(request).await.map_err(lost)?;
@@ -62,11 +64,15 @@ impl Http1Connection {
             read.reserve(FIRST_READ);
         };
         read.drain(..length);
-        let (body, rest) = self.body(head.body, read).await.map_err(Broken::InAnswer)?;
+        let body = self
+            .body(head.body, read, pages)
+            .await
+            .map_err(Broken::InAnswer)?;
+        let (body, rest) = body;
         let reusable = head.keeps_alive && rest == 0;
         let answer = Http1Answer {
             head,
-            body: body.into(),
+            body: body.freeze(),
         };
         Ok((answer, reusable.then_some(self)))
     }
@@ -76,25 +82,29 @@ impl Http1Connection {
         &mut self,
         length: BodyLength,
         mut read: Vec<u8>,
-    ) -> Result<(Vec<u8>, usize), ConnectionFailure> {
+        pages: &PagePool,
+    ) -> Result<(PageBuffer, usize), ConnectionFailure> {
         match length {
             BodyLength::Known(length) if length <= read.len() => {
                 let rest = read.len() - length;
                 read.truncate(length);
-                Ok((read, rest))
+                Ok((PageBuffer::own(read), rest))
             }
             BodyLength::Known(length) => {
-                let mut body = Vec::with_capacity(length);
-                body.extend_from_slice(&read);
-                self.fill(&mut body, length).await?;
+                let mut body = pages.buffer(length);
+                body.data.extend_from_slice(&read);
+                self.fill(&mut body.data, length).await?;
                 Ok((body, 0))
             }
-            BodyLength::Chunked => self.chunks(read).await,
+            BodyLength::Chunked => {
+                let (body, rest) = self.chunks(read).await?;
+                Ok((PageBuffer::own(body), rest))
+            }
             BodyLength::UntilClosed => {
                 while self.io.read_buf(&mut read).await.map_err(broken)? > 0 {
                     bounded(read.len())?;
                 }
-                Ok((read, 0))
+                Ok((PageBuffer::own(read), 0))
             }
         }
     }

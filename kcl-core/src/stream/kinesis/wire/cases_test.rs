@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::model::{Encryption, Timestamp};
 
+use super::super::page_pool::PagePool;
 use super::{
     Form, NextMember, Unreadable, WirePage, WireRefusal, get_records, page_of, refusal_of,
 };
@@ -16,6 +17,7 @@ fn read(content_type: &str, body: impl Into<Bytes>) -> Result<WirePage, Unreadab
         Some(content_type),
         &body.into(),
         NextMember::NextShardIterator,
+        &PagePool::new(),
     )
     .map(|(page, _)| page)
 }
@@ -311,7 +313,13 @@ fn payloads_in_cbor_are_slices_of_the_body() {
         "a1 'Records' 82 a2 'SequenceNumber' '7' 'Data' 43 010203 a2 'Data' 41 04 \
          'SequenceNumber' '8'",
     ));
-    let (page, _) = page_of(Some(CBOR), &body, NextMember::NextShardIterator).unwrap();
+    let (page, _) = page_of(
+        Some(CBOR),
+        &body,
+        NextMember::NextShardIterator,
+        &PagePool::new(),
+    )
+    .unwrap();
     for record in &page.records {
         assert!(body.as_ptr_range().contains(&record.data.as_ptr()));
     }

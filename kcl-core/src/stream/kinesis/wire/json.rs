@@ -6,6 +6,7 @@ use memchr::memchr2;
 
 use crate::model::Timestamp;
 
+use super::super::page_pool::{PageBuffer, PagePool};
 use super::reader::{MAX_DEPTH, Payload, Reader, count_of, from_seconds};
 use super::unreadable::Unreadable;
 
@@ -13,16 +14,19 @@ use super::unreadable::Unreadable;
 pub(super) struct Json<'a> {
     body: &'a [u8],
     at: usize,
-    /// The payloads, one behind the other.
-    payloads: Vec<u8>,
+    /// The payloads, one behind the other: nothing before the first.
+    payloads: PageBuffer,
+    /// Where their buffer comes from: from nowhere in answers that have no payload.
+    pages: Option<&'a PagePool>,
 }
 
 impl<'a> Json<'a> {
-    pub(super) const fn new(body: &'a [u8]) -> Self {
+    pub(super) const fn new(body: &'a [u8], pages: Option<&'a PagePool>) -> Self {
         Self {
             body,
             at: 0,
-            payloads: Vec::new(),
+            payloads: PageBuffer::own(Vec::new()),
+            pages,
         }
     }
 
@@ -287,16 +291,22 @@ impl<'a> Reader<'a> for Json<'a> {
     #[inline]
     fn payload(&mut self) -> Result<Payload, Unreadable> {
         let base64 = self.string()?;
-        if self.payloads.capacity() == 0 {
+        if self.payloads.data.capacity() == 0
+            && let Some(pages) = self.pages
+        {
             // All that may follow, so that it never has to grow.
             let most = (base64.len() + self.rest().len()) / 4 * 3 + 3;
-            self.payloads.reserve_exact(most);
+            self.payloads = pages.buffer(most);
         }
-        let from = self.payloads.len();
-        STANDARD
-            .decode_append(&base64, &mut self.payloads)
-            .map_err(|_| self.expected("base64 before this"))?;
-        Ok(Payload::Part(from, self.payloads.len()))
+        let payloads = &mut self.payloads.data;
+        let from = payloads.len();
+        let decoded = STANDARD.decode_append(&base64, payloads).is_ok();
+        let to = payloads.len();
+        if decoded {
+            Ok(Payload::Part(from, to))
+        } else {
+            Err(self.expected("base64 before this"))
+        }
     }
 
     #[inline]
@@ -328,7 +338,7 @@ impl<'a> Reader<'a> for Json<'a> {
 
     fn finish(mut self) -> Result<Bytes, Unreadable> {
         match self.peek() {
-            None => Ok(self.payloads.into()),
+            None => Ok(self.payloads.freeze()),
             Some(_) => Err(self.expected("the end")),
         }
     }

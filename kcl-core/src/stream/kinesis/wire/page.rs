@@ -4,6 +4,7 @@ use crate::model::{
     ChildShard, Encryption, HashKeyRange, Key, RawRecord, SequenceNumber, ShardId, Timestamp,
 };
 
+use super::super::page_pool::PagePool;
 use super::cbor::Cbor;
 use super::json::Json;
 use super::reader::{Form, Payload, Reader};
@@ -36,7 +37,8 @@ pub(crate) struct WirePage {
     pub(crate) children: Vec<ChildShard>,
 }
 
-/// The page that a body holds, all of it or nothing, and its form.
+/// The page that a body holds, all of it or nothing, and its form. Payloads that have to be decoded
+/// are decoded into a buffer of `pages`.
 ///
 /// # Errors
 /// If any of it is not what the service promises.
@@ -44,6 +46,7 @@ pub(crate) fn page_of(
     content_type: Option<&str>,
     body: &Bytes,
     next: NextMember,
+    pages: &PagePool,
 ) -> Result<(WirePage, Form), Unreadable> {
     // Keys are found by numbers of 32 bits.
     if u32::try_from(body.len()).is_err() {
@@ -56,7 +59,7 @@ pub(crate) fn page_of(
     let form = Form::of(content_type, body)?;
     let page = match form {
         Form::Cbor => PageDraft::read(Cbor::new(body), next.name()),
-        Form::Json => PageDraft::read(Json::new(body), next.name()),
+        Form::Json => PageDraft::read(Json::new(body, Some(pages)), next.name()),
     };
     Ok((page?, form))
 }

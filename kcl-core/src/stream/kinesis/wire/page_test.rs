@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::model::{ChildShard, Encryption, HashKeyRange, RawRecord, ShardId, Timestamp};
 
+use super::super::page_pool::PagePool;
 use super::super::wire_oracle::{assert_cbor, assert_json};
 use super::{Form, NextMember, WirePage, page_of};
 
@@ -279,6 +280,7 @@ fn read(form: Form, body: Vec<u8>) -> Result<WirePage, super::Unreadable> {
         Some(form.content_type()),
         &Bytes::from(body),
         NextMember::NextShardIterator,
+        &PagePool::new(),
     )
     .map(|(page, _)| page)
 }

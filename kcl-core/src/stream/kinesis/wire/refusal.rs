@@ -22,7 +22,7 @@ pub(crate) fn refusal_of(
 ) -> WireRefusal {
     let said = match Form::of(content_type, body) {
         Ok(Form::Cbor) => said(Cbor::new(body)),
-        Ok(Form::Json) => said(Json::new(body)),
+        Ok(Form::Json) => said(Json::new(body, None)),
         Err(unreadable) => Err(unreadable),
     };
     let mut refusal = said.unwrap_or_default();
