@@ -4,7 +4,7 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::types::ShardIteratorType;
 
 use super::client::{client, subscribing_client};
-use super::measure::{Figures, touch};
+use super::measure::Figures;
 use super::{BenchLoad, Reading, STREAM, pushed};
 
 /// The loop that an application would write without a framework: one call or one subscription a
@@ -39,7 +39,7 @@ pub async fn bare(
                     client.clone(),
                     consumer.clone(),
                     shard,
-                    load.kinesis_records_a_shard(),
+                    load.clone(),
                 ));
             }
         }
@@ -77,7 +77,7 @@ async fn poll(
             .await?;
         records += page.records.len() as u64;
         for record in &page.records {
-            sum = sum.wrapping_add(touch(record.data.as_ref()));
+            sum = sum.wrapping_add(load.touched(record.data.as_ref()));
         }
         if records == load.kinesis_records_a_shard() {
             break;

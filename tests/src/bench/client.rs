@@ -14,13 +14,15 @@ pub(super) fn client(endpoint: &str) -> Client {
 /// The client that the bare loop subscribes with. Five seconds without a byte are usual between the
 /// events of an idle shard.
 pub(super) fn subscribing_client(endpoint: &str) -> Client {
-    let patient = StalledStreamProtectionConfig::disabled();
-    Client::from_conf(
-        config(endpoint)
-            .stalled_stream_protection(patient)
-            .http_client(H2c::new())
-            .build(),
-    )
+    let config =
+        config(endpoint).stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    // With TLS the SDK's own client speaks HTTP/2.
+    let config = if endpoint.starts_with("https:") {
+        config
+    } else {
+        config.http_client(H2c::new())
+    };
+    Client::from_conf(config.build())
 }
 
 fn config(endpoint: &str) -> Builder {

@@ -1,46 +1,40 @@
 use std::error::Error;
 
-use super::measure::touch;
 use super::process::{Server, client};
 use super::{BenchLoad, Figures, Reading};
 
-/// What the ratio of a worker's CPU to the bare loop's should not be above, for records that are
-/// not in aggregates.
-const MOST: f64 = 1.15;
+/// The counted runs of the clients over one load.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Comparison {
+    bare: Vec<Figures>,
+    worker: Vec<Figures>,
+    /// Nothing by fan-out.
+    floor: Vec<Figures>,
+}
 
-/// Runs the two clients in turn and prints what came out: every run, the medians, the ratio of the
+/// Runs the clients in turn and prints what came out: every run, the medians, the ratio of the
 /// medians with its spread.
 ///
 /// # Errors
-/// When a process fails, or the two have not read the same.
-pub fn compare(load: &BenchLoad, runs: usize, arguments: &[String]) -> Result<(), Box<dyn Error>> {
+/// When a process fails, or the clients have not read the same.
+pub fn compare(
+    load: &BenchLoad,
+    runs: usize,
+    arguments: &[String],
+) -> Result<Comparison, Box<dyn Error>> {
     let mut server = Server::start(arguments)?;
     let sum = sum(load);
-    let megabytes = load.records as f64 * load.size as f64 / 1e6;
-    let packed = if load.aggregate > 1 {
-        format!(
-            " in aggregates of {}, keys {:?},",
-            load.aggregate, load.keys
-        )
-    } else {
-        String::new()
-    };
-    let how = match load.mode {
-        Reading::Polling => format!("Limit {}", load.limit),
-        Reading::FanOut => "pushed".to_owned(),
-    };
+    println!("{load}");
     println!(
-        "{} records of {} bytes{packed} on {} shards, {how}, budget {} MiB",
-        load.records,
-        load.size,
-        load.shards,
-        load.budget >> 20
+        "{:>4} {:>14} {:>14} {:>7} {:>12} {:>12} {:>14}",
+        "run", "bare CPU ms", "worker CPU ms", "ratio", "bare MiB", "worker MiB", "floor CPU ms"
     );
-    println!(
-        "{:>4} {:>14} {:>14} {:>7} {:>12} {:>12}",
-        "run", "bare CPU ms", "worker CPU ms", "ratio", "bare MiB", "worker MiB"
-    );
-    let (mut bare, mut worker) = (Vec::new(), Vec::new());
+    let mut compared = Comparison {
+        bare: Vec::new(),
+        worker: Vec::new(),
+        floor: Vec::new(),
+    };
     for run in 0..=runs {
         let pair = [
             client("bare", &server.endpoint, arguments)?,
@@ -49,70 +43,91 @@ pub fn compare(load: &BenchLoad, runs: usize, arguments: &[String]) -> Result<()
         if !all_was_read(load, sum, &pair) {
             return Err(format!("the two have not read what there is: {pair:?}").into());
         }
+        let floor = match load.mode {
+            Reading::Polling => Some(client("floor", &server.endpoint, arguments)?),
+            Reading::FanOut => None,
+        };
         let label = if run == 0 {
             "warm".to_owned()
         } else {
             run.to_string()
         };
-        let ratio = pair[1].cpu_ms / pair[0].cpu_ms;
-        let mib = |figures: &Figures| figures.peak_kib as f64 / 1024.0;
+        let floor_ms = floor.map_or("-".to_owned(), |floor| format!("{:.0}", floor.cpu_ms));
         println!(
-            "{label:>4} {:>14.0} {:>14.0} {ratio:>7.3} {:>12.1} {:>12.1}",
+            "{label:>4} {:>14.0} {:>14.0} {:>7.3} {:>12.1} {:>12.1} {floor_ms:>14}",
             pair[0].cpu_ms,
             pair[1].cpu_ms,
+            pair[1].cpu_ms / pair[0].cpu_ms,
             mib(&pair[0]),
             mib(&pair[1])
         );
         // The first pair warms the server and the page cache.
         if run > 0 {
-            bare.push(pair[0]);
-            worker.push(pair[1]);
+            compared.bare.push(pair[0]);
+            compared.worker.push(pair[1]);
+            compared.floor.extend(floor);
         }
     }
-    let ratios: Vec<f64> = bare
-        .iter()
-        .zip(&worker)
-        .map(|(bare, worker)| worker.cpu_ms / bare.cpu_ms)
-        .collect();
-    let (low, high) = ratios
-        .iter()
-        .fold((f64::MAX, 0.0_f64), |(low, high), ratio| {
-            (low.min(*ratio), high.max(*ratio))
-        });
-    let bound = if load.aggregate > 1 {
-        String::new()
-    } else {
-        format!("; at most {MOST} is wanted")
-    };
-    let cpu = |figures: &[Figures]| median(figures.iter().map(|figures| figures.cpu_ms).collect());
-    let peak = |figures: &[Figures]| {
-        median(
-            figures
-                .iter()
-                .map(|figures| figures.peak_kib as f64 / 1024.0)
-                .collect(),
-        )
-    };
-    println!(
-        "median: bare {:.0} ms CPU ({:.2} ms/MB), worker {:.0} ms CPU ({:.2} ms/MB); ratio of medians {:.3} (pairs {low:.3} to {high:.3}{bound}); \
-         peak {:.1} MiB, {:.1} MiB",
-        cpu(&bare),
-        cpu(&bare) / megabytes,
-        cpu(&worker),
-        cpu(&worker) / megabytes,
-        cpu(&worker) / cpu(&bare),
-        peak(&bare),
-        peak(&worker)
-    );
     server.stop();
-    Ok(())
+    Ok(compared)
+}
+
+impl Comparison {
+    /// The ratio of the medians, and the least and the largest of the pairs.
+    fn ratio(&self) -> (f64, f64, f64) {
+        let pairs = self.bare.iter().zip(&self.worker);
+        let (low, high) = pairs
+            .map(|(bare, worker)| worker.cpu_ms / bare.cpu_ms)
+            .fold((f64::MAX, 0.0_f64), |(low, high), ratio| {
+                (low.min(ratio), high.max(ratio))
+            });
+        (cpu(&self.worker) / cpu(&self.bare), low, high)
+    }
+
+    /// One line for people: the medians, and the ratio.
+    #[must_use]
+    pub fn summary(&self, load: &BenchLoad) -> String {
+        let megabytes = load.records as f64 * load.size as f64 / 1e6;
+        let (ratio, low, high) = self.ratio();
+        let (bare, worker) = (cpu(&self.bare), cpu(&self.worker));
+        let floor = if self.floor.is_empty() {
+            String::new()
+        } else {
+            format!(", floor {:.0} ms CPU", cpu(&self.floor))
+        };
+        format!(
+            "median: bare {bare:.0} ms CPU ({:.2} ms/MB), worker {worker:.0} ms CPU ({:.2} ms/MB)\
+             {floor}; ratio of medians {ratio:.3} (pairs {low:.3} to {high:.3}); \
+             peak {:.1} MiB, {:.1} MiB",
+            bare / megabytes,
+            worker / megabytes,
+            peak(&self.bare),
+            peak(&self.worker)
+        )
+    }
+
+    /// The cells of a row of a table: bare loop, worker, their ratio, floor.
+    pub(super) fn cells(&self) -> String {
+        let (ratio, low, high) = self.ratio();
+        let of = |figures: &[Figures]| format!("{:.0} ms, {:.0} MiB", cpu(figures), peak(figures));
+        let floor = if self.floor.is_empty() {
+            String::new()
+        } else {
+            format!("{:.0} ms", cpu(&self.floor))
+        };
+        format!(
+            "{} | {} | {ratio:.2} ({low:.2} to {high:.2}) | {floor}",
+            of(&self.bare),
+            of(&self.worker)
+        )
+    }
 }
 
 /// The sum over every byte of the user records.
 pub(super) fn sum(load: &BenchLoad) -> u64 {
     let (mut contents, mut sum) = (load.contents(), 0_u64);
     while let Some((_, content)) = contents.next() {
-        sum = sum.wrapping_add(touch(content));
+        sum = sum.wrapping_add(load.touched(content));
     }
     sum
 }
@@ -124,6 +139,18 @@ fn all_was_read(load: &BenchLoad, sum: u64, [bare, worker]: &[Figures; 2]) -> bo
     bare.records == load.kinesis_records_a_shard() * u64::from(load.shards)
         && (load.aggregate > 1 || bare.sum == sum)
         && (worker.records, worker.sum) == (load.records, sum)
+}
+
+fn mib(figures: &Figures) -> f64 {
+    figures.peak_kib as f64 / 1024.0
+}
+
+fn cpu(figures: &[Figures]) -> f64 {
+    median(figures.iter().map(|figures| figures.cpu_ms).collect())
+}
+
+fn peak(figures: &[Figures]) -> f64 {
+    median(figures.iter().map(mib).collect())
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

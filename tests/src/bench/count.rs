@@ -5,11 +5,11 @@ use kcl_core::processor::ProcessRecordsInput;
 use kcl_core::{Failure, RecordProcessor};
 use tokio::sync::Notify;
 
-use super::measure::touch;
+use super::BenchLoad;
 
 /// What the handlers of a worker have seen.
-#[derive(Default)]
 pub(super) struct Count {
+    load: BenchLoad,
     wanted: u64,
     records: AtomicU64,
     sum: AtomicU64,
@@ -18,10 +18,13 @@ pub(super) struct Count {
 
 impl Count {
     /// So many records are to come.
-    pub(super) fn of(wanted: u64) -> Arc<Self> {
+    pub(super) fn of(wanted: u64, load: &BenchLoad) -> Arc<Self> {
         let count = Self {
+            load: load.clone(),
             wanted,
-            ..Self::default()
+            records: AtomicU64::default(),
+            sum: AtomicU64::default(),
+            done: Notify::default(),
         };
         if wanted == 0 {
             count.done.notify_one();
@@ -44,15 +47,14 @@ impl Count {
     }
 }
 
-/// A handler that touches every byte.
+/// A handler that touches every byte, if the load says so.
 pub(super) struct Counter(pub(super) Arc<Count>);
 
 impl RecordProcessor for Counter {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
-        let sum = input
-            .records
-            .iter()
-            .fold(0_u64, |sum, record| sum.wrapping_add(touch(&record.data)));
+        let sum = input.records.iter().fold(0_u64, |sum, record| {
+            sum.wrapping_add(self.0.load.touched(&record.data))
+        });
         self.0.sum.fetch_add(sum, Ordering::Relaxed);
         let added = input.records.len() as u64;
         if self.0.records.fetch_add(added, Ordering::Relaxed) + added >= self.0.wanted {

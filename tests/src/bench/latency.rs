@@ -24,7 +24,7 @@ pub async fn latency(
     arguments: &[String],
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut server = Server::start(arguments).map_err(|error| error.to_string())?;
-    let (source, arrivals) = Timed::new(stream(&server.endpoint)?);
+    let (source, arrivals) = Timed::new(stream(&server.endpoint, load)?);
     let begin = SystemClock.now() + warm_up;
     let seen = Arc::new(LatencyWindow {
         from: begin,

@@ -1,5 +1,7 @@
 use clap::ValueEnum;
 
+use super::measure::touch;
+
 /// What is read, by every process alike.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -20,6 +22,12 @@ pub struct BenchLoad {
     pub keys: LoadKeys,
     /// How the shards are read.
     pub mode: Reading,
+    /// The worker and the floor ask for pages in JSON, as the bare loop does.
+    pub json: bool,
+    /// Over TLS.
+    pub tls: bool,
+    /// Every byte of the payloads is looked at.
+    pub touch: bool,
 }
 
 /// How shards are read, by both clients.
@@ -57,6 +65,9 @@ impl BenchLoad {
             aggregate: 1,
             keys: LoadKeys::Explicit,
             mode: Reading::Polling,
+            json: false,
+            tls: false,
+            touch: true,
         }
     }
 
@@ -75,6 +86,32 @@ impl BenchLoad {
         self
     }
 
+    /// The same load, whose pages the worker asks for in JSON.
+    #[must_use]
+    pub const fn in_json(mut self, json: bool) -> Self {
+        self.json = json;
+        self
+    }
+
+    /// The same load over TLS.
+    #[must_use]
+    pub const fn over_tls(mut self, tls: bool) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// The same load, whose payloads nobody looks at.
+    #[must_use]
+    pub const fn touching(mut self, touch: bool) -> Self {
+        self.touch = touch;
+        self
+    }
+
+    /// The sum over the bytes of a payload; 0 when nobody looks at them.
+    pub(super) fn touched(&self, payload: &[u8]) -> u64 {
+        if self.touch { touch(payload) } else { 0 }
+    }
+
     /// The Kinesis records of one shard.
     pub(super) fn kinesis_records_a_shard(&self) -> u64 {
         (self.records / u64::from(self.shards)).div_ceil(self.aggregate)
@@ -87,6 +124,33 @@ impl BenchLoad {
             next: 0,
             records: self.records,
         }
+    }
+}
+
+impl std::fmt::Display for BenchLoad {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (records, size, shards) = (self.records, self.size, self.shards);
+        write!(f, "{records} records of {size} bytes")?;
+        if self.aggregate > 1 {
+            write!(
+                f,
+                " in aggregates of {}, keys {:?},",
+                self.aggregate, self.keys
+            )?;
+        }
+        write!(f, " on {shards} shards, ")?;
+        match self.mode {
+            Reading::Polling => write!(f, "Limit {}", self.limit)?,
+            Reading::FanOut => f.write_str("pushed")?,
+        }
+        for (is_so, says) in [
+            (self.tls, ", TLS"),
+            (self.json, ", JSON"),
+            (!self.touch, ", not touched"),
+        ] {
+            f.write_str(if is_so { says } else { "" })?;
+        }
+        write!(f, ", budget {} MiB", self.budget >> 20)
     }
 }
 

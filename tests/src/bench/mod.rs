@@ -1,7 +1,9 @@
 //! The benchmark program: what the framework costs over a bare loop of the SDK.
 //!
 //! ```text
-//!   read            server, then bare loop and worker in turn    CPU and memory of each
+//!   read            server, then bare loop, worker and floor in turn    CPU and memory of each
+//!   idle            server, worker                               CPU a second of shards at their tip
+//!   table           all of these, as a table
 //!   subscriptions   server, worker                               peak of memory of many subscriptions, some of stopped handlers
 //!   latency         server, worker                               from an event's arrival to the call of the handler
 //! ```
@@ -10,7 +12,8 @@
 //! with the same SDK settings, the same `Limit`, the same build profile and the system allocator.
 //! User and system CPU and the peak of memory are those of the client process alone. The bare loop
 //! keeps one call a shard in flight and touches every byte; so does the worker's handler. Of a
-//! stream of aggregates the bare loop reads the same bytes and takes nothing apart.
+//! stream of aggregates the bare loop reads the same bytes and takes nothing apart. The floor is what
+//! no reader can be below: the same pages received into one warm buffer, and touched.
 //!
 //! By fan-out the bare loop has one subscription a shard, over the HTTP/2 of `hyper-util` with the
 //! windows that the worker's own connections have, and subscribes again after the continuation.
@@ -20,6 +23,7 @@ mod bare;
 mod client;
 mod compare;
 mod count;
+mod floor;
 mod flow;
 mod h2c;
 mod latency;
@@ -28,18 +32,23 @@ mod measure;
 mod process;
 mod producer;
 mod pushed;
+mod quiet;
 mod server;
 mod subscriptions;
+mod table;
 mod timed;
 mod worker;
 
 pub use bare::bare;
-pub use compare::compare;
+pub use compare::{Comparison, compare};
+pub use floor::floor;
 pub use latency::latency;
 pub use load::{BenchLoad, LoadKeys, Reading};
 pub use measure::Figures;
+pub use quiet::{idle, quiet};
 pub use server::serve;
 pub use subscriptions::subscriptions;
+pub use table::{Row, table};
 pub use worker::worker;
 
 /// The stream's name.

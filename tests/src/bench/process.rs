@@ -4,6 +4,13 @@ use std::process::{Child, Command, Stdio};
 
 use super::Figures;
 
+/// What has signed the certificate of a server with TLS. The processes trust it by `SSL_CERT_FILE`,
+/// as the SDK's client and the worker's do.
+pub(super) const AUTHORITY: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../kcl-local/tests/stream/tls/authority.pem"
+);
+
 /// The server process; ends with this one.
 pub(super) struct Server {
     child: Child,
@@ -15,6 +22,7 @@ impl Server {
         let mut child = Command::new(std::env::current_exe()?)
             .arg("server")
             .args(arguments)
+            .env("SSL_CERT_FILE", AUTHORITY)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -52,6 +60,7 @@ pub(super) fn client(
     let output = Command::new(std::env::current_exe()?)
         .args([kind, "--endpoint", endpoint])
         .args(arguments)
+        .env("SSL_CERT_FILE", AUTHORITY)
         .stderr(Stdio::inherit())
         .output()?;
     if !output.status.success() {

@@ -3,8 +3,7 @@ use std::error::Error;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::types::{ShardIteratorType, StartingPosition, SubscribeToShardEventStream};
 
-use super::measure::touch;
-use super::{BARE_CONSUMER, STREAM};
+use super::{BARE_CONSUMER, BenchLoad, STREAM};
 
 /// The ARN of the bare loop's consumer.
 pub(super) async fn consumer(client: &Client) -> Result<String, Box<dyn Error + Send + Sync>> {
@@ -35,8 +34,9 @@ pub(super) async fn read(
     client: Client,
     consumer: String,
     shard: String,
-    wanted: u64,
+    load: BenchLoad,
 ) -> Result<(u64, u64), Box<dyn Error + Send + Sync>> {
+    let wanted = load.kinesis_records_a_shard();
     let mut at = StartingPosition::builder()
         .r#type(ShardIteratorType::TrimHorizon)
         .build()?;
@@ -54,7 +54,7 @@ pub(super) async fn read(
             };
             records += event.records.len() as u64;
             for record in &event.records {
-                sum = sum.wrapping_add(touch(record.data.as_ref()));
+                sum = sum.wrapping_add(load.touched(record.data.as_ref()));
             }
             if records == wanted || event.continuation_sequence_number.is_empty() {
                 return Ok((records, sum));

@@ -12,6 +12,10 @@ use super::flow::flow;
 use super::producer::LoadProducer;
 use super::{BARE_CONSUMER, BenchLoad, Reading, STREAM, WORKER_CONSUMER};
 
+/// Valid for 127.0.0.1; the clients are told to trust [`AUTHORITY`](super::process::AUTHORITY).
+const CERTIFICATE: &[u8] = include_bytes!("../../../kcl-local/tests/stream/tls/server.pem");
+const KEY: &[u8] = include_bytes!("../../../kcl-local/tests/stream/tls/server.key.pem");
+
 /// Serves a stream with the load until standard input ends. The first line of its output is the
 /// endpoint. With a rate, the records are put one by one from then on, so many a second; else they
 /// are all there before.
@@ -20,10 +24,13 @@ use super::{BARE_CONSUMER, BenchLoad, Reading, STREAM, WORKER_CONSUMER};
 /// When the server does not start or a record is not taken.
 pub async fn serve(load: &BenchLoad, rate: Option<u32>) -> Result<(), Box<dyn Error>> {
     // The next client may subscribe as soon as the one before it has ended.
-    let server = LocalStream::builder()
-        .resubscribe_after(std::time::Duration::ZERO)
-        .start()
-        .await?;
+    let server = LocalStream::builder().resubscribe_after(std::time::Duration::ZERO);
+    let server = if load.tls {
+        server.tls(CERTIFICATE, KEY)
+    } else {
+        server
+    };
+    let server = server.start().await?;
     let client = client(server.endpoint());
     client
         .create_stream()
@@ -32,17 +39,25 @@ pub async fn serve(load: &BenchLoad, rate: Option<u32>) -> Result<(), Box<dyn Er
         .send()
         .await?;
     let ranges = ranges(&client).await?;
-    let producer = LoadProducer::new(load, &ranges)?;
+    let producer = if load.records > 0 {
+        Some(LoadProducer::new(load, &ranges)?)
+    } else {
+        None
+    };
     if load.mode == Reading::FanOut {
         register(&client).await?;
     }
-    match rate {
+    match producer.map(|producer| (rate, producer)) {
         None => {
+            say_where(&server)?;
+            end_of_input().await?;
+        }
+        Some((None, producer)) => {
             fill(&client, producer).await?;
             say_where(&server)?;
             end_of_input().await?;
         }
-        Some(rate) => {
+        Some((Some(rate), producer)) => {
             say_where(&server)?;
             tokio::select! {
                 biased;

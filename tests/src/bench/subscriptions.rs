@@ -37,8 +37,8 @@ pub async fn subscriptions(
     let stopped = u64::from(stopped.min(load.shards));
     let a_shard = load.records / u64::from(load.shards);
     let (flowing, held) = (
-        Count::of(load.records - stopped * a_shard),
-        Count::of(stopped * a_shard),
+        Count::of(load.records - stopped * a_shard, load),
+        Count::of(stopped * a_shard, load),
     );
     let (open, gate) = watch::channel(false);
     let begun = AtomicU64::new(0);
@@ -52,7 +52,7 @@ pub async fn subscriptions(
         }
     };
     let mut while_stopped = None;
-    run(stream(&server.endpoint)?, load, processor, async {
+    run(stream(&server.endpoint, load)?, load, processor, async {
         flowing.all().await;
         SystemClock
             .sleep_until(SystemClock.now() + STOPPED_ON)

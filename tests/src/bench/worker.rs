@@ -24,17 +24,25 @@ pub async fn worker(
     endpoint: &str,
     load: &BenchLoad,
 ) -> Result<Figures, Box<dyn Error + Send + Sync>> {
-    let count = Count::of(load.records);
+    let count = Count::of(load.records, load);
     let counter = Arc::clone(&count);
     let processor = move |_: &ShardRef| Counter(Arc::clone(&counter));
-    run(stream(endpoint)?, load, processor, count.all()).await?;
+    run(stream(endpoint, load)?, load, processor, count.all()).await?;
     Ok(Figures::of_this_process(count.records(), count.sum())?)
 }
 
 /// The stream as a worker reads it.
-pub(super) fn stream(endpoint: &str) -> Result<KinesisStream, Box<dyn Error + Send + Sync>> {
+pub(super) fn stream(
+    endpoint: &str,
+    load: &BenchLoad,
+) -> Result<KinesisStream, Box<dyn Error + Send + Sync>> {
     let source = KinesisStream::new(&client(endpoint), STREAM.parse()?);
-    Ok(source.read_over(Http1Client::new()))
+    let source = source.read_over(Http1Client::new());
+    Ok(if load.json {
+        source.without_cbor()
+    } else {
+        source
+    })
 }
 
 /// Runs a worker until something is over.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tests::bench::{
-    BenchLoad, LoadKeys, Reading, bare, compare, latency, serve, subscriptions, worker,
+    BenchLoad, Figures, LoadKeys, Reading, Row, bare, compare, floor, idle, latency, quiet, serve,
+    subscriptions, table, worker,
 };
 
-/// What a worker costs: CPU and memory beside a bare loop of the SDK, memory of many subscriptions,
-/// and the time that it adds.
+/// What a worker costs: CPU and memory beside a bare loop of the SDK, CPU of quiet shards, memory of
+/// many subscriptions, and the time that it adds.
 #[derive(Parser)]
 struct Options {
     #[command(subcommand)]
@@ -28,6 +29,31 @@ enum Command {
         runs: usize,
         #[command(flatten)]
         load: LoadOptions,
+    },
+    /// Prints what a worker takes that reads quiet shards at the default pace: CPU for each second.
+    Idle {
+        /// Shards of the stream.
+        #[arg(long, default_value_t = 64)]
+        shards: u32,
+        /// Seconds of the measurement.
+        #[arg(long, default_value_t = 12)]
+        seconds: u64,
+        /// Records a second that are put meanwhile, one by one; without it, none.
+        #[arg(long)]
+        rate: Option<u32>,
+        /// Over TLS.
+        #[arg(long)]
+        tls: bool,
+    },
+    /// Measures everything that docs/performance.md shows in its table, and prints that table. It
+    /// takes some 20 minutes on a machine that does nothing else.
+    Table {
+        /// Counted runs of each client.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+        /// Only the rows whose names contain this.
+        #[arg(long, default_value = "")]
+        only: String,
     },
     /// Prints the peak of memory of a worker with many subscriptions (fan-out), some of them with a
     /// handler that stops.
@@ -87,6 +113,24 @@ enum Command {
         #[command(flatten)]
         load: LoadOptions,
     },
+    /// The worker at the tip of its shards.
+    #[command(hide = true)]
+    Quiet {
+        #[arg(long)]
+        endpoint: String,
+        #[arg(long)]
+        seconds: u64,
+        #[command(flatten)]
+        load: LoadOptions,
+    },
+    /// The floor.
+    #[command(hide = true)]
+    Floor {
+        #[arg(long)]
+        endpoint: String,
+        #[command(flatten)]
+        load: LoadOptions,
+    },
     /// The worker.
     #[command(hide = true)]
     Worker {
@@ -97,7 +141,7 @@ enum Command {
     },
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct LoadOptions {
     /// User records in the stream.
     #[arg(long, default_value_t = 1_000_000)]
@@ -123,6 +167,15 @@ struct LoadOptions {
     /// How the shards are read.
     #[arg(long, value_enum, default_value = "polling")]
     mode: Reading,
+    /// The worker asks for pages in JSON, as the bare loop does.
+    #[arg(long)]
+    json: bool,
+    /// Over TLS.
+    #[arg(long)]
+    tls: bool,
+    /// Nobody looks at the payloads.
+    #[arg(long)]
+    no_touch: bool,
 }
 
 impl LoadOptions {
@@ -137,6 +190,9 @@ impl LoadOptions {
         );
         load.in_aggregates(self.aggregate, self.keys)
             .read_by(self.mode)
+            .in_json(self.json)
+            .over_tls(self.tls)
+            .touching(!self.no_touch)
     }
 
     fn arguments(&self) -> Vec<String> {
@@ -149,8 +205,13 @@ impl LoadOptions {
             aggregate,
             keys,
             mode,
+            json,
+            tls,
+            no_touch,
         } = self;
-        [
+        let flags = [(json, "--json"), (tls, "--tls"), (no_touch, "--no-touch")];
+        let flags = flags.into_iter().filter(|(is_set, _)| **is_set);
+        let mut arguments = vec![
             format!("--records={records}"),
             format!("--size={size}"),
             format!("--shards={shards}"),
@@ -159,8 +220,9 @@ impl LoadOptions {
             format!("--aggregate={aggregate}"),
             format!("--keys={}", named(keys)),
             format!("--mode={}", named(mode)),
-        ]
-        .into()
+        ];
+        arguments.extend(flags.map(|(_, flag)| flag.to_owned()));
+        arguments
     }
 }
 
@@ -176,6 +238,46 @@ impl LoadOptions {
             aggregate: 1,
             keys: LoadKeys::Explicit,
             mode: Reading::FanOut,
+            ..Self::polled()
+        }
+    }
+
+    /// A million records of 1 kB on 4 shards.
+    const fn polled() -> Self {
+        Self {
+            records: 1_000_000,
+            size: 1024,
+            shards: 4,
+            limit: 2000,
+            budget: 128,
+            aggregate: 1,
+            keys: LoadKeys::Explicit,
+            mode: Reading::Polling,
+            json: false,
+            tls: false,
+            no_touch: false,
+        }
+    }
+
+    /// Shards of small records; of none without `records`.
+    const fn idle(shards: u32, records: u64, tls: bool) -> Self {
+        Self {
+            records,
+            size: 100,
+            shards,
+            tls,
+            ..Self::polled()
+        }
+    }
+
+    const fn aggregated(keys: LoadKeys) -> Self {
+        Self {
+            records: 4_000_000,
+            size: 100,
+            limit: 10_000,
+            aggregate: 400,
+            keys,
+            ..Self::polled()
         }
     }
 
@@ -186,6 +288,36 @@ impl LoadOptions {
             .collect()
     }
 }
+
+/// The rows of the table in docs/performance.md.
+#[rustfmt::skip]
+fn rows() -> Vec<(&'static str, Row, LoadOptions)> {
+    let polled = LoadOptions::polled;
+    let compared = |name, load| (name, Row::Compared, load);
+    let long = 10_000;
+    vec![
+        compared("http, `Limit` 2,000", polled()),
+        compared("http, `Limit` 10,000", LoadOptions { limit: long, ..polled() }),
+        compared("https, `Limit` 2,000", LoadOptions { tls: true, ..polled() }),
+        compared("https, `Limit` 10,000", LoadOptions { limit: long, tls: true, ..polled() }),
+        compared("http, JSON, `Limit` 2,000", LoadOptions { json: true, ..polled() }),
+        compared("http, JSON, `Limit` 10,000", LoadOptions { limit: long, json: true, ..polled() }),
+        compared("http, `Limit` 2,000, payloads not touched", LoadOptions { no_touch: true, ..polled() }),
+        compared("fan-out, http", LoadOptions { mode: Reading::FanOut, ..polled() }),
+        compared("fan-out, https", LoadOptions { mode: Reading::FanOut, tls: true, ..polled() }),
+        compared("aggregates, one key", LoadOptions::aggregated(LoadKeys::One)),
+        compared("aggregates, explicit hash keys", LoadOptions::aggregated(LoadKeys::Explicit)),
+        compared("aggregates, distinct keys", LoadOptions::aggregated(LoadKeys::Distinct)),
+        ("64 quiet shards", Row::Idle(12, None), LoadOptions::idle(64, 0, false)),
+        ("64 quiet shards, https", Row::Idle(12, None), LoadOptions::idle(64, 0, true)),
+        ("1,024 quiet shards", Row::Idle(12, None), LoadOptions::idle(1024, 0, false)),
+        ("4,096 quiet shards", Row::Idle(12, None), LoadOptions::idle(4096, 0, false)),
+        ("64 shards, 1,000 records a second", Row::Idle(12, Some(1000)), LoadOptions::idle(64, RECORDS_AT_A_RATE, false)),
+    ]
+}
+
+/// More than are read at a rate.
+const RECORDS_AT_A_RATE: u64 = 10_000_000;
 
 /// What it is called on the command line.
 fn named(value: &impl ValueEnum) -> String {
@@ -212,7 +344,27 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
             .build()
     };
     match command {
-        Command::Read { runs, load } => compare(&load.load(), runs, &load.arguments()),
+        Command::Read { runs, load } => {
+            let compared = compare(&load.load(), runs, &load.arguments())?;
+            println!("{}", compared.summary(&load.load()));
+            Ok(())
+        }
+        Command::Idle {
+            shards,
+            seconds,
+            rate,
+            tls,
+        } => {
+            let records = rate.map_or(0, |_| RECORDS_AT_A_RATE);
+            let load = LoadOptions::idle(shards, records, tls);
+            idle(&load.load(), seconds, rate, &load.arguments())?;
+            Ok(())
+        }
+        Command::Table { runs, only } => {
+            let rows = rows().into_iter().filter(|(name, ..)| name.contains(&only));
+            let rows = rows.map(|(name, row, load)| (name, row, load.load(), load.arguments()));
+            table(rows.collect(), runs)
+        }
         Command::Subscriptions {
             shards,
             stopped,
@@ -244,23 +396,23 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
                 .map_err(|error| error.to_string())?)
         }
         Command::Server { rate, load } => runtime()?.block_on(serve(&load.load(), rate)),
-        Command::Bare { endpoint, load } => {
-            println!(
-                "{}",
-                runtime()?
-                    .block_on(bare(&endpoint, &load.load()))
-                    .map_err(|error| error.to_string())?
-            );
-            Ok(())
+        Command::Bare { endpoint, load } => say(runtime()?.block_on(bare(&endpoint, &load.load()))),
+        Command::Floor { endpoint, load } => {
+            say(runtime()?.block_on(floor(&endpoint, &load.load())))
         }
         Command::Worker { endpoint, load } => {
-            println!(
-                "{}",
-                runtime()?
-                    .block_on(worker(&endpoint, &load.load()))
-                    .map_err(|error| error.to_string())?
-            );
-            Ok(())
+            say(runtime()?.block_on(worker(&endpoint, &load.load())))
         }
+        Command::Quiet {
+            endpoint,
+            seconds,
+            load,
+        } => say(runtime()?.block_on(quiet(&endpoint, &load.load(), seconds))),
     }
+}
+
+/// What a client process has used, for the process that has started it.
+fn say(figures: Result<Figures, Box<dyn Error + Send + Sync>>) -> Result<(), Box<dyn Error>> {
+    println!("{}", figures.map_err(|error| error.to_string())?);
+    Ok(())
 }
