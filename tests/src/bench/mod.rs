@@ -48,7 +48,7 @@ pub use measure::Figures;
 pub use quiet::{idle, quiet};
 pub use server::serve;
 pub use subscriptions::subscriptions;
-pub use table::{Row, table};
+pub use table::{BenchRow, table};
 pub use worker::worker;
 
 /// The stream's name.

@@ -6,7 +6,7 @@ use super::{BenchLoad, compare, idle};
 /// A row of the table.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Row {
+pub enum BenchRow {
     /// The clients in turn.
     Compared,
     /// A worker at the tip of its shards, for so many seconds, with so many records a second.
@@ -19,19 +19,19 @@ pub enum Row {
 /// # Errors
 /// When a process fails, or the clients have not read the same.
 pub fn table(
-    rows: Vec<(&str, Row, BenchLoad, Vec<String>)>,
+    rows: Vec<(&str, BenchRow, BenchLoad, Vec<String>)>,
     runs: usize,
 ) -> Result<(), Box<dyn Error>> {
     let before = load_average()?;
     let mut lines = Vec::new();
     for (name, row, load, arguments) in rows {
         let cells = match row {
-            Row::Compared => {
+            BenchRow::Compared => {
                 let compared = compare(&load, runs, &arguments)?;
                 println!("{}\n", compared.summary(&load));
                 compared.cells()
             }
-            Row::Idle(seconds, rate) => {
+            BenchRow::Idle(seconds, rate) => {
                 let figures = idle(&load, seconds, rate, &arguments)?;
                 let mib = figures.peak_kib / 1024;
                 format!("| {:.1} ms a second, {mib} MiB | |", figures.cpu_ms)

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tests::bench::{
-    BenchLoad, Figures, LoadKeys, Reading, Row, bare, compare, floor, idle, latency, quiet, serve,
-    subscriptions, table, worker,
+    BenchLoad, BenchRow, Figures, LoadKeys, Reading, bare, compare, floor, idle, latency, quiet,
+    serve, subscriptions, table, worker,
 };
 
 /// What a worker costs: CPU and memory beside a bare loop of the SDK, CPU of quiet shards, memory of
@@ -291,9 +291,9 @@ impl LoadOptions {
 
 /// The rows of the table in docs/performance.md.
 #[rustfmt::skip]
-fn rows() -> Vec<(&'static str, Row, LoadOptions)> {
+fn rows() -> Vec<(&'static str, BenchRow, LoadOptions)> {
     let polled = LoadOptions::polled;
-    let compared = |name, load| (name, Row::Compared, load);
+    let compared = |name, load| (name, BenchRow::Compared, load);
     let long = 10_000;
     vec![
         compared("http, `Limit` 2,000", polled()),
@@ -308,11 +308,11 @@ fn rows() -> Vec<(&'static str, Row, LoadOptions)> {
         compared("aggregates, one key", LoadOptions::aggregated(LoadKeys::One)),
         compared("aggregates, explicit hash keys", LoadOptions::aggregated(LoadKeys::Explicit)),
         compared("aggregates, distinct keys", LoadOptions::aggregated(LoadKeys::Distinct)),
-        ("64 quiet shards", Row::Idle(12, None), LoadOptions::idle(64, 0, false)),
-        ("64 quiet shards, https", Row::Idle(12, None), LoadOptions::idle(64, 0, true)),
-        ("1,024 quiet shards", Row::Idle(12, None), LoadOptions::idle(1024, 0, false)),
-        ("4,096 quiet shards", Row::Idle(12, None), LoadOptions::idle(4096, 0, false)),
-        ("64 shards, 1,000 records a second", Row::Idle(12, Some(1000)), LoadOptions::idle(64, RECORDS_AT_A_RATE, false)),
+        ("64 quiet shards", BenchRow::Idle(12, None), LoadOptions::idle(64, 0, false)),
+        ("64 quiet shards, https", BenchRow::Idle(12, None), LoadOptions::idle(64, 0, true)),
+        ("1,024 quiet shards", BenchRow::Idle(12, None), LoadOptions::idle(1024, 0, false)),
+        ("4,096 quiet shards", BenchRow::Idle(12, None), LoadOptions::idle(4096, 0, false)),
+        ("64 shards, 1,000 records a second", BenchRow::Idle(12, Some(1000)), LoadOptions::idle(64, RECORDS_AT_A_RATE, false)),
     ]
 }
 
