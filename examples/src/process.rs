@@ -38,9 +38,10 @@ impl ProcessStart {
     }
 }
 
-/// `starttime`, the 22nd field of `/proc/PID/stat`: ticks since the machine was started, on the
-/// clock that [`SystemClock`] reads.
-fn start_of(stat: &str, ticks_per_second: u64) -> Option<Duration> {
+/// When a process began, since the machine was started, on the clock that [`SystemClock`] reads:
+/// `starttime`, the 22nd field of `/proc/PID/stat`, whose text is `stat`. `None` if it is not there.
+#[must_use]
+pub fn start_of(stat: &str, ticks_per_second: u64) -> Option<Duration> {
     // The second field is the program's name in parentheses, which may itself contain spaces and
     // parentheses.
     let (_, after_name) = stat.rsplit_once(')')?;
@@ -68,31 +69,11 @@ pub fn peak_rss_kib() -> Option<u64> {
     peak_of(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
-fn peak_of(status: &str) -> Option<u64> {
+/// The same, out of the text of `/proc/PID/status`. `None` if it does not say it.
+#[must_use]
+pub fn peak_of(status: &str) -> Option<u64> {
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_start_is_found_behind_any_program_name() {
-        let stat = "42 (a) b) c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 2500 20";
-        assert_eq!(start_of(stat, 100), Some(Duration::from_secs(25)));
-        assert_eq!(start_of("42 (x) S 1", 100), None);
-    }
-
-    #[test]
-    fn this_process_began_before_now_and_has_used_memory() {
-        let elapsed = ProcessStart::get().elapsed();
-        assert!(elapsed < Duration::from_secs(3600), "{elapsed:?}");
-        if cfg!(target_os = "linux") {
-            assert!(peak_rss_kib().is_some_and(|peak| peak > 100));
-        }
-        assert_eq!(peak_of("VmPeak:\t 9 kB\nVmHWM:\t    1234 kB\n"), Some(1234));
-    }
 }

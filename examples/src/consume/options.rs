@@ -146,7 +146,10 @@ impl ConsumeOptions {
     }
 
     /// Checks what the parser cannot: which values of two options are valid together.
-    fn check(&self) -> Result<(), clap::Error> {
+    ///
+    /// # Errors
+    /// If two are not, in the words and with the exit code of the parser's own errors.
+    pub fn check(&self) -> Result<(), clap::Error> {
         if self.mode == ReadBy::Polling && self.consumer.is_some() {
             let said = "--consumer is only valid with --mode fan-out and --mode auto";
             return Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, said));
@@ -180,7 +183,9 @@ impl ConsumeOptions {
         worker
     }
 
-    fn mode(&self) -> Mode {
+    /// How the worker reads, with the consumer that `--consumer` names.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
         let consumer = match self.consumer.as_deref() {
             Some(arn) if arn.starts_with("arn:") => FanOutConfig::external(arn),
             Some(name) => FanOutConfig::shared().name(name),
@@ -269,99 +274,4 @@ fn budget(text: &str) -> Result<ByteBudget, String> {
     let bytes = bytes
         .ok_or_else(|| "expected a number of bytes, or one with KiB, MiB or GiB".to_owned())?;
     ByteBudget::new(bytes).map_err(|error| error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        ConsumeOptions::command().debug_assert();
-    }
-
-    #[test]
-    fn a_time_is_rfc_3339_or_seconds_or_milliseconds() {
-        let at = |millis| Ok(InitialPosition::AtTimestamp(Timestamp::from_millis(millis)));
-        assert_eq!(position("at:2020-01-02T03:04:05Z"), at(1_577_934_245_000));
-        assert_eq!(
-            position("at:2020-01-02T03:04:05.678Z"),
-            at(1_577_934_245_678)
-        );
-        assert_eq!(
-            position("at:2020-01-02T05:04:05+02:00"),
-            at(1_577_934_245_000)
-        );
-        assert_eq!(position("at:1577934245"), at(1_577_934_245_000));
-        assert_eq!(position("at:1577934245678"), at(1_577_934_245_678));
-        for wrong in [
-            "at:",
-            "at:yesterday",
-            "at:2020-01-02",
-            "at:-5",
-            "at:99999999999999999999",
-            "beginning",
-            "LATEST",
-        ] {
-            assert!(position(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_budget_has_a_unit_and_a_least_size() {
-        let total = |text| budget(text).map(|budget| budget.total());
-        assert_eq!(total("64MiB"), Ok(64 << 20));
-        assert_eq!(total("1 GiB"), Ok(1 << 30));
-        assert_eq!(total("20000000"), Ok(20_000_000));
-        for wrong in ["", "MiB", "1MiB", "64MB", "-1", "99999999999GiB"] {
-            assert!(total(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_consumer_is_named_or_given_and_only_for_fan_out() {
-        let read = |more: &str| {
-            let options = ConsumeOptions::try_parse_from(
-                ["consume", "--stream", "s", "--application", "a"]
-                    .into_iter()
-                    .chain(more.split(' ')),
-            )?;
-            options.check().map(|()| options.mode())
-        };
-        let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s/consumer/c:1";
-        for (said, mode) in [
-            ("--mode polling", Mode::Polling),
-            ("--mode fan-out", Mode::FanOut(FanOutConfig::managed())),
-            (
-                "--mode auto --consumer c",
-                Mode::Auto(FanOutConfig::shared().name("c")),
-            ),
-            (
-                &format!("--mode fan-out --consumer {arn}"),
-                Mode::FanOut(FanOutConfig::external(arn)),
-            ),
-        ] {
-            assert_eq!(read(said).unwrap(), mode);
-        }
-        assert!(
-            read("--consumer c")
-                .unwrap_err()
-                .to_string()
-                .contains("--mode fan-out and --mode auto")
-        );
-        assert!(
-            read("--mode pushing")
-                .unwrap_err()
-                .to_string()
-                .contains("polling, fan-out, auto")
-        );
-    }
-
-    #[test]
-    fn what_is_no_url_is_refused() {
-        for wrong in ["", "127.0.0.1:4567", "http://", "http:///x", "ftp://host"] {
-            assert!(endpoint(wrong).is_err(), "{wrong}");
-        }
-        assert!(endpoint("https://kinesis.eu-west-1.amazonaws.com").is_ok());
-    }
 }

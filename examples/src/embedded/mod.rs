@@ -3,5 +3,5 @@
 mod reshard;
 mod stream;
 
-pub use reshard::Reshard;
+pub use reshard::{OpenShard, Reshard, to_merge, to_split};
 pub use stream::{Embedded, client, is_open};

@@ -14,16 +14,20 @@ pub enum Reshard {
     Merge,
 }
 
-/// The hash key range of a shard, and its parent.
+/// A shard that can be split or merged: what decides whether it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Range {
-    id: String,
-    start: u128,
-    end: u128,
-    parent: Option<String>,
+pub struct OpenShard {
+    /// Its id.
+    pub id: String,
+    /// The least hash key of its range.
+    pub start: u128,
+    /// The greatest hash key of its range, which belongs to it.
+    pub end: u128,
+    /// The shard that it was split off, or the first of the two that it was merged of.
+    pub parent: Option<String>,
 }
 
-impl Range {
+impl OpenShard {
     fn of(shard: &Shard) -> Option<Self> {
         let range = shard.hash_key_range()?;
         Some(Self {
@@ -53,7 +57,7 @@ impl Reshard {
             .await?
             .iter()
             .filter(|shard| is_open(shard))
-            .filter_map(Range::of)
+            .filter_map(OpenShard::of)
             .collect();
         let client = stream.client();
         let said = match self {
@@ -88,7 +92,10 @@ impl Reshard {
     }
 }
 
-fn to_split(open: &[Range]) -> Option<(&Range, u128)> {
+/// The shard that [`Reshard::Split`] splits, and the hash key at which its second half begins.
+/// `None` if no shard has two hash keys.
+#[must_use]
+pub fn to_split(open: &[OpenShard]) -> Option<(&OpenShard, u128)> {
     let shard = open
         .iter()
         .max_by_key(|shard| shard.width())
@@ -96,47 +103,14 @@ fn to_split(open: &[Range]) -> Option<(&Range, u128)> {
     Some((shard, shard.start + shard.width() / 2 + 1))
 }
 
-fn to_merge(mut open: Vec<Range>) -> Option<(Range, Range)> {
+/// The two shards that [`Reshard::Merge`] merges, in the order of their ranges. `None` if no two
+/// neighbours are from different splits.
+#[must_use]
+pub fn to_merge(mut open: Vec<OpenShard>) -> Option<(OpenShard, OpenShard)> {
     open.sort_unstable_by_key(|shard| shard.start);
     let pairs = open
         .windows(2)
         .filter(|pair| pair[0].parent.is_none() || pair[0].parent != pair[1].parent);
     let narrowest = pairs.min_by_key(|pair| pair[0].width() / 2 + pair[1].width() / 2)?;
     Some((narrowest[0].clone(), narrowest[1].clone()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn range(id: &str, start: u128, end: u128, parent: Option<&str>) -> Range {
-        Range {
-            id: id.to_owned(),
-            start,
-            end,
-            parent: parent.map(ToOwned::to_owned),
-        }
-    }
-
-    #[test]
-    fn the_widest_is_split_and_a_merge_does_not_undo_it() {
-        let whole = [range("a", 0, u128::MAX, None)];
-        let (_, middle) = to_split(&whole).unwrap();
-        assert_eq!(middle, 1 << 127);
-        let open = vec![
-            range("c", 50, 99, Some("x")),
-            range("b", 25, 49, Some("a")),
-            range("d", 0, 24, Some("a")),
-        ];
-        let (first, second) = to_merge(open).unwrap();
-        assert_eq!((&*first.id, &*second.id), ("b", "c"));
-        assert_eq!(
-            to_merge(vec![
-                range("b", 0, 4, Some("a")),
-                range("c", 5, 9, Some("a"))
-            ]),
-            None
-        );
-        assert_eq!(to_split(&[range("a", 7, 7, None)]), None);
-    }
 }

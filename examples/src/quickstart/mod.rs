@@ -32,7 +32,7 @@ pub use ledger::{FileKey, Ledger, LedgerError};
 pub use line::Line;
 pub use options::{QuickstartOptions, State, StateError};
 pub use plain::Count;
-pub use producer::{Producer, Put, PutProgress};
+pub use producer::{NextLines, Producer, Put, PutProgress};
 pub use progress::Progress;
 pub use recover::recover;
 pub use report::Report;

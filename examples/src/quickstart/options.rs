@@ -100,11 +100,10 @@ impl State {
         if !folder.is_dir() {
             return Err(StateError::NotFolder(folder));
         }
-        let path = options.state.clone().unwrap_or_else(|| {
-            Path::new(WORKSPACE)
-                .join("target/quickstart")
-                .join(slug(&folder))
-        });
+        let path = options
+            .state
+            .clone()
+            .unwrap_or_else(|| Self::default_path(&folder));
         let made = fs::create_dir_all(&path).and_then(|()| path.canonicalize());
         let path = made.map_err(|error| StateError::Make(path, error))?;
         let state = Self { folder, path };
@@ -115,6 +114,15 @@ impl State {
             return Err(StateError::Foreign(state.path));
         }
         Ok(state)
+    }
+
+    /// The state folder of these text files if none is given: another one for each folder, so that
+    /// what was put of one is never taken for what was put of another.
+    #[must_use]
+    pub fn default_path(folder: &Path) -> PathBuf {
+        Path::new(WORKSPACE)
+            .join("target/quickstart")
+            .join(slug(folder))
     }
 
     /// The file that stores what was put and what was counted.
@@ -146,39 +154,4 @@ fn slug(folder: &Path) -> String {
         "{name}-{:08x}",
         crc32fast::hash(folder.as_os_str().as_encoded_bytes())
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        QuickstartOptions::command().debug_assert();
-    }
-
-    #[test]
-    fn each_folder_has_its_own_state_and_leaves_others_alone() {
-        assert_ne!(slug(Path::new("/a/notes")), slug(Path::new("/b/notes")));
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("mine"), "x").unwrap();
-        let state = Some(folder.path().to_owned());
-        let options = QuickstartOptions {
-            folder: Some(folder.path().to_owned()),
-            replay: false,
-            fan_out: false,
-            state,
-        };
-        assert!(matches!(State::find(&options), Err(StateError::Foreign(_))));
-        let options = QuickstartOptions {
-            folder: Some(folder.path().join("mine")),
-            ..options
-        };
-        assert!(matches!(
-            State::find(&options),
-            Err(StateError::NotFolder(_))
-        ));
-    }
 }

@@ -39,18 +39,3 @@ impl Count {
 pub(super) fn words(line: &str) -> u64 {
     line.split_whitespace().count() as u64
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_words_and_order_are_what_counts() {
-        let count = Count::of("one two\n\nthree\r\n", u64::MAX);
-        assert_eq!((count.lines, count.words), (3, 3));
-        assert_eq!(count.crc, crc32fast::hash(b"one two\n\nthree\n"));
-        assert_ne!(Count::of("a\nb", 2), Count::of("b\na", 2));
-        assert_eq!(Count::of("a\nb", 1), Count::of("a", 9));
-        assert_eq!(Count::of("", 9), Count::default());
-    }
-}

@@ -65,7 +65,7 @@ impl Producer {
     pub fn plan(mut corpus: Corpus, put: Put) -> Self {
         let (mut wanted, mut total) = (Vec::new(), 0);
         corpus.read_all(|path, text| {
-            let new = Next::of(&put, path, text).lines(text);
+            let new = NextLines::of(&put, path, text).lines(text);
             if new > 0 {
                 wanted.push(path.to_owned());
                 total += new;
@@ -132,7 +132,7 @@ impl Producer {
             let Some(text) = self.corpus.read(&path) else {
                 continue;
             };
-            let Next { edition, from } = Next::of(&self.put, &path, &text);
+            let NextLines { edition, from } = NextLines::of(&self.put, &path, &text);
             for (number, text) in (1..)
                 .zip(text.lines())
                 .skip(usize::try_from(from).unwrap_or(usize::MAX))
@@ -165,16 +165,19 @@ impl Producer {
 }
 
 /// Where the next lines of a file begin.
-struct Next {
-    edition: u32,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextLines {
+    /// The edition of the file that they belong to, from 1.
+    pub edition: u32,
     /// How many of its lines are in the stream already.
-    from: u64,
+    pub from: u64,
 }
 
-impl Next {
+impl NextLines {
     /// The last edition is continued if the file still begins with it; otherwise a new edition
     /// begins.
-    fn of(put: &Put, path: &str, text: &str) -> Self {
+    #[must_use]
+    pub fn of(put: &Put, path: &str, text: &str) -> Self {
         let editions = put.range((path.to_owned(), 0)..=(path.to_owned(), u32::MAX));
         match editions.last() {
             None => Self {
@@ -192,8 +195,9 @@ impl Next {
         }
     }
 
-    /// How many lines are left to put.
-    fn lines(&self, text: &str) -> u64 {
+    /// How many lines are left to put of the text that it was made for.
+    #[must_use]
+    pub fn lines(self, text: &str) -> u64 {
         text.lines().count() as u64 - self.from
     }
 }
@@ -266,30 +270,5 @@ impl Batch {
         }
         self.bytes = 0;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn next(put: &Put, text: &str) -> (u32, u64, u64) {
-        let next = Next::of(put, "a", text);
-        (next.edition, next.from, next.lines(text))
-    }
-
-    #[test]
-    fn a_file_that_grew_is_continued_and_a_changed_one_restarted() {
-        let mut put = Put::new();
-        assert_eq!(next(&put, "x\ny\n"), (1, 0, 2));
-        put.insert(("a".to_owned(), 1), Count::of("x\ny", 2));
-        put.insert(("b".to_owned(), 7), Count::of("z", 1));
-        assert_eq!(next(&put, "x\ny\n"), (1, 2, 0), "nothing is new");
-        assert_eq!(next(&put, "x\ny\nz\n"), (1, 2, 1), "a line was added");
-        assert_eq!(next(&put, "x\nz\n"), (2, 0, 2), "a line was changed");
-        assert_eq!(next(&put, "x\n"), (2, 0, 1), "a line was cut");
-        put.insert(("a".to_owned(), 2), Count::of("x", 1));
-        assert_eq!(next(&put, "x\n"), (2, 1, 0));
-        assert_eq!(next(&put, ""), (3, 0, 0));
     }
 }

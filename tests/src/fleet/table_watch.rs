@@ -83,7 +83,8 @@ impl TableWatch {
 }
 
 impl TableSeen {
-    fn take_in(&mut self, leases: Vec<Lease>, at: Timestamp) {
+    /// Takes in what a scan at this time gave, and notices what has changed since the one before.
+    pub fn take_in(&mut self, leases: Vec<Lease>, at: Timestamp) {
         for lease in leases {
             let shard = lease.key.shard.clone();
             let before = self.leases.insert(shard.clone(), lease.clone());
@@ -150,30 +151,5 @@ impl fmt::Debug for TableWatch {
         f.debug_struct("TableWatch")
             .field("table", &self.table)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use kcl_core::model::{LeaseKey, Position, SequenceNumber};
-
-    use super::*;
-
-    fn lease(shard: &str, owner: &str, done: u128) -> Lease {
-        let checkpoint = Checkpoint::At(Position::from(SequenceNumber::from_u128(done)));
-        Lease::new(LeaseKey::single(shard), checkpoint).owned_by(owner.into(), "t".into())
-    }
-
-    #[test]
-    fn moves_and_checkpoints_that_go_back_are_noticed() {
-        let mut seen = TableSeen::default();
-        let at = Timestamp::from_millis(1);
-        seen.take_in(vec![lease("a", "w1", 5), lease("b", "w1", 5)], at);
-        seen.take_in(vec![lease("a", "w2", 6), lease("b", "w1", 6)], at);
-        assert_eq!((seen.moves.len(), seen.backwards.len()), (3, 0));
-        assert!(seen.is_balanced(&["w1", "w2"]) && !seen.is_balanced(&["w1"]));
-        seen.take_in(vec![lease("a", "w2", 7), lease("b", "w2", 5)], at);
-        assert_eq!((seen.moves.len(), seen.backwards.len()), (4, 1));
-        assert!(seen.is_balanced(&["w2"]) && !seen.is_balanced(&["w1", "w2"]));
     }
 }

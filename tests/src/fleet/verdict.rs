@@ -302,7 +302,3 @@ fn cause(before: &DeliveredTenancy, again: &DeliveredTenancy, deeds: &[Deed]) ->
         Cause::Unexplained
     }
 }
-
-#[cfg(test)]
-#[path = "verdict_test.rs"]
-mod tests;

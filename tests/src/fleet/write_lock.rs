@@ -15,7 +15,7 @@ const BETWEEN: Duration = Duration::from_millis(5);
 ///
 /// # Errors
 /// The file is no database.
-pub(super) async fn is_held(path: &Path) -> rusqlite::Result<bool> {
+pub async fn is_held(path: &Path) -> rusqlite::Result<bool> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(Duration::ZERO)?;
     let until = SystemClock.now() + PATIENCE;
@@ -29,25 +29,5 @@ pub(super) async fn is_held(path: &Path) -> rusqlite::Result<bool> {
             return Ok(true);
         }
         SystemClock.sleep_until(SystemClock.now() + BETWEEN).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_lock_that_stays_is_told_from_none() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("table");
-        let writer = Connection::open(&path).unwrap();
-        writer
-            .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)")
-            .unwrap();
-        assert!(!is_held(&path).await.unwrap());
-        writer.execute_batch("BEGIN IMMEDIATE").unwrap();
-        assert!(is_held(&path).await.unwrap());
-        writer.execute_batch("ROLLBACK").unwrap();
-        assert!(!is_held(&path).await.unwrap());
     }
 }

@@ -3,12 +3,12 @@ use std::fmt;
 /// Seeded chance. Each part of a world has dice of its own, so that a part that is switched off
 /// does not change what the others draw.
 #[derive(Clone)]
-pub(crate) struct Dice(fastrand::Rng);
+pub struct Dice(fastrand::Rng);
 
 impl Dice {
     /// The dice of the part that is called `part`, in the world of this seed.
     #[must_use]
-    pub(crate) fn new(seed: u64, part: &str) -> Self {
+    pub fn new(seed: u64, part: &str) -> Self {
         // FNV-1a: stable over versions of the toolchain, unlike the hashers of std.
         let name = part.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

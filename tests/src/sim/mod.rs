@@ -35,7 +35,7 @@ mod truth;
 mod world;
 
 pub use counts::{Counts, Fault};
-pub(crate) use dice::Dice;
+pub use dice::Dice;
 pub use judge::{Schedule, States, Violation};
 pub use mutant::Mutant;
 pub use regressions::{Regression, regressions};

@@ -28,7 +28,7 @@ use super::harm::{Harm, Trouble};
 
 /// A service that links lead to, and the requests that were held back on the way to it.
 #[derive(Debug)]
-pub(in crate::fleet) struct Upstream {
+pub struct Upstream {
     /// Where it is: `http://host:port`.
     endpoint: String,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -41,7 +41,7 @@ pub(in crate::fleet) struct Upstream {
 /// The way of one process to one service: it passes requests on, and harms them while it is told
 /// to.
 #[derive(Debug)]
-pub(in crate::fleet) struct Link {
+pub struct Link {
     address: SocketAddr,
     way: Arc<LinkWay>,
     /// Ends with the link, and the connections with it.
@@ -69,7 +69,7 @@ fn broken() -> io::Error {
 impl Upstream {
     /// The service at this endpoint, `http://host:port`.
     #[must_use]
-    pub(in crate::fleet) fn new(endpoint: &str) -> Self {
+    pub fn new(endpoint: &str) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         Self {
@@ -82,7 +82,7 @@ impl Upstream {
 
     /// How many requests were harmed in this way.
     #[must_use]
-    pub(in crate::fleet) fn harmed(&self, harm: Harm) -> u64 {
+    pub fn harmed(&self, harm: Harm) -> u64 {
         self.harmed[harm as usize].load(Ordering::SeqCst)
     }
 
@@ -119,7 +119,7 @@ impl Link {
     ///
     /// # Errors
     /// There is no port for it.
-    pub(in crate::fleet) fn open(upstream: &Arc<Upstream>, dice: Dice) -> io::Result<Self> {
+    pub fn open(upstream: &Arc<Upstream>, dice: Dice) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
@@ -140,18 +140,18 @@ impl Link {
 
     /// Where the process finds it.
     #[must_use]
-    pub(in crate::fleet) fn endpoint(&self) -> String {
+    pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Harms requests from now on, for the span of the trouble. It takes the place of what was
     /// before.
-    pub(in crate::fleet) fn harm(&self, trouble: Trouble) {
+    pub fn harm(&self, trouble: Trouble) {
         *locked(&self.way.trouble) = Some((trouble, SystemClock.now() + trouble.span));
     }
 
     /// Harms nothing any more.
-    pub(in crate::fleet) fn heal(&self) {
+    pub fn heal(&self) {
         *locked(&self.way.trouble) = None;
     }
 }
@@ -287,7 +287,3 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
 }
-
-#[cfg(test)]
-#[path = "link_test.rs"]
-mod tests;

@@ -9,4 +9,4 @@ mod harm;
 mod link;
 
 pub use harm::{Harm, HarmedService, Trouble};
-pub(super) use link::{Link, Upstream};
+pub use link::{Link, Upstream};

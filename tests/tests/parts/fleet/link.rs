@@ -1,12 +1,15 @@
+//! What links do to requests, seen with the client of the service.
+
+use std::sync::Arc;
+use std::time::Duration;
+
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::ProvideErrorMetadata;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::ShardIteratorType;
 use examples::embedded::{Embedded, client};
-
-use crate::fleet::network::HarmedService;
-
-use super::*;
+use tests::fleet::{Harm, HarmedService, Link, Trouble, Upstream};
+use tests::sim::Dice;
 
 /// A stream of one shard, and a client that reaches it through a link.
 struct Scene {

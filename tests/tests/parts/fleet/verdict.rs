@@ -1,6 +1,11 @@
-use crate::fleet::trace_line::{TraceLine, TracedCall};
+//! The verdict over histories that are written down here.
 
-use super::*;
+use std::collections::BTreeMap;
+
+use kcl_core::model::{ShardId, Timestamp};
+use tests::fleet::{
+    Cause, Deed, DeliveryHistory, PutLog, ShardParents, TraceLine, TracedCall, Verdict, What,
+};
 
 fn time(at: i64) -> Timestamp {
     Timestamp::from_millis(at)
