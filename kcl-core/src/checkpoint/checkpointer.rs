@@ -74,14 +74,21 @@ use super::{CheckpointError, Delivered};
 /// be stored.
 #[derive(Clone)]
 pub struct Checkpointer {
+    /// Shared by all checkpointers of the tenancy, so an old one cannot store what a new one may
+    /// not.
     shard: Arc<CheckpointerShared>,
+    /// What [`Checkpointer::checkpoint`] stores.
     end: Position,
 }
 
 /// What all checkpointers of a tenancy share.
 pub(crate) struct CheckpointerShared {
+    /// Whether the lease is still this worker's, and what is stored.
     held: Arc<Held>,
+    /// The way to the lease's writer. It works after the consumer has ended, and then says that the
+    /// lease is lost.
     orders: Orders,
+    /// The upper limit of what can be stored.
     delivered: Delivered,
     meters: ShardMeters,
     clock: Arc<dyn Clock>,
@@ -112,7 +119,8 @@ impl CheckpointerShared {
         }
     }
 
-    /// Notes that reading begins before `stored`, the stored checkpoint.
+    /// Notes that reading begins before `stored`, the stored checkpoint. It can be said once: a
+    /// tenancy begins only once.
     pub(crate) fn replays_up_to(&self, stored: Position) {
         let _ = self.replay.set(stored);
     }
@@ -133,6 +141,9 @@ impl CheckpointerShared {
             && self.held.loss().is_none()
     }
 
+    /// Judges a position here, before the writer is asked: most refusals need no hop to the
+    /// coordination thread. The writer judges it again, because the stored checkpoint may have
+    /// moved by then.
     fn accept(&self, wanted: &Position) -> Result<Accepted, CheckpointError> {
         if let Some(reason) = self.held.loss() {
             return Err(CheckpointError::LeaseLost {
@@ -147,6 +158,7 @@ impl CheckpointerShared {
         )?)
     }
 
+    /// Asks the writer, and measures how long the application waits.
     async fn store(&self, wanted: &Position) -> Result<(), CheckpointError> {
         let sent = self.clock.now();
         let stored = self.orders.checkpoint(wanted.clone()).await;
@@ -170,7 +182,8 @@ impl Checkpointer {
         Self { shard, end }
     }
 
-    /// The end of the batch that this belongs to, which [`checkpoint`](Self::checkpoint) stores.
+    /// The end of the batch that this belongs to, which [`checkpoint`](Self::checkpoint) stores. A
+    /// good name for what a batch has produced: it is unique in the shard and grows.
     #[must_use]
     pub const fn end(&self) -> &Position {
         &self.end
@@ -284,6 +297,7 @@ impl fmt::Debug for Checkpointer {
 #[derive(Clone)]
 pub struct PreparedCheckpoint {
     shard: Arc<CheckpointerShared>,
+    /// What [`PreparedCheckpoint::commit`] stores.
     at: Position,
 }
 

@@ -1,3 +1,6 @@
+//! The consumer raises it before each delivery, because the processor may store a checkpoint within
+//! the call. Checkpointers read it from any task.
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::Position;
@@ -17,6 +20,7 @@ impl Delivered {
         }
     }
 
+    /// `None` before the first delivery. A position that was read but not delivered does not count.
     pub(crate) fn greatest(&self) -> Option<Position> {
         self.0
             .lock()

@@ -54,6 +54,7 @@ pub enum CheckpointError {
 }
 
 impl CheckpointError {
+    /// The answer of the lease's writer in the terms of an application.
     pub(super) fn from_order(
         error: OrderError,
         wanted: &Position,

@@ -1,3 +1,17 @@
+//! What a write does, as a step of the protocol. Who sends which:
+//!
+//! ```text
+//!   owner       Renew  Checkpoint  Prepare  Children  Facts       keeps the lease
+//!               PassOn  Refuse                                    answers a request
+//!               Release  End                                      gives it up
+//!   requester   Request  Withdraw  Claim
+//!   any worker  Take                                              if it is free or expired
+//!               HashRange                                         changes no owner
+//! ```
+//!
+//! A table does not need to know these steps. It gets the same change as [`Edits`], attribute by
+//! attribute.
+
 use bytes::Bytes;
 
 use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Token, WorkerId};
@@ -23,6 +37,7 @@ impl<T: PartialEq> Match<T> {
         value.map_or(Self::Absent, Self::Is)
     }
 
+    /// Whether an attribute meets it; `None` if the row does not have the attribute.
     fn holds(&self, value: Option<&T>) -> bool {
         match self {
             Self::Any => true,
@@ -37,17 +52,23 @@ impl<T: PartialEq> Match<T> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Expect {
-    /// `leaseCounter` has this value. `None` matches any.
+    /// `leaseCounter` has this value. `None` matches any. Every write of an owner moves it, so a
+    /// write with this condition fits at most once.
     pub counter: Option<u64>,
-    /// The token of the tenancy.
+    /// The token of the tenancy. It tells tenancies apart whose counters may be equal: after a row
+    /// was deleted and created again, for example.
     pub token: Match<Token>,
-    /// `leaseOwner`.
+    /// `leaseOwner`. A name proves little, as two processes may have the same: what an owner writes
+    /// expects the token or the counter as well.
     pub owner: Match<WorkerId>,
     /// `checkpointOwner`.
     pub checkpoint_owner: Match<WorkerId>,
-    /// The stored checkpoint, with its sub-sequence number, is this one. `None` matches any.
+    /// The stored checkpoint, with its sub-sequence number, is this one. `None` matches any. The
+    /// one that the writer has stored last. If it differs while the counter fits, somebody has
+    /// edited the row, and the edit must not be overwritten.
     pub checkpoint: Option<Checkpoint>,
-    /// If set, the checkpoint must not be the shard's end.
+    /// If set, the checkpoint must not be the shard's end. A request for a finished shard would
+    /// start a second consumer for it, which calls `shard_ended` again.
     pub not_ended: bool,
 }
 
@@ -81,6 +102,9 @@ impl Expect {
 #[non_exhaustive]
 pub enum Change {
     /// A worker takes a free or expired lease.
+    ///
+    /// The only change of owner that the former owner does not agree to. It also removes a pending
+    /// request, whoever it was for.
     Take {
         /// The worker that takes it.
         owner: WorkerId,
@@ -88,11 +112,16 @@ pub enum Change {
         token: Token,
     },
     /// A worker claims a lease that was handed over to it.
+    ///
+    /// No worker reads a lease because its name stands in the row: it may be there from a former
+    /// tenancy. Only this write, applied, makes it the owner.
     Claim {
         /// The token of the new tenancy.
         token: Token,
     },
     /// A heartbeat of the owner: only the counter grows.
+    ///
+    /// It is sent only while the shard makes progress.
     Renew,
     /// A committed checkpoint. Also removes the prepared one.
     Checkpoint {
@@ -107,6 +136,9 @@ pub enum Change {
         pending: Pending,
     },
     /// The worker `by` requests the lease from its owner.
+    ///
+    /// The counter stays as it is: the owner's own writes must not fail because of a request. The
+    /// owner sees it in the row that its next write returns.
     Request {
         /// The worker that requests the lease.
         by: WorkerId,
@@ -119,6 +151,9 @@ pub enum Change {
         to: WorkerId,
     },
     /// The owner hands the lease over to the worker that requested it.
+    ///
+    /// In the same write as the last checkpoint: otherwise a crash in between would repeat records
+    /// after a hand-over in good order.
     PassOn {
         /// The last checkpoint, or `None` if it is stored already.
         checkpoint: Option<Checkpoint>,
@@ -126,6 +161,8 @@ pub enum Change {
         facts: Option<Facts>,
     },
     /// The owner refuses a request and keeps the lease.
+    ///
+    /// It is a renewal as well: the counter moves.
     Refuse {
         /// The owner.
         owner: WorkerId,
@@ -138,6 +175,8 @@ pub enum Change {
         facts: Option<Facts>,
     },
     /// The shard is finished: stores the final checkpoint and the children, and removes the owner.
+    ///
+    /// The children's leases exist by then.
     End {
         /// The child shards. If there are none, the stored ones are kept.
         children: Vec<ShardId>,
@@ -258,7 +297,8 @@ impl Change {
     }
 
     /// Whether the row has every value that this change sets. After a lost answer, this shows that
-    /// the change was made.
+    /// the change was made. A change that sets nothing but the counter is held by every row; the
+    /// caller has to compare the counter, too.
     #[must_use]
     pub fn is_held_by(&self, row: &Lease) -> bool {
         self.edits().are_held_by(row)

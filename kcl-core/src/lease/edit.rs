@@ -1,3 +1,8 @@
+//! A change of a row as a table carries it out: each attribute is kept, set or removed.
+//!
+//! Whoever implements a table needs this and [`Expect`](super::Expect), and nothing of the
+//! protocol. In DynamoDB an [`Edits`] is one update expression, in SQL one `UPDATE`.
+
 use std::collections::BTreeSet;
 
 use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Token, WorkerId};
@@ -15,6 +20,7 @@ pub enum Edit<T> {
 }
 
 impl<T: Clone + PartialEq> Edit<T> {
+    /// For tables that hold rows as values.
     fn apply(&self, attribute: &mut Option<T>) {
         match self {
             Self::Keep => {}
@@ -23,6 +29,7 @@ impl<T: Clone + PartialEq> Edit<T> {
         }
     }
 
+    /// Whether the attribute is as this edit leaves it.
     fn is_held_by(&self, attribute: Option<&T>) -> bool {
         match self {
             Self::Keep => true,
@@ -38,7 +45,8 @@ pub enum CounterEdit {
     /// Keeps it as it is: the write is no heartbeat of the owner.
     #[default]
     Keep,
-    /// Adds one.
+    /// Adds one. Relative, so that the table need not know the value; the condition names the one
+    /// before.
     Next,
 }
 
@@ -48,9 +56,9 @@ pub enum SwitchesEdit {
     /// Keeps it as it is.
     #[default]
     Keep,
-    /// Adds one.
+    /// Adds one. Relative, because a Java worker may have changed it since the row was read.
     AddOne,
-    /// Sets it to 0.
+    /// Sets it to 0. With every committed checkpoint: the shard makes progress.
     Zero,
 }
 
@@ -69,7 +77,9 @@ pub struct Edits {
     pub token: Edit<Token>,
     /// `ownerSwitchesSinceCheckpoint`.
     pub switches: SwitchesEdit,
-    /// `checkpoint` and `checkpointSubSequenceNumber`; never removed.
+    /// `checkpoint` and `checkpointSubSequenceNumber`; never removed. Both are set together: a
+    /// number from one checkpoint and a sub-sequence number from another would be a position that
+    /// nobody has stored.
     pub checkpoint: Option<Checkpoint>,
     /// The three pending attributes.
     pub pending: Edit<Pending>,
@@ -92,6 +102,8 @@ impl Edits {
         }
     }
 
+    /// The same if there is a checkpoint; otherwise the stored one stays, and the prepared one with
+    /// it.
     pub(super) fn with_last_checkpoint(self, to: Option<&Checkpoint>) -> Self {
         match to {
             Some(to) => self.with_checkpoint(to.clone()),
@@ -99,6 +111,8 @@ impl Edits {
         }
     }
 
+    /// Free: all three attributes go, because any of them left behind would be a row that no step
+    /// of the protocol explains.
     pub(super) fn without_owner(self) -> Self {
         Self {
             owner: Edit::Remove,

@@ -1,3 +1,11 @@
+//! ```text
+//!   nothing was written         Conflict, Throttled, Denied, Malformed, Fatal
+//!   it may have been written    Unknown
+//! ```
+//!
+//! The difference decides what may follow. After `Unknown` only writes that expect the same counter
+//! may be sent, until the row shows what became of the first.
+
 use crate::BoxError;
 use crate::model::Lease;
 
@@ -11,7 +19,8 @@ pub enum Error {
     /// The row is not as expected, because another write was first. **Nothing was written.**
     #[error("the lease is not as expected: {}", found(row.as_deref()))]
     Conflict {
-        /// The row as it is now, or `None` if there is no row.
+        /// The row as it is now, or `None` if there is no row. It saves the caller a read, and
+        /// there is no moment in between in which it could change unseen.
         row: Option<Box<Lease>>,
     },
     /// The answer was lost: **the write may have been applied, or may still be applied later**.
@@ -62,14 +71,16 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed when it is repeated.
+    /// Whether the same call may succeed when it is repeated. After [`Error::Unknown`] it is the
+    /// same write with the same condition that may be repeated, no other one.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Throttled { .. } | Self::Unknown { .. })
     }
 }
 
-/// The text of an error followed by those of its causes, separated by `: `.
+/// The text of an error followed by those of its causes, separated by `: `. For places that show
+/// one line: events, the status, messages.
 pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -90,6 +101,7 @@ impl From<MalformedRow> for Error {
     }
 }
 
+/// The row that won, for the message of a conflict.
 fn found(row: Option<&Lease>) -> String {
     match row {
         None => "there is no row".to_owned(),

@@ -1,3 +1,8 @@
+//! Rows that cannot be read, because somebody has edited them.
+//!
+//! One bad row must not stop more than its own shard. So it is a value that a scan returns beside
+//! the good rows, not an error of the scan; only a call about that very row fails with it.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,9 +55,11 @@ impl fmt::Display for RowKey {
 pub struct MalformedRow {
     /// Which row.
     pub row: RowKey,
-    /// The attribute, as the table names it.
+    /// The attribute, as the table names it. For example `leaseCounter` in DynamoDB, so that an
+    /// operator can find it.
     pub attribute: String,
     /// The attribute's value, at most its first 160 characters. `None` if the attribute is missing.
+    /// Longer values are cut: an error goes to logs and terminals.
     pub found: Option<String>,
     /// What a valid value looks like, in words.
     pub allowed: String,
@@ -87,6 +94,7 @@ impl MalformedRow {
     }
 }
 
+/// How the value reads in the error message.
 fn held(found: Option<&str>) -> String {
     found.map_or_else(
         || "is missing".to_owned(),
@@ -95,13 +103,18 @@ fn held(found: Option<&str>) -> String {
 }
 
 /// Reports a malformed row that was not known before. Returns whether the row concerns this worker.
+/// Rows of leases of other applications or streams do not: they are neither reported nor
+/// remembered.
 type Tell = dyn Fn(&MalformedRow) -> bool + Send + Sync;
 
 /// The malformed rows that this worker knows. Each is reported once, and again if it is later
 /// malformed in another way or after it was valid in between.
 #[derive(Clone, Default)]
 pub(crate) struct Malformed {
+    /// What was reported of each row. It is compared as a whole, so a row that is malformed in
+    /// another way is news.
     rows: Arc<Mutex<BTreeMap<RowKey, MalformedRow>>>,
+    /// `None` outside of a worker, where nothing is reported.
     tell: Option<Arc<Tell>>,
 }
 
@@ -120,13 +133,16 @@ impl Malformed {
         }
     }
 
-    /// Records the malformed rows of a whole scan: all other rows are valid.
+    /// Records the malformed rows of a whole scan: all other rows are valid. A row that is not
+    /// among them was repaired or deleted, and is reported again when it becomes malformed again.
     pub(crate) fn see_all(&self, rows: &[MalformedRow]) {
         self.lock()
             .retain(|key, _| rows.iter().any(|row| row.row == *key));
         rows.iter().for_each(|row| self.see(row));
     }
 
+    /// The lock is held while it is reported, so that two calls which find the same row at the same
+    /// time report it once.
     fn see(&self, row: &MalformedRow) {
         let mut rows = self.lock();
         let is_news = rows.get(&row.row) != Some(row);

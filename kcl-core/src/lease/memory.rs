@@ -19,7 +19,8 @@ use super::{
     ScanPage, WorkerRow, Write,
 };
 
-/// How many leases one page of a scan has.
+/// How many leases one page of a scan has. More than one page is needed so that tests meet the same
+/// cases as with a service.
 const PAGE: usize = 100;
 
 /// A lease table in memory. A clone is another handle to the same rows: workers that use clones of
@@ -50,11 +51,14 @@ pub struct MemoryLeaseTable {
     rows: Arc<Mutex<Rows>>,
 }
 
+/// One lock covers all of it, so each call is atomic and a page shows the rows at one moment.
 #[derive(Default)]
 struct Rows {
     leases: BTreeMap<LeaseKey, Lease>,
     workers: BTreeMap<WorkerId, WorkerRow>,
+    /// Rows that are to look malformed. Their contents stay in the maps above.
     malformed: BTreeMap<RowKey, MalformedRow>,
+    /// The value of the next change signal: it only has to differ from the one before.
     announcements: u64,
     signal: ChangeSignal,
 }
@@ -94,8 +98,10 @@ impl MemoryLeaseTable {
 }
 
 impl Rows {
+    /// Refuses a row that was spoiled.
+    ///
     /// # Errors
-    /// [`Error::Malformed`] if the row is malformed.
+    /// [`Error::Malformed`] if it was.
     fn readable(&self, row: &RowKey) -> Result<(), Error> {
         self.malformed
             .get(row)
@@ -130,6 +136,8 @@ fn page_after(key: &LeaseKey) -> PageToken {
     })
 }
 
+/// The key that a token stands for. A token of another table is an error and not a scan from the
+/// beginning, which would never end.
 fn page_start(page: &PageToken) -> Result<LeaseKey, Error> {
     let parse = || {
         let (length, text) = page.0.split_once(' ')?;

@@ -1,3 +1,8 @@
+//! A key as a part of a text that many keys share.
+//!
+//! A page of 10,000 records would otherwise allocate 10,000 strings that most applications never
+//! look at. In a [`Record`](super::Record) a key takes 32 bytes whatever its length.
+
 use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
@@ -8,17 +13,32 @@ use std::sync::Arc;
 ///
 /// The keys of an aggregate, or of a page of records, share one allocation, so keeping one of them
 /// keeps all of them in memory.
+///
+/// # Examples
+/// ```
+/// use std::collections::HashMap;
+///
+/// use kcl_core::model::Key;
+///
+/// let key = Key::new("customer-7");
+/// assert_eq!((key.len(), &key[..8]), (10, "customer"));
+/// // A map by `Key` can be asked with a `&str`.
+/// let orders = HashMap::from([(key, 3)]);
+/// assert_eq!(orders.get("customer-7"), Some(&3));
+/// ```
 #[derive(Clone)]
 pub struct Key {
+    /// The keys of all records of one page or one aggregate, one behind the other.
     text: Arc<str>,
-    /// Where the key begins in `text`, in bytes.
+    /// Where the key begins in `text`, in bytes. 32 bits are enough: no page of the service comes
+    /// near 4 GiB.
     start: u32,
     /// Where the key ends, in bytes; `None` for the end of `text`.
     end: Option<u32>,
 }
 
 impl Key {
-    /// Creates a key with this text.
+    /// Creates a key with this text. The key has the text for itself.
     #[must_use]
     pub fn new(text: impl Into<Arc<str>>) -> Self {
         Self {
@@ -29,7 +49,8 @@ impl Key {
     }
 
     /// The key that is the bytes `start..end` of a text, which many keys may share. Bounds that are
-    /// not those of a part give an empty key.
+    /// not those of a part give an empty key. A bound inside a character counts as one, too, so no
+    /// input can cause a panic.
     #[must_use]
     pub fn part(text: &Arc<str>, start: u32, end: u32) -> Self {
         Self {
@@ -84,6 +105,7 @@ impl From<String> for Key {
 }
 
 impl PartialEq for Key {
+    /// By the text: two keys that share nothing may be equal.
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
     }
@@ -116,6 +138,7 @@ impl PartialOrd for Key {
 }
 
 impl Ord for Key {
+    /// In the order of bytes, as for `&str`, which [`Borrow`] requires.
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.as_str().cmp(other.as_str())
     }

@@ -23,7 +23,8 @@ pub struct LeaseKey {
 }
 
 impl LeaseKey {
-    /// The key of a shard in an application that reads one stream.
+    /// The key of a shard in an application that reads one stream. Also the key of a parent or
+    /// child, which rows name by their bare ids.
     #[must_use]
     pub fn single(shard: impl Into<ShardId>) -> Self {
         Self {
@@ -140,7 +141,9 @@ impl Facts {
         self.began_at.or(self.start_at)
     }
 
-    /// The facts after this checkpoint is stored, or `None` if it changes none of them.
+    /// The facts after this checkpoint is stored, or `None` if it changes none of them. Only
+    /// progress ends the use of the first time: a checkpoint that goes back to a sentinel, as an
+    /// operator may write it, needs a time of its own.
     #[must_use]
     pub(crate) fn passed_by(&self, to: &Checkpoint) -> Option<Self> {
         let is_progress = matches!(to, Checkpoint::At(_) | Checkpoint::ShardEnd);
@@ -153,6 +156,18 @@ impl Facts {
 }
 
 /// A row of the lease table: which worker reads a shard, and how far it has been processed.
+///
+/// ```text
+///                   owner    checkpoint_owner   token
+///   free            -        -                  -
+///   held by A       A        -                  t
+///   requested by B  B        A                  t      A reads on, and still holds it
+///   handed over     B        -                  -      nobody reads; B has to claim it
+///   held by B       B        -                  u
+/// ```
+///
+/// A Java worker writes no token. The KCL knows the other two attributes, and all rows above mean
+/// the same to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lease {
@@ -169,13 +184,16 @@ pub struct Lease {
     /// Grows by one with every write of an owner. It is the owner's heartbeat, and most conditional
     /// writes expect it.
     pub counter: u64,
-    /// How often the owner has changed since the last checkpoint.
+    /// How often the owner has changed since the last checkpoint. The KCL counts it, too. If it
+    /// grows while the checkpoint stands still, every reader of the shard fails.
     pub owner_switches: u64,
     /// How far the shard has been processed.
     pub checkpoint: Checkpoint,
-    /// A checkpoint that was prepared but not committed.
+    /// A checkpoint that was prepared but not committed. The next owner receives it in
+    /// `initialize`.
     pub pending: Option<Pending>,
-    /// The shards that were split or merged into this one.
+    /// The shards that were split or merged into this one. The shard is read only when each of them
+    /// is finished or gone.
     pub parents: Vec<ShardId>,
     /// The shards that follow this one. Empty until they are known, which is when the shard has
     /// been read to its end.
@@ -223,7 +241,7 @@ impl Lease {
         self.checkpoint_owner.as_ref().or(self.owner.as_ref())
     }
 
-    /// Whether a hand-over was requested and is not finished.
+    /// Whether a hand-over was requested and is not finished. The actual owner reads on meanwhile.
     #[must_use]
     pub const fn hand_over_pending(&self) -> bool {
         self.checkpoint_owner.is_some()

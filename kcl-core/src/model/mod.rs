@@ -2,6 +2,17 @@
 //!
 //! The types define their ordering, their text form and what makes a value valid. They contain no
 //! other behaviour: decisions are in `decide`, and the other modules carry them out.
+//!
+//! ```text
+//!   Stream         Shard        SequenceNumber       the service's terms
+//!   StreamName     ShardId      Position, Record     a place in a shard, and what is there
+//!   Lease          LeaseKey     Checkpoint, Facts    a row of the lease table
+//!   WorkerId       Token        Fence, LossReason    who may write to it
+//!   Timestamp      Moment                            wall clock, monotonic clock
+//! ```
+//!
+//! What comes from a table or the network becomes one of these types at the border, or an
+//! [`InvalidValue`] that says what was expected. Behind the border no text is parsed again.
 
 mod checkpoint;
 mod invalid;

@@ -14,24 +14,32 @@ use super::InvalidValue;
 /// assert!("orders and more".parse::<StreamName>().is_err());
 /// # Ok::<(), kcl_core::model::InvalidValue>(())
 /// ```
+///
+/// A name alone means the stream in the region and account of the credentials. An ARN may name
+/// another account's stream, and is sent with every call. Two names that differ only in that are
+/// two streams here: nothing is looked up to compare them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamName {
+    /// As it was given, so that it can be shown and sent unchanged.
     text: Arc<str>,
     /// Where the bare name begins in `text`; 0 when `text` is the name.
     name_at: usize,
 }
 
+/// The name's pattern is that of the Kinesis API; of the ARN only the form is checked, as
+/// partitions and regions are added over time.
 const EXPECTED: &str = "a name of 1 to 128 letters, digits, `_`, `.` and `-`, or an ARN \
      `arn:PARTITION:kinesis:REGION:ACCOUNT:stream/NAME`";
 
 impl StreamName {
-    /// The stream's name, without the rest of an ARN.
+    /// The stream's name, without the rest of an ARN. It labels metrics and log lines.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.text[self.name_at..]
     }
 
-    /// The ARN, or `None` if the stream was given by name.
+    /// The ARN, or `None` if the stream was given by name. Only the service can tell the ARN of a
+    /// stream that was given by name.
     #[must_use]
     pub fn arn(&self) -> Option<&str> {
         (self.name_at > 0).then_some(&*self.text)

@@ -22,7 +22,8 @@ use super::{InvalidValue, SequenceNumber, Timestamp};
 pub struct Position {
     /// The sequence number of the Kinesis record.
     pub sequence: SequenceNumber,
-    /// The zero-based index among the user records of an aggregate.
+    /// The zero-based index among the user records of an aggregate. A checkpoint in the middle of
+    /// an aggregate is why it is stored: the records before it are not delivered again.
     pub sub_sequence: u64,
 }
 

@@ -1,3 +1,15 @@
+//! Sequence numbers, which are too large for any integer type.
+//!
+//! To compare them as text would be wrong for numbers of different length, and `Box<str>` in every
+//! record would be an allocation each. So a number is three 64-bit limbs if it fits, which is any
+//! that the service assigns. The digits are converted in chunks of 19, as many as fit into one
+//! limb:
+//!
+//! ```text
+//!   49590338271490256608 5596925383615710959 2157598913658889 8...
+//!   head: 1 to 19 digits | 19 digits: limbs * 10^19 + chunk | ...
+//! ```
+
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
@@ -21,6 +33,7 @@ use super::InvalidValue;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SequenceNumber(Repr);
 
+/// A value has exactly one of these forms, so the derived equality and hash are right.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Repr {
     /// Below 2^192, the most significant limb first.
@@ -32,12 +45,14 @@ enum Repr {
 
 /// How many decimal digits always fit into one limb (a `u64`).
 const CHUNK: usize = 19;
+/// 10^19 is below 2^64, and 10^20 is not.
 const CHUNK_VALUE: u64 = 10_u64.pow(19);
 /// The longest number that the pattern of the Kinesis API, `0|([1-9]\d{0,128})`, allows.
 const MAX_DIGITS: usize = 129;
 
 impl SequenceNumber {
-    /// Creates the number with this value.
+    /// Creates the number with this value. For tests and streams in memory; the service's numbers
+    /// need 186 bits.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
@@ -69,7 +84,8 @@ impl FromStr for SequenceNumber {
     }
 }
 
-/// The value of the digits, or `None` if it needs more than 192 bits.
+/// The value of the digits, or `None` if it needs more than 192 bits. The head has the digits that
+/// are left over, so that all other chunks are whole.
 fn inline(digits: &[u8]) -> Option<[u64; 3]> {
     let (head, rest) = digits.split_at(digits.len() % CHUNK);
     let mut limbs = [0, 0, chunk_value(head)];
@@ -79,13 +95,14 @@ fn inline(digits: &[u8]) -> Option<[u64; 3]> {
     Some(limbs)
 }
 
+/// The value of at most 19 digits, which cannot overflow.
 fn chunk_value(digits: &[u8]) -> u64 {
     digits
         .iter()
         .fold(0, |value, digit| value * 10 + u64::from(digit - b'0'))
 }
 
-/// `limbs * 10^19 + add`, or `None` on overflow.
+/// `limbs * 10^19 + add`, or `None` on overflow. Long multiplication, from the lowest limb up.
 #[expect(clippy::cast_possible_truncation, reason = "the low limb of a product")]
 fn shift_in(mut limbs: [u64; 3], add: u64) -> Option<[u64; 3]> {
     let mut carry = u128::from(add);
@@ -97,7 +114,8 @@ fn shift_in(mut limbs: [u64; 3], add: u64) -> Option<[u64; 3]> {
     (carry == 0).then_some(limbs)
 }
 
-/// The limbs divided by 10^19, and the remainder.
+/// The limbs divided by 10^19, and the remainder. Long division, from the highest limb down: the
+/// inverse of [`shift_in`].
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a quotient of limbs is a limb, a remainder is below the divisor"
@@ -140,6 +158,8 @@ impl fmt::Debug for SequenceNumber {
 }
 
 impl Ord for SequenceNumber {
+    /// Limbs compare from the most significant one on. Among longer numbers, more digits mean a
+    /// larger one, because none has leading zeros.
     fn cmp(&self, other: &Self) -> Ordering {
         match (&self.0, &other.0) {
             (Repr::Inline(a), Repr::Inline(b)) => a.cmp(b),

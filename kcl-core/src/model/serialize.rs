@@ -1,5 +1,7 @@
 //! `Serialize` for the values of a status: each is its `Display` text, but a [`Timestamp`] is a
 //! number.
+//!
+//! A script gets the same text as a person, so a value can be copied from one to the other.
 
 use serde::{Serialize, Serializer};
 

@@ -4,6 +4,9 @@ use std::sync::Arc;
 use super::{InvalidValue, SequenceNumber};
 
 /// The id of a shard within its stream, as the service assigns it (`shardId-000000000000`).
+///
+/// The service numbers shards in the order in which they are created. Only the question whether a
+/// shard has left the stream uses that; a server with other ids makes the answer take longer.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(Arc<str>);
 
@@ -137,7 +140,8 @@ pub struct Shard {
     /// The lowest sequence number that it can hold, used only for ordering. `None` if the service
     /// did not say.
     pub starting_sequence: Option<SequenceNumber>,
-    /// Whether it is closed, that is, receives no more records.
+    /// Whether it is closed, that is, receives no more records. It may still hold records that
+    /// nobody has read.
     pub closed: bool,
 }
 
@@ -169,7 +173,8 @@ impl Shard {
     }
 }
 
-/// A child of a closed shard, as the last page of its parent describes it.
+/// A child of a closed shard, as the last page of its parent describes it. The service names
+/// children only there, and a listing may lag behind it by seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChildShard {

@@ -90,6 +90,21 @@ impl FromStr for Timestamp {
 /// A point in time on a monotonic clock, counted from that clock's own origin. Two moments of the
 /// same [`Clock`](crate::Clock) give the time between them; a single moment has no meaning outside
 /// its clock.
+///
+/// It is measured on a clock that keeps running while the machine is suspended, so that a worker
+/// which wakes up after an hour knows that its leases have expired.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+///
+/// use kcl_core::model::Moment;
+///
+/// let sent = Moment::from_origin(Duration::from_secs(5));
+/// let deadline = sent + Duration::from_secs(7);
+/// assert_eq!(deadline.since(sent), Duration::from_secs(7));
+/// assert_eq!(sent.since(deadline), Duration::ZERO, "never negative");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Moment(Duration);
 

@@ -4,27 +4,37 @@
 //! The algorithm is Howard Hinnant's ("chrono-Compatible Low-Level Date Algorithms"): years begin
 //! in March, so that the leap day is the last day of its year, and every era of 400 years has the
 //! same number of days.
+//!
+//! A date library would be the only dependency that is needed for this, and conversions to other
+//! time zones are not.
 
 use std::fmt;
 
+/// Milliseconds in a day. Unix time has no leap seconds.
 const DAY_MS: i64 = 86_400_000;
-/// Days in an era of 400 years.
+/// Days in an era of 400 years. `400 * 365 + 97`: a leap year every four years, but not every
+/// hundred, but every four hundred.
 const ERA: i64 = 146_097;
-/// Days from 0000-03-01 to 1970-01-01.
+/// Days from 0000-03-01 to 1970-01-01. It makes the day number count from a year that begins in
+/// March.
 const EPOCH: i64 = 719_468;
 
 /// A date and a time of day in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Utc {
+    /// The year of the calendar, which begins in January. It may be negative.
     year: i64,
+    /// 1 to 12.
     month: i64,
+    /// 1 to 31.
     day: i64,
     /// Milliseconds since midnight.
     millis: i64,
 }
 
 impl Utc {
-    /// The date and time this many milliseconds after 1970-01-01 UTC.
+    /// The date and time this many milliseconds after 1970-01-01 UTC. Every number of milliseconds
+    /// has a date, also before 1970: divisions round down, not towards zero.
     pub(super) const fn of(millis: i64) -> Self {
         let days = millis.div_euclid(DAY_MS) + EPOCH;
         let (era, of_era) = (days.div_euclid(ERA), days.rem_euclid(ERA));
@@ -43,7 +53,7 @@ impl Utc {
         }
     }
 
-    /// Milliseconds since 1970-01-01 UTC.
+    /// Milliseconds since 1970-01-01 UTC. The inverse of [`Utc::of`].
     const fn since_epoch(self) -> i64 {
         let year = if self.month <= 2 {
             self.year - 1
@@ -64,7 +74,8 @@ impl Utc {
     /// Parses an RFC 3339 time into milliseconds since 1970-01-01 UTC. `None` if the text is not
     /// one.
     ///
-    /// A leap second is read as the first second of the next minute, as system clocks do.
+    /// A leap second is read as the first second of the next minute, as system clocks do. Nothing
+    /// may follow it. The date must exist: 30 February is not read as 1 or 2 March.
     pub(super) fn read(text: &str) -> Option<i64> {
         let mut rest = Rest(text.as_bytes());
         let year = rest.number(4)?;
@@ -108,6 +119,8 @@ impl Utc {
     }
 }
 
+/// The days of a month. A year of a number that four divides has 29 in February, except for three
+/// of four centuries.
 const fn days_of(year: i64, month: i64) -> i64 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
@@ -117,10 +130,12 @@ const fn days_of(year: i64, month: i64) -> i64 {
     }
 }
 
-/// The part of the text that has not been parsed yet.
+/// The part of the text that has not been parsed yet. Each method takes what it has read from the
+/// front, or nothing if it does not match.
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {
+    /// The first byte, if it is one of these.
     fn one_of(&mut self, allowed: &[u8]) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
         allowed.contains(first).then(|| {
@@ -129,16 +144,20 @@ impl Rest<'_> {
         })
     }
 
+    /// The value of one decimal digit.
     fn digit(&mut self) -> Option<i64> {
         self.one_of(b"0123456789")
             .map(|digit| i64::from(digit - b'0'))
     }
 
+    /// Exactly this many digits: `2026-1-31` is not RFC 3339.
     fn number(&mut self, digits: u32) -> Option<i64> {
         (0..digits).try_fold(0, |number, _| Some(number * 10 + self.digit()?))
     }
 
-    /// The digits after the decimal point (at least one), truncated to milliseconds.
+    /// The digits after the decimal point (at least one), truncated to milliseconds. Truncated and
+    /// not rounded, so that a time is never read as a later one: a start at a time must not skip a
+    /// record.
     fn fraction(&mut self) -> Option<i64> {
         let mut millis = self.digit()? * 100;
         let mut unit = 10;
