@@ -1,4 +1,4 @@
-//! What [`check`](super::check) returns: one finding per thing that is wrong, each with advice.
+//! What [`check`](fn@super::check) returns: one finding per thing that is wrong, each with advice.
 //!
 //! A finding is for two readers. A person reads `says` and `advice`; a program goes by `level` and
 //! `kind`, whose names never change, and by `about`.

@@ -37,12 +37,12 @@
 //! | question | answer |
 //! |---|---|
 //! | who holds what, who is alive, what is stuck? | [`Observer`], [`FleetView`] |
-//! | what is wrong in the table? | [`check`] |
+//! | what is wrong in the table? | [`check`](fn@check) |
 //! | how far behind is the application? | [`measure_lag`] |
 //! | what does the stream look like? | [`StreamView`] |
 //! | which records come in now? | [`Tail`] |
 //! | how are checkpoints saved and restored? | [`Backup`], [`import`] |
-//! | what does the lease table cost? | [`cost`] |
+//! | what does the lease table cost? | [`cost`](fn@cost) |
 //!
 //! The types whose fields are public can be serialized with the feature `serde`; `kcl --json`
 //! prints exactly that.

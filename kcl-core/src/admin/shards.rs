@@ -40,7 +40,7 @@ pub struct StreamView {
     /// Its shards, parents before their children. Closed ones stay listed until their last record
     /// has expired.
     pub shards: Vec<Shard>,
-    /// The same with parents and children resolved, for [`check`](super::check).
+    /// The same with parents and children resolved, for [`check`](fn@super::check).
     pub(super) graph: ShardGraph,
 }
 

@@ -10,7 +10,9 @@ use std::time::Duration;
 /// has succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
+    /// The longest wait after the first failure.
     base: Duration,
+    /// What the doubling stops at.
     cap: Duration,
 }
 

@@ -14,6 +14,9 @@
 //! Invariants: records are tried in order, and none before all earlier ones are done or given up; a
 //! record is given up only after its last allowed attempt has failed, either alone or with the
 //! record named.
+//!
+//! A batch of *n* records with one bad record takes about log2(*n*) failed calls if they do not
+//! name it, and the good records before it are done on the way.
 
 use std::ops::Range;
 
@@ -23,7 +26,8 @@ pub enum AfterSplit {
     /// The records of [`next`](Bisection::next) are tried after a pause, which grows with this
     /// number of consecutive failures.
     Again(u32),
-    /// The record with this index is given up, after this many attempts.
+    /// The record with this index is given up, after this many attempts. It is skipped or goes to
+    /// the dead letters; the records after it are tried next.
     GiveUp(usize, u32),
 }
 
@@ -32,11 +36,14 @@ pub enum AfterSplit {
 pub struct Bisection {
     /// The first record that is not done.
     first: usize,
-    /// The ends of the spans that are tried one after the other, the next one last.
+    /// The ends of the spans that are tried one after the other, the next one last. A stack: each
+    /// failure of several records pushes the end of their first half.
     ends: Vec<usize>,
-    /// How many attempts of the first record that is not done have failed.
+    /// How many attempts of the first record that is not done have failed. It begins at 0 again
+    /// with the next record.
     attempts: u32,
-    /// The number of consecutive failures.
+    /// The number of consecutive failures. Of any records: it is for the pause, which grows while
+    /// nothing succeeds.
     failures: u32,
 }
 
@@ -72,7 +79,7 @@ impl Bisection {
     }
 
     /// Notes that every record before `end` is done or skipped: all that were tried, or some of
-    /// them.
+    /// them. Spans that end before it are over.
     pub fn done_up_to(&mut self, end: usize) {
         if end <= self.first {
             return;

@@ -57,11 +57,13 @@ impl Bound {
 /// What a worker still has to do with a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseDuty {
-    /// This worker has read it up to the bound.
+    /// This worker has read it up to the bound. Its lease is released, and not taken again in this
+    /// run.
     Done,
     /// This worker holds it, is taking it, or still has to take it.
     Mine,
-    /// Another live worker holds it and will read it.
+    /// Another live worker holds it and will read it. If it dies, the lease expires and becomes
+    /// this worker's to read.
     Others,
 }
 

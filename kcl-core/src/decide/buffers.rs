@@ -26,16 +26,17 @@ use super::window::RecordWindow;
 /// The limits of the buffers of one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BufferBounds {
-    /// A buffer with this many records is flushed. Also the most that one call gets.
+    /// A buffer with this many records is flushed. Also the most that one call gets. At least 1.
     pub records: usize,
-    /// A buffer with this many bytes is flushed.
+    /// A buffer with this many bytes is flushed. One record may exceed it: it is flushed alone.
     pub bytes: u64,
-    /// A buffer whose oldest record has waited this long is flushed.
+    /// A buffer whose oldest record has waited this long is flushed. Counted from its acceptance,
+    /// not from its arrival in the stream.
     pub age: Duration,
-    /// How many flushes may be in progress at the same time.
+    /// How many flushes may be in progress at the same time. At least 1.
     pub at_work: usize,
     /// How many records there may be from the first one that is not done to the last one that was
-    /// accepted.
+    /// accepted. It bounds what a restart delivers again.
     pub window: usize,
 }
 
@@ -49,11 +50,12 @@ pub enum FlushCause {
     Bytes,
     /// Its oldest record has reached the age.
     Age,
-    /// There is no room for the next records: the byte budget or the window is used up.
+    /// There is no room for the next records: the byte budget or the window is used up. Waiting
+    /// would be useless: nothing can be accepted until something is done.
     Room,
     /// The shard has ended or was read up to the bound: no more records follow.
     End,
-    /// The shard is being given up.
+    /// The shard is being given up. What is not flushed in time is delivered to the next owner.
     Leaving,
 }
 
@@ -68,17 +70,23 @@ pub struct BeginningFlush<K> {
     pub cause: FlushCause,
 }
 
+/// A record that waits for a flush.
 #[derive(Clone, Copy, Debug)]
 struct Gathered {
+    /// In the window, from which the finished prefix is computed.
     number: u64,
     bytes: u64,
+    /// When it was accepted.
     since: Moment,
 }
 
+/// The records of one key, with at most one flush of it in progress.
 #[derive(Clone, Debug, Default)]
 struct Buffer {
+    /// Those that wait. A flush takes its records out of here.
     records: VecDeque<Gathered>,
     bytes: u64,
+    /// While it is, the buffer is in neither index, so no second flush of the key can begin.
     at_work: bool,
 }
 
@@ -89,6 +97,8 @@ pub struct RecordBuffers<K> {
     bounds: BufferBounds,
     /// Whether each accepted record is done.
     done: RecordWindow<bool>,
+    /// A key whose records are all flushed has none, so memory does not grow with the number of
+    /// keys.
     buffers: BTreeMap<K, Buffer>,
     /// The buffers without a flush in progress, by the time since which their oldest record has
     /// waited.
@@ -258,6 +268,7 @@ impl<K: Ord + Clone> RecordBuffers<K> {
         }
     }
 
+    /// The buffer to flush next, and why. Full ones go first: they hold the most memory.
     fn due(&self, now: Moment, all: Option<FlushCause>) -> Option<(K, FlushCause)> {
         if let Some((_, key)) = self.full.first() {
             let is_long = self.buffers.get(key)?.records.len() >= self.bounds.records;
@@ -293,12 +304,14 @@ impl<K: Ord + Clone> RecordBuffers<K> {
         self.by_age.insert((oldest.since, oldest.number, key));
     }
 
+    /// A flush is over, however it has ended.
     fn leaves(&mut self, key: &K) {
         if self.buffers.get(key).is_some_and(|buffer| buffer.at_work) {
             self.at_work = self.at_work.saturating_sub(1);
         }
     }
 
+    /// Moves the finished prefix up to the first record that is not done.
     fn grow(&mut self) -> usize {
         self.done.pass_done(|done| *done)
     }

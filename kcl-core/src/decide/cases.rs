@@ -17,10 +17,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
+/// Divides what is given from what is expected.
 const RULE: &str = "----";
 
 /// Runs every case of `testdata/FILE` and compares the results. `decide` gets the given lines and
-/// returns what should equal the expected lines.
+/// returns what should equal the expected lines. All cases run before it fails, so that one changed
+/// rule shows everything that it changes. Comments and the order of cases survive `BLESS=1`.
 pub(crate) fn run(file: &str, decide: impl Fn(&[&str]) -> String) {
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "src/decide/testdata", file]
         .iter()
@@ -72,7 +74,7 @@ pub(crate) fn run(file: &str, decide: impl Fn(&[&str]) -> String) {
     );
 }
 
-/// The runs of lines between blank ones.
+/// The runs of lines between blank ones. Trailing spaces do not count, as editors remove them.
 fn blocks(text: &str) -> Vec<Vec<&str>> {
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     lines

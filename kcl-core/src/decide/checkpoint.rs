@@ -30,6 +30,8 @@ use crate::model::{Checkpoint, Pending, Position};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Accepted {
     /// It is stored already, so nothing is written.
+    ///
+    /// The application may repeat a call after a lost answer, and finds it done.
     AlreadyStored,
     /// This has to be written.
     Store(Checkpoint),
@@ -49,7 +51,8 @@ pub enum Prepared {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refused {
-    /// It is beyond the last record that was delivered to the processor.
+    /// It is beyond the last record that was delivered to the processor. To store it would skip the
+    /// records in between if the shard changed its owner.
     #[error("cannot checkpoint at {wanted}, which has not been delivered: {}", allowed(stored, delivered.as_ref()))]
     AheadOfDelivered {
         /// The requested position.
@@ -59,7 +62,8 @@ pub enum Refused {
         /// The greatest position that was delivered to the processor, or `None` before the first record.
         delivered: Option<Position>,
     },
-    /// It would move the stored checkpoint backwards.
+    /// It would move the stored checkpoint backwards. Usually a late call of an earlier batch.
+    /// Nothing is lost by ignoring it.
     #[error("cannot checkpoint at {wanted}, which is before the stored checkpoint: {}", allowed(stored, delivered.as_ref()))]
     BehindStored {
         /// The requested position.
@@ -78,6 +82,7 @@ pub enum Refused {
     },
 }
 
+/// What would have been accepted, for the error message.
 fn allowed(stored: &Checkpoint, delivered: Option<&Position>) -> String {
     match (stored, greatest(stored, delivered)) {
         (Checkpoint::At(from), Some(to)) if from == to => {

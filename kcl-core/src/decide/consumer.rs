@@ -25,8 +25,7 @@
 //! Invariants: only one thing is done at a time, so calls never overlap; no record is delivered
 //! before `initialize` has succeeded; `lease_lost` is called exactly once for a processor that was
 //! initialized, has not asked to start over, and whose `shard_ended` has not succeeded, and for no
-//! other; the shard's end is
-//! stored only after `shard_ended` has succeeded.
+//! other; the shard's end is stored only after `shard_ended` has succeeded.
 //!
 //! Signals ([`Step::StopAsked`], [`Step::LeaseLost`]) are passed to the machine between two
 //! commands, instead of carrying out the pending one. If a signal changes nothing, the machine
@@ -151,10 +150,15 @@ pub enum ConsumerOutcome {
 /// The state machine of a shard consumer.
 #[derive(Clone, Debug)]
 pub struct ConsumerMachine {
+    /// It changes only in [`ConsumerMachine::on`].
     state: ConsumerState,
+    /// What the loop carries out next. It stays until an event replaces it, so a signal loses
+    /// nothing.
     pending: Command,
-    /// The failed command, to be repeated after the pause.
+    /// The failed command, to be repeated after the pause. A pause is a command like any other, and
+    /// would otherwise be all that is left.
     retry: Command,
+    /// How it will have ended, known before `lease_lost` is called.
     outcome: ConsumerOutcome,
 }
 
@@ -207,6 +211,7 @@ impl ConsumerMachine {
         self.pending.clone()
     }
 
+    /// The table of transitions. `None` if the event changes nothing in this state.
     fn step(&mut self, event: Step) -> Option<(ConsumerState, Command)> {
         use Command as Do;
         use ConsumerState as In;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::Moment;
 
 /// Reserved for what follows the work: the last checkpoint and the release of the lease, which are
-/// one write.
+/// one write. It may need a second attempt.
 const RELEASE: Duration = Duration::from_secs(1);
 
 /// Until when records in progress may continue, in a stop that was requested at `asked` and ends

@@ -11,7 +11,9 @@ use std::fmt;
 
 use crate::model::{Checkpoint, Position, SequenceNumber};
 
-/// A range of records of a shard that expired before it was read, or may have.
+/// A range of records of a shard that expired before it was read, or may have. It is reported once,
+/// by the worker that finds it, as [`Event::DataGap`](crate::worker::Event::DataGap); whether the
+/// worker goes on is a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DataGap {

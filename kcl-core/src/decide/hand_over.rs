@@ -13,15 +13,18 @@ use crate::model::{Moment, WorkerId};
 /// The answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandOverVerdict {
-    /// Drain the shard and hand the lease over.
+    /// Drain the shard and hand the lease over. The consumer is told, and answers between two
+    /// batches.
     PassOn,
-    /// Keep the lease, and refuse the request.
+    /// Keep the lease, and refuse the request. The requester leaves the lease alone for a while, so
+    /// a refusal is not followed by the next request.
     Refuse(RefusalReason),
     /// This worker is leaving: drain the shard and release the lease, which also ends the request.
     /// A worker that leaves cannot make sure that the lease is claimed.
     Release,
     /// The requester has not been seen recently: read its row first, pass the result to
-    /// [`Members`], and judge again.
+    /// [`Members`], and judge again. A worker without leases that has just joined was perhaps never
+    /// seen; its request should not fail for that.
     AskTable,
 }
 
@@ -32,7 +35,8 @@ pub enum RefusalReason {
     /// The requester has not sent a heartbeat recently, or is leaving.
     NotAlive,
     /// A request for this lease was refused a short while ago, because draining the shard took too
-    /// long.
+    /// long. Without it, a shard with slow batches would stop fetching for each request, and hardly
+    /// read at all.
     CoolingDown,
 }
 

@@ -22,10 +22,11 @@ pub struct Limits {
     /// How long one call of the handler may take.
     pub handler_budget: Duration,
     /// How long the loop of a consumer may stand still while its handler is not being called:
-    /// longer than a call to the stream takes.
+    /// longer than a call to the stream takes. A fetch that hangs in a call is then found by the
+    /// call's own limit first.
     pub standstill: Duration,
     /// How long a consumer may take to finish the batch in flight before a request for its lease is
-    /// refused.
+    /// refused. The requester waits for longer than that.
     pub drain: Duration,
 }
 
@@ -45,11 +46,13 @@ pub struct ConsumerProgress {
 pub enum KeepStep {
     /// Nothing is due yet.
     Wait,
-    /// The lease is lost.
+    /// The lease is lost. Another worker may take it from now on, so nothing more is delivered.
     Lose,
-    /// The consumer makes no progress: the lease is released for other workers.
+    /// The consumer makes no progress: the lease is released for other workers. "Leased but not
+    /// read" must not last: the lease would be renewed for ever while nobody reads the shard.
     GiveUp,
-    /// The hand-over is refused, unless the consumer has just agreed to it.
+    /// The hand-over is refused, unless the consumer has just agreed to it. To hand it over now
+    /// would mean two owners: the handler is still in a call.
     RefuseHandOver,
     /// Progress is stored.
     Checkpoint {
@@ -63,13 +66,16 @@ pub enum KeepStep {
 /// When the writes of a lease were sent, and when the next ones are due.
 #[derive(Clone, Copy, Debug)]
 pub struct Keeping {
-    /// When the last settled write was sent.
+    /// When the last settled write was sent. Not when it was answered: observers may have seen the
+    /// write just after it was sent.
     pub sent: Moment,
-    /// The earliest next write after one that was not settled.
+    /// The earliest next write after one that was not settled. A failed renewal is repeated soon
+    /// and not at the next regular time, which may be too late.
     pub retry_at: Moment,
-    /// When a checkpoint was last stored.
+    /// When a checkpoint was last stored. `None` before the first: it is due at once.
     pub checkpointed: Option<Moment>,
-    /// Until when the consumer has to agree to a pending hand-over.
+    /// Until when the consumer has to agree to a pending hand-over. `None` if no request is
+    /// pending.
     pub drain_until: Option<Moment>,
     /// The times that follow from the failover time.
     pub timing: Timing,
@@ -97,6 +103,8 @@ impl Keeping {
         self.sent + self.timing.valid_for
     }
 
+    /// A third of the failover time after the last write, so that there is time to repeat one that
+    /// fails.
     fn renewal_due(&self) -> Moment {
         self.sent + self.timing.renew_every
     }
@@ -140,6 +148,8 @@ impl Keeping {
         }
     }
 
+    /// A call counts by the handler's budget, everything else by the standstill limit. Work in the
+    /// background counts like a call, even while the loop turns.
     fn is_stuck(&self, consumer: ConsumerProgress) -> bool {
         let budget = self.limits.handler_budget;
         let stands_still = match consumer.in_call {

@@ -23,27 +23,39 @@ use super::window::RecordWindow;
 /// The limits of the work on one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneBounds {
-    /// How many records may be in progress at the same time.
+    /// How many records may be in progress at the same time. At least 1.
     pub at_work: usize,
     /// How many records there may be from the first one that is not done to the last one that was
-    /// accepted.
+    /// accepted. It bounds what a restart delivers again, and the memory of a shard whose first
+    /// record hangs.
     pub window: usize,
 }
 
+/// ```text
+///   Behind --> Ready --> AtWork --> Done
+///                ^         |
+///                |         v
+///                +----- Failed        its lane waits, others go on
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SlotState {
     /// An earlier record of its lane is not done.
     Behind,
+    /// Nothing of its lane is before it; it waits only for a free place.
     Ready,
+    /// A call of the handler is working on it.
     AtWork,
     /// It failed and will be tried again later.
     Failed,
+    /// Processed, skipped or passed. It leaves the window when everything before it is done.
     Done,
 }
 
+/// A record that was accepted.
 #[derive(Clone, Debug)]
 struct Slot<K> {
     state: SlotState,
+    /// Its lane. `None` if it has one for itself.
     key: Option<K>,
     /// The next record of its lane.
     next: Option<u64>,
@@ -53,11 +65,15 @@ struct Slot<K> {
 /// they were accepted.
 #[derive(Clone, Debug)]
 pub struct RecordLanes<K> {
+    /// The limit of records in progress.
     most_at_work: usize,
     slots: RecordWindow<Slot<K>>,
-    /// For each key with a record that is not done, the last record of its lane.
+    /// For each key with a record that is not done, the last record of its lane. The next record of
+    /// the key goes behind it.
     last: BTreeMap<K, u64>,
+    /// In order, so that the oldest begins first and the finished prefix grows.
     ready: BTreeSet<u64>,
+    /// Failed records do not count: while one waits for its next attempt, others use its place.
     at_work: usize,
 }
 
@@ -202,6 +218,7 @@ impl<K: Ord + Clone> RecordLanes<K> {
         self.ready.insert(number);
     }
 
+    /// Whether the record is in this state. A record that has left the window is in none.
     fn is(&mut self, number: u64, state: SlotState) -> bool {
         self.slots
             .get_mut(number)

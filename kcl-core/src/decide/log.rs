@@ -9,25 +9,31 @@ use std::time::Duration;
 use crate::model::Moment;
 
 /// The least time between the first and the second line about a failure: a minute. It doubles with
-/// each line.
+/// each line. An operator who has just begun to look finds a line that is at most as old as the
+/// failure itself.
 pub const FIRST_DISTANCE: Duration = Duration::from_secs(60);
-/// The maximum of that time: 64 minutes.
+/// The maximum of that time: 64 minutes. A failure that lasts for days is in the log about once an
+/// hour.
 pub const LONGEST_DISTANCE: Duration = Duration::from_secs(64 * 60);
 
-/// One kind of failure of one thing, for example of the handler calls of one shard.
+/// One kind of failure of one thing, for example of the handler calls of one shard. Its state is a
+/// few numbers: thousands of failing shards cost little.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Repeats {
+    /// `None` before the first failure.
     said: Option<LastLine>,
     /// How many failures there were since the last line.
     unsaid: u64,
 }
 
+/// The last line, and when the next one is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct LastLine {
+    /// When it was written.
     at: Moment,
     /// When it happened last, logged or not.
     last: Moment,
-    /// The time until the next line.
+    /// The time until the next line. It doubles from line to line.
     distance: Duration,
 }
 

@@ -10,7 +10,9 @@ use crate::model::Moment;
 /// The outages of reads and of writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outages {
+    /// `None` while reads are answered.
     reads: Option<Outage>,
+    /// `None` while writes are answered.
     writes: Option<Outage>,
 }
 
@@ -33,7 +35,8 @@ pub enum TableCall {
 }
 
 impl Outages {
-    /// Notes that a call was answered, whatever the answer was.
+    /// Notes that a call was answered, whatever the answer was. A conflict is an answer: the table
+    /// works.
     pub const fn answered(&mut self, call: TableCall) {
         *self.of(call) = None;
     }
@@ -63,6 +66,7 @@ impl Outages {
             .map_or(Duration::ZERO, |outage| now.since(outage.since))
     }
 
+    /// The outage of this kind of call.
     const fn of(&mut self, call: TableCall) -> &mut Option<Outage> {
         match call {
             TableCall::Read => &mut self.reads,

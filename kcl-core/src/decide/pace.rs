@@ -52,6 +52,7 @@ pub struct Pace {
     calls: VecDeque<Moment>,
     /// The wait after the next empty page.
     idle: Duration,
+    /// Before this moment another call would most likely return nothing.
     idle_until: Moment,
 }
 

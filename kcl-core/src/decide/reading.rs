@@ -18,19 +18,23 @@ use crate::model::Moment;
 use crate::stream::ErrorKind;
 
 /// For how many failover times a worker that is not alone may fail to reach a shard before it
-/// leaves the shard to others.
+/// leaves the shard to others. A service that is out of reach for everybody for a shorter time must
+/// not make the leases of a fleet go round.
 pub const PATIENCE: u32 = 3;
 
 /// How many failures it takes at least to give up a lease: a single one may be a call that was in
-/// flight when a connection broke.
+/// flight when a connection broke. After a suspension the first failure may be far from the next
+/// one.
 const LEAST: u32 = 2;
 
 /// The progress of reading one shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
+    /// `None` while the last call was answered.
     failing: Option<Failing>,
     /// The first and the last call that could not reach the service since one was answered, and how
-    /// many there were.
+    /// many there were. A throttled call ends it, as it was answered; a failure inside the service
+    /// does not.
     unreached: Option<(Moment, Moment, u32)>,
 }
 
@@ -43,6 +47,7 @@ pub struct Failing {
     pub last: Moment,
     /// How many calls have failed.
     pub attempts: u32,
+    /// Each run of failures is reported once.
     told: bool,
 }
 
@@ -64,7 +69,8 @@ pub enum ReadingChange {
 }
 
 impl Reading {
-    /// Notes that a page or an event was received.
+    /// Notes that a page or an event was received. Returns what to report: nothing, if the failure
+    /// was too short to be reported itself.
     pub fn answered(&mut self) -> Option<ReadingChange> {
         self.unreached = None;
         self.failing
@@ -73,7 +79,8 @@ impl Reading {
             .map(ReadingChange::GoesOn)
     }
 
-    /// Notes that a call failed at `now`.
+    /// Notes that a call failed at `now`. The time of the first failure stays until a call is
+    /// answered.
     pub fn failed(
         &mut self,
         kind: ErrorKind,

@@ -16,17 +16,20 @@ use crate::model::Moment;
 /// What is known about the denials of one service.
 #[derive(Clone, Debug, Default)]
 pub struct Refusals {
+    /// The calls that were granted at least once, by name.
     granted: BTreeSet<&'static str>,
-    /// Whether every call that needs only the proven permissions counts as granted.
+    /// Whether every call that needs only the proven permissions counts as granted. Set when
+    /// records are read or a lease is written.
     proven: bool,
-    /// The first and the last denial of each call since it was granted.
+    /// The first and the last denial of each call since it was granted. A call that is granted
+    /// again leaves it.
     refused: BTreeMap<&'static str, (Moment, Moment)>,
 }
 
 /// What follows a denial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalVerdict {
-    /// It is final.
+    /// It is final. The worker ends with it, or leaves the stream unread.
     Final,
     /// The call is tried again.
     Again {

@@ -30,14 +30,14 @@ pub enum RegistrationCall {
     Register,
 }
 
-/// What to do.
+/// What to do. The caller makes calls and waits; it decides nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     /// The consumer can be used.
     Use,
     /// Make this call after this pause.
     Ask(RegistrationCall, Duration),
-    /// It is not available.
+    /// It is not available. What follows depends on the mode: polling, or an error.
     GiveUp(Why),
 }
 
@@ -57,7 +57,8 @@ pub enum Why {
     /// The stream does not exist.
     #[error("there is no such stream")]
     NoStream,
-    /// The stream has reached its limit of consumers.
+    /// The stream has reached its limit of consumers. It may pass when another application removes
+    /// its consumer, so it is retried for a while.
     #[error(
         "the stream has accepted no further consumer for {0:?}: the limits are 20 per stream (50 in some modes) and 5 being registered at a \
          time. Remove one, use an existing one, or poll"
@@ -91,15 +92,21 @@ pub const LONGEST_BEFORE_POLLING: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(1);
 /// The pause between the registration and the first description.
 const SOON: Duration = Duration::from_millis(200);
+/// Passing failures: 200 ms, doubled up to 5 s.
 const RETRY: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+/// The service's limits are per second, and a fleet that starts shares them: 1 s, doubled up to 10
+/// s.
 const THROTTLED: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
 
 /// The registration of one consumer.
 #[derive(Clone, Debug)]
 pub struct Registering {
+    /// A consumer that was given by its ARN belongs to somebody else.
     may_register: bool,
+    /// From `began` on, with all pauses.
     longest: Duration,
     began: Moment,
+    /// The failed calls in a row, for the pause.
     failures: u32,
 }
 
@@ -197,6 +204,7 @@ impl Registering {
     }
 }
 
+/// A jitter from 0 to 1, whatever the caller gives: a pause is never negative and never endless.
 fn bounded(jitter: f64) -> f64 {
     if jitter.is_nan() {
         1.0

@@ -8,11 +8,13 @@
 
 use crate::model::{LeaseKey, WorkerId};
 
-/// The scores of the workers for one lease: what all of them share is computed once.
+/// The scores of the workers for one lease: what all of them share is computed once. A plan
+/// compares each lease with many workers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LeaseScores(u64);
 
 impl LeaseScores {
+    /// Hashes the key, so that only the worker's name is left to add.
     #[must_use]
     pub(super) fn new(lease: &LeaseKey) -> Self {
         let stream = lease.stream.as_deref().unwrap_or_default();

@@ -1,4 +1,9 @@
 //! Whether workers of an application are running, before something that they use is removed.
+//!
+//! It is the rule of `crate::decide::members` in its simplest form, for a program that looks twice
+//! and knows nothing of the fleet: a counter that has moved between two readings was moved by
+//! somebody. It needs no clock but the pause in between, and errs on the safe side: a worker that
+//! has died in the pause counts as alive.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,6 +17,8 @@ type Signs<'a> = BTreeMap<(&'a WorkerId, Option<&'a LeaseKey>), u64>;
 
 /// How long to wait between two scans of the table: a live worker increases a counter within the
 /// failover time, its own or `failover`, whichever is longer. `None` if the table names no worker.
+/// A table without any name needs no wait, so retiring an application that was shut down in good
+/// order is quick.
 #[must_use]
 pub fn watch_for(table: &ScanPage, failover: Duration) -> Option<Duration> {
     let longest = table
@@ -22,7 +29,8 @@ pub fn watch_for(table: &ScanPage, failover: Duration) -> Option<Duration> {
     (!signs(table).is_empty()).then_some(longest)
 }
 
-/// The workers that have increased a counter between the two scans, or have joined in between.
+/// The workers that have increased a counter between the two scans, or have joined in between. A
+/// release moves the counter as well, and leaves no owner: it is no sign.
 #[must_use]
 pub fn alive(before: &ScanPage, after: &ScanPage) -> BTreeSet<WorkerId> {
     let (before, after) = (signs(before), signs(after));
@@ -33,6 +41,8 @@ pub fn alive(before: &ScanPage, after: &ScanPage) -> BTreeSet<WorkerId> {
         .collect()
 }
 
+/// Leases count by `leaseOwner`, so a worker that has only requested one may be named. That errs on
+/// the safe side, too.
 fn signs(table: &ScanPage) -> Signs<'_> {
     let workers = table
         .workers

@@ -7,9 +7,11 @@ use super::backoff::Backoff;
 /// How often a record is tried, and how old it may be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetryLimits {
-    /// How many attempts a record has, or `None` for any number.
+    /// How many attempts a record has, or `None` for any number. Of one tenancy: the next owner of
+    /// the shard begins to count anew.
     pub attempts: Option<u32>,
-    /// How old a record may be when an attempt begins, or `None` for any age.
+    /// How old a record may be when an attempt begins, or `None` for any age. Counted from its
+    /// arrival in the stream.
     pub max_age: Option<Duration>,
 }
 

@@ -5,6 +5,21 @@
 //! conflicted. Until then, only writes that expect *n* may follow. The write succeeded only if the
 //! row has everything that it set; otherwise the row is adopted, and the write is built again from
 //! it.
+//!
+//! ```text
+//!   send a write that expects n
+//!     acknowledged                        Stored
+//!     conflict: counter above n
+//!       my token, all that it set         Stored    it was the lost answer of this very write
+//!       my token, something else          Adopt     an earlier write of mine, or a request
+//!       another token                     Lost
+//!     conflict: counter n, my token,
+//!       another checkpoint                Edited    by an operator
+//!     no answer, throttled                Again     the same write, with the same condition
+//! ```
+//!
+//! To read the row and to find *n* in it settles nothing: the write may still be on its way, and
+//! arrive after whatever was done because of the reading.
 
 use crate::lease::{Edit, Error, MalformedRow, Write};
 use crate::model::Lease;
@@ -13,31 +28,35 @@ use crate::model::Lease;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Settled {
-    /// It is stored, and this is the row now.
+    /// It is stored, and this is the row now. The next write is built from it.
     Stored(Lease),
     /// The row has changed under the same token without this write: adopt the row and build the
-    /// write again.
+    /// write again. A request of another worker shows like this, and must not look like a loss.
     Adopt(Lease),
     /// The row still belongs to this tenancy, but its checkpoint is one that no worker of this
-    /// framework has stored: it was edited on purpose.
+    /// framework has stored: it was edited on purpose. The lease is released, and the shard begins
+    /// again at the edited checkpoint.
     Edited(Lease),
-    /// The lease belongs to another tenancy.
+    /// The lease belongs to another tenancy. Nothing more is delivered. What was not stored is
+    /// delivered again by the new owner.
     Lost(Lease),
-    /// The row no longer exists.
+    /// The row no longer exists. The owner creates it again with the last checkpoint that was
+    /// acknowledged, never at the initial position.
     Vanished,
     /// The row can no longer be read because it was edited. No worker processes its shard until it
     /// is repaired.
     Malformed(Box<MalformedRow>),
     /// The outcome is unknown, or nothing was written: send the same write again.
     Again(Error),
-    /// The write cannot succeed.
+    /// The write cannot succeed. No permission, for example, or a table that is not there.
     Broken(Error),
 }
 
 /// Judges the answer to `write`, which was built from `held`, a row of this tenancy.
 ///
 /// Whether the row belongs to this tenancy is decided by the token, never by the owner's name
-/// alone: another process may have the same name.
+/// alone: another process may have the same name. It makes no call. The caller sends the write
+/// again, or goes on, as the result says.
 #[must_use]
 pub fn settle(held: &Lease, write: &Write, answer: Result<Lease, Error>) -> Settled {
     match answer {

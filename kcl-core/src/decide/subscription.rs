@@ -27,11 +27,13 @@ use super::backoff::Backoff;
 /// What happened to a subscription, or to the call that should have opened one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happened {
-    /// It delivered an event, perhaps an empty one.
+    /// It delivered an event, perhaps an empty one. Even an empty one shows that the subscription
+    /// works.
     Delivered,
-    /// It ended without an error.
+    /// It ended without an error. The service does that after five minutes.
     Ended,
-    /// It delivered nothing for too long and was dropped.
+    /// It delivered nothing for too long and was dropped. A connection that has died without a word
+    /// looks like this.
     Silent,
     /// It failed, or the call did.
     Failed(ErrorKind),
@@ -40,8 +42,10 @@ pub enum Happened {
 /// When one shard may be subscribed to.
 #[derive(Clone, Debug, Default)]
 pub struct SubscriptionPace {
-    /// When the last call was answered, or sent if it was not.
+    /// When the last call was answered, or sent if it was not. Failed calls count, too, as the
+    /// service counts them.
     called: Option<Moment>,
+    /// The pause after the last failure.
     not_before: Moment,
     /// Failures since the last event.
     failures: u32,
@@ -53,7 +57,10 @@ pub struct SubscriptionPace {
 pub const BETWEEN_CALLS: Duration = Duration::from_millis(1020);
 /// The jitter of calls after "busy".
 const BUSY_JITTER: Duration = Duration::from_millis(250);
+/// Its limit keeps the promise of two seconds above.
 const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_millis(1800));
+/// Throttling comes from too many calls, of this worker or of others, and passes only if there are
+/// fewer.
 const THROTTLED: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
 
 /// How long the continuation sequence number of an event may be used, given how far the event was
@@ -76,6 +83,7 @@ pub fn trusted_for(
 /// name the children together with a continuation, or not at all.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Asks {
+    /// When it was last checked. `None` for a subscription that was never in doubt.
     asked: Option<Moment>,
 }
 

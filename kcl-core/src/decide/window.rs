@@ -3,12 +3,16 @@
 
 use std::collections::VecDeque;
 
-/// What is known of each of these records. It ends before no more than so many.
+/// What is known of each of these records. It ends before no more than so many. Lanes and buffers
+/// both keep one. A number is never used again, so a late report about a record that has left is
+/// harmless.
 #[derive(Clone, Debug)]
 pub struct RecordWindow<T> {
+    /// At least 1, so that a shard always makes progress.
     most: usize,
     /// The number of the first slot: all records before it are done.
     first: u64,
+    /// In the order of the shard. The record at the front is not done, or the window is empty.
     slots: VecDeque<T>,
 }
 
@@ -30,7 +34,8 @@ impl<T> RecordWindow<T> {
         self.first
     }
 
-    /// How many more records may be accepted.
+    /// How many more records may be accepted. Zero while the first record is not done and the
+    /// window is full: then the shard waits.
     #[must_use]
     pub fn room(&self) -> usize {
         self.most.saturating_sub(self.slots.len())

@@ -1,3 +1,11 @@
+//! Which lease a worker requests, once it is known from whom.
+//!
+//! Workers plan at the same time and from the same rows. If all of them asked for the first lease
+//! of the fullest worker, all but one would be refused, and each refusal costs a write and a scan.
+//! So each pair of worker and lease has a score ([`rendezvous`](crate::decide::rendezvous)), and a
+//! worker asks for the leases with its highest scores: others have other favourites, without a word
+//! between them.
+
 use std::collections::BTreeMap;
 
 use crate::decide::fleet::LeaseEntry;
@@ -8,30 +16,44 @@ use super::fleet::Fleet;
 use super::planned_lease::PlannedLease;
 
 /// How many leases are looked up for a worker at a time: more than it requests as a rule, because
-/// other workers may choose some of them first.
+/// other workers may choose some of them first. It bounds the memory of a plan: a worker with ten
+/// thousand leases has that many candidates for each receiver.
 const AT_A_TIME: usize = 16;
 
 /// The leases that can be requested, by owner.
 #[derive(Debug)]
 pub(super) struct Donors<'a> {
+    /// Borrowed for the names of workers, which the scores are made of.
     fleet: &'a Fleet<'a>,
-    /// By the places of the owners.
+    /// By the places of the owners. A place is the index in [`Fleet::live`]. KCL workers that do
+    /// not answer requests have none.
     leases: Vec<Vec<MovableLease<'a>>>,
     /// Which of the leases of a donor a worker requests next, the last first.
+    ///
+    /// By donor and receiver. It is filled when it is first needed, and again when all of its
+    /// leases were taken by others.
     favourites: BTreeMap<(usize, usize), Vec<usize>>,
 }
 
+/// A lease that may change hands, once in a plan.
 #[derive(Debug)]
 struct MovableLease<'a> {
+    /// What is requested.
     key: &'a LeaseKey,
+    /// Whether this worker leaves it alone for now. What other workers leave alone is not known
+    /// here.
     own: &'a LeaseEntry,
+    /// Prepared once for the lease, because it is compared for many workers.
     scores: LeaseScores,
+    /// Another move of this plan has it already: a lease moves at most once.
     is_taken: bool,
 }
 
 impl<'a> Donors<'a> {
     /// The leases that can be requested: each is held by a worker that knows requests, and has no
-    /// request pending. Of the KCL workers only these `give`.
+    /// request pending. Of the KCL workers only these `give`. A lease without a token is not
+    /// requested from a worker of this framework: it was handed over and not claimed yet, or a KCL
+    /// worker has taken it.
     pub(super) fn new(
         leases: &[PlannedLease<'a>],
         gives: impl Fn(&WorkerId) -> bool,
@@ -82,7 +104,8 @@ impl<'a> Donors<'a> {
     }
 
     /// Removes and returns the lease of a donor that a worker requests: a different one than other
-    /// workers would choose.
+    /// workers would choose. `from` and `to` are places. `None` if the donor has nothing left that
+    /// this worker may ask for.
     pub(super) fn pick(&mut self, from: usize, to: usize) -> Option<&'a LeaseKey> {
         let favourites = self.favourites.entry((from, to)).or_default();
         let leases = &mut self.leases[from];
@@ -98,7 +121,11 @@ impl<'a> Donors<'a> {
     }
 }
 
-/// The leases that a worker requests first, the first of them last.
+/// The leases that a worker requests first, the first of them last. Scores are 64-bit hashes, so
+/// ties are as good as impossible; the key decides them, so that all workers agree.
+///
+/// Leases that this worker has been refused, or is busy with, are skipped only in its own part of
+/// the plan. For other workers it assumes that they ask.
 fn seek(leases: &[MovableLease<'_>], to: usize, fleet: &Fleet<'_>) -> Vec<usize> {
     let id = &fleet.live[to];
     let is_me = fleet.my_place == Some(to);

@@ -1,3 +1,8 @@
+//! Who takes part: the workers that are alive at the moment of a plan, in one fixed order.
+//!
+//! A plan refers to workers by their *place* in that order, an index, and not by name. A fleet of
+//! 100 workers and 10,000 leases would otherwise compare names a million times.
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -10,7 +15,7 @@ use crate::model::{LeaseKey, Moment, WorkerId};
 use super::me::Me;
 
 /// How long a worker has at least to claim a lease that was handed over to it, before the previous
-/// owner takes it back.
+/// owner takes it back. In a fleet with change notifications a claim takes about half a second.
 const CLAIM_LIMIT: Duration = Duration::from_secs(2);
 /// A worker that does not get the change signal sees the hand-over at its next scan; a second scan
 /// allows for a slow one.
@@ -19,21 +24,28 @@ const LOOKS_TO_CLAIM: u32 = 2;
 /// The workers that are alive at a moment: this one included, unless it is leaving.
 #[derive(Debug)]
 pub(super) struct Fleet<'a> {
+    /// What this worker knows of itself.
     pub(super) me: &'a Me<'a>,
+    /// What it has seen of the others.
     pub(super) members: &'a Members,
     pub(super) now: Moment,
+    /// By its own failover time.
     pub(super) timing: &'a Timing,
     /// The live workers, ordered by name.
     pub(super) live: Vec<WorkerId>,
-    /// This worker's place among them.
+    /// This worker's place among them. `None` while it is leaving: then no free lease may count for
+    /// it.
     pub(super) my_place: Option<usize>,
-    /// Those of them that are KCL workers.
+    /// Those of them that are KCL workers. Proved by how they write leases, not by a missing row:
+    /// the row of a worker that is starting is missing, too.
     pub(super) foreign: BTreeSet<WorkerId>,
-    /// See [`Members::has_rows`].
+    /// See [`Members::has_rows`]. Kept, because it is asked for each lease.
     has_rows: bool,
 }
 
 impl<'a> Fleet<'a> {
+    /// This worker is alive by definition, also before its first heartbeat was seen. It is never
+    /// counted as a KCL worker.
     pub(super) fn new(
         me: &'a Me<'a>,
         members: &'a Members,
@@ -72,6 +84,7 @@ impl<'a> Fleet<'a> {
         self.is_mixed() || !self.has_rows
     }
 
+    /// Whether leases can count for a worker.
     pub(super) fn is_live(&self, worker: &WorkerId) -> bool {
         self.place(worker).is_some()
     }
@@ -93,7 +106,9 @@ impl<'a> Fleet<'a> {
     }
 
     /// Until when a plan looks ahead: the end of the next scan, even if that is slow. Leases that
-    /// expire before then are planned now, so that they can be taken as soon as they expire.
+    /// expire before then are planned now, so that they can be taken as soon as they expire. To
+    /// plan them only after a scan has seen them expired would add a scan period to the time that a
+    /// shard of a dead worker is not read.
     pub(super) fn horizon(&self) -> Moment {
         self.now + self.timing.look + self.timing.call_limit
     }
@@ -116,7 +131,8 @@ impl<'a> Fleet<'a> {
     }
 
     /// Whether this worker is the one that has to delete the row of `other`: the first in rank of
-    /// the live workers of this framework.
+    /// the live workers of this framework. One worker deletes it and not all of them: the write is
+    /// conditional, so more would do no harm, but each costs a call.
     pub(super) fn is_mine_to_bury(&self, other: &WorkerId) -> bool {
         let ours = self
             .live

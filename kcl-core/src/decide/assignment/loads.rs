@@ -1,3 +1,8 @@
+//! How many leases each worker has in the eyes of a plan.
+//!
+//! Counts include what is on its way. If a requested lease still counted for its owner, every
+//! worker would ask that owner for more, until it had too few.
+
 use crate::decide::rendezvous::LeaseScores;
 use crate::model::{LeaseKey, WorkerId};
 
@@ -9,20 +14,25 @@ use super::standing::LeaseStanding;
 /// places of the workers.
 #[derive(Clone, Debug)]
 pub(super) struct Loads<'a> {
+    /// For the places of the workers.
     fleet: &'a Fleet<'a>,
+    /// As long as [`Fleet::live`].
     loads: Vec<usize>,
 }
 
-/// Who should take a lease.
+/// Who should take a lease. A free lease is reserved for nobody. The order only keeps workers from
+/// taking it at the same moment: a worker of rank `k` waits `k` times 100 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TakeOrder {
-    /// The first in the order.
+    /// The first in the order. The lease counts as that worker's for the rest of the plan.
     pub(super) first: usize,
-    /// How many come before this worker, if it is in the order.
+    /// How many come before this worker, if it is in the order. `None` if this worker is leaving,
+    /// or is the one that the lease is taken from.
     pub(super) my_rank: Option<usize>,
 }
 
 impl<'a> Loads<'a> {
+    /// Counts each lease for the worker that will have it.
     pub(super) fn new(leases: &[PlannedLease<'_>], fleet: &'a Fleet<'a>) -> Self {
         let mut loads = vec![0; fleet.live.len()];
         for lease in leases {
@@ -33,6 +43,7 @@ impl<'a> Loads<'a> {
         Self { fleet, loads }
     }
 
+    /// 0 for a worker that is not alive.
     pub(super) fn count(&self, worker: &WorkerId) -> usize {
         self.fleet
             .place(worker)
@@ -40,17 +51,20 @@ impl<'a> Loads<'a> {
             .unwrap_or_default()
     }
 
+    /// The counts in the order of [`Fleet::live`].
     pub(super) fn by_place(&self) -> &[usize] {
         &self.loads
     }
 
+    /// Counts one more lease for the worker at this place.
     pub(super) fn add(&mut self, place: usize) {
         if let Some(load) = self.loads.get_mut(place) {
             *load += 1;
         }
     }
 
-    /// Moves one lease from one worker to another.
+    /// Moves one lease from one worker to another. A worker that is not alive neither loses nor
+    /// gets one.
     pub(super) fn move_one(&mut self, from: &WorkerId, to: &WorkerId) {
         if let Some(load) = self
             .fleet
@@ -69,6 +83,8 @@ impl<'a> Loads<'a> {
     /// no worker.
     ///
     /// Scores are computed only where loads do not decide: many leases may be free at a time.
+    /// `without` is the former owner: its lease expires because it does not write, so it would not
+    /// take it either.
     pub(super) fn order(&self, key: &LeaseKey, without: Option<&WorkerId>) -> Option<TakeOrder> {
         let without = without.and_then(|worker| self.fleet.place(worker));
         let scores = LeaseScores::new(key);
@@ -108,7 +124,9 @@ impl<'a> Loads<'a> {
     }
 
     /// Counts the leases of dead and leaving workers, which will be free, for the workers that will
-    /// take them: those workers need no leases from others now.
+    /// take them: those workers need no leases from others now. Without this, a live worker would
+    /// first get leases from the others, and then those of the dead worker on top, which would have
+    /// to move again.
     pub(super) fn place_orphans(&mut self, leases: &[PlannedLease<'_>]) {
         for lease in leases
             .iter()
@@ -122,7 +140,8 @@ impl<'a> Loads<'a> {
     }
 }
 
-/// How many unfinished leases count for each live worker, by their places.
+/// How many unfinished leases count for each live worker, by their places. The second count that a
+/// request from a KCL worker has to pass: the KCL counts finished leases as well.
 pub(super) fn unfinished(leases: &[PlannedLease<'_>], fleet: &Fleet<'_>) -> Vec<usize> {
     let mut counts = vec![0; fleet.live.len()];
     for lease in leases.iter().filter(|lease| !lease.is_finished()) {

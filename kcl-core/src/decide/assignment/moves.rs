@@ -1,3 +1,14 @@
+//! How a fleet balances itself: every worker computes the moves of all workers and makes its own.
+//!
+//! ```text
+//!   loads       a 9   b 4   c 2          a -> c, a -> c, a -> b, a -> c: then each has 5
+//!   c requests three leases from a, b requests one from a, and a requests none
+//! ```
+//!
+//! A move goes from the fullest to the emptiest worker, and only if they differ by two or more.
+//! Each move reduces the sum of the squares of the counts, so moves end, even if workers plan from
+//! rows of different age.
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +22,7 @@ use super::plan::Ask;
 use super::planned_lease::PlannedLease;
 
 /// How many scans without a change show that no worker is about to request what is meant for it.
+/// Two, because one scan may fall between a plan and its first write.
 const LOOKS_OF_CALM: u32 = 2;
 
 /// Computes the moves of the whole fleet, from the worker with the most leases to the one with the
@@ -18,7 +30,10 @@ const LOOKS_OF_CALM: u32 = 2;
 ///
 /// If others do not request what is meant for them, leases would stay with workers that have too
 /// many. So once nothing has changed for two scans, this worker plans as if it were the only one
-/// that makes requests.
+/// that makes requests. `most` is how many requests this worker may still open. Planning ends as
+/// soon as its own part is known, so a worker that has enough pays next to nothing.
+///
+/// Receivers are only workers of this framework: what a KCL worker takes is its own decision.
 pub(super) fn my_moves(
     leases: &[PlannedLease<'_>],
     unfinished: &[usize],
@@ -76,9 +91,13 @@ pub(super) fn my_moves(
     moves
 }
 
-/// The live workers by how many leases they have.
+/// The live workers by how many leases they have. To find the fullest worker and to move one lease
+/// are the two steps of the loop, so both have to be cheap.
 struct Levels {
+    /// By place.
     loads: Vec<usize>,
+    /// By load, the places of the workers that have it. No set is empty, so the last key is the
+    /// greatest load.
     at: BTreeMap<usize, BTreeSet<usize>>,
 }
 
@@ -98,13 +117,17 @@ impl Levels {
         self.loads[place]
     }
 
+    /// Whether any move towards this worker is allowed. One lease more is no reason: it would only
+    /// change which of the two has it.
     fn has_two_more_than(&self, place: usize) -> bool {
         self.at
             .last_key_value()
             .is_some_and(|(most, _)| *most >= self.loads[place] + 2)
     }
 
-    /// The fullest worker with at least two more than `to` that has something for it.
+    /// The fullest worker with at least two more than `to` that has something for it. Of equally
+    /// full workers, the one with the highest score for this receiver: different receivers ask
+    /// different donors.
     fn find_donor<T>(
         &self,
         to: usize,
@@ -130,6 +153,7 @@ impl Levels {
         None
     }
 
+    /// Counts a move of the plan.
     fn change(&mut self, place: usize, by: isize) {
         let load = self.loads[place];
         if let Some(places) = self.at.get_mut(&load) {

@@ -1,3 +1,19 @@
+//! The plan of one worker, made anew after every scan, hint and answer.
+//!
+//! ```text
+//!   rows, Members, Me
+//!     -> PlannedLease of each    what the row means, and for whom it counts
+//!     -> claim, give back        what was handed over to this worker
+//!     -> take                    free leases: first the ones meant for it, then by rank
+//!     -> withdraw                requests that are late or too many
+//!     -> request, steal          from workers with at least two leases more
+//!     -> reap                    rows of dead workers
+//! ```
+//!
+//! The order is that of certainty: a lease that is handed over or free is better than one that has
+//! to be asked for, and room is given out in that order. Nothing in a plan has to happen. Each
+//! write has its own condition, and a plan from old rows costs only refused writes.
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,16 +31,19 @@ use super::planned_lease::PlannedLease;
 use super::standing::LeaseStanding;
 use super::steal::{ANSWER_LIMIT, steal};
 
-/// How much later each worker takes a lease that the plan gave to the worker ranked before it.
+/// How much later each worker takes a lease that the plan gave to the worker ranked before it. That
+/// is longer than a write usually takes, so that the worker before has taken the lease, or will
+/// not.
 const RANK_STEP: Duration = Duration::from_millis(100);
 /// How long a request waits for the owner: the default drain limit (10 s), plus half of that for
 /// the owner to see the request and answer.
 const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 /// How many requests a worker has open at the same time together with KCL workers: a KCL worker
 /// that does not answer requests counts the requested lease as the requester's, and takes others in
-/// its place.
+/// its place. With one at a time, it takes at most one.
 const MIXED_MOVES: usize = 1;
-/// How many scans other workers have to take a lease for which this worker has no room.
+/// How many scans other workers have to take a lease for which this worker has no room. Before
+/// that, a lease that nobody has taken yet is usual, and a report of it would be noise.
 const LOOKS_FOR_OTHERS: u32 = 2;
 
 /// What to do about the leases of the table.
@@ -34,24 +53,29 @@ const LOOKS_FOR_OTHERS: u32 = 2;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Plan {
-    /// Leases to take, the earliest first.
+    /// Leases to take, the earliest first. Never more than there is room for.
     pub take: Vec<Take>,
-    /// Leases that were handed over to this worker, to be claimed.
+    /// Leases that were handed over to this worker, to be claimed. Nobody reads them until then, so
+    /// they come before everything else.
     pub claim: Vec<LeaseKey>,
     /// Leases that were handed over to this worker although it has no room: to be taken and
-    /// released immediately.
+    /// released immediately. Without that, they would have to expire.
     pub give_back: Vec<LeaseKey>,
-    /// Leases to request.
+    /// Leases to request. None in a plan after a failed or late scan: a worker that has not seen
+    /// the others for a while does not move their leases.
     pub request: Vec<Ask>,
-    /// Requests of this worker to withdraw.
+    /// Requests of this worker to withdraw. An owner that has drained a lease for a request which
+    /// is no longer wanted would hand it over for nothing.
     pub withdraw: Vec<Ask>,
     /// A lease to take from a live KCL worker that does not answer requests, as KCL workers
-    /// themselves do.
+    /// themselves do. At most one per twice the failover time.
     pub steal: Option<Ask>,
     /// Dead workers that no lease names: their rows are deleted if they are still as they were
     /// seen.
     pub reap: Vec<WorkerId>,
-    /// Free leases that this worker has no room for, and that no other worker takes either.
+    /// Free leases that this worker has no room for, and that no other worker takes either. They
+    /// are reported ([`Event::LeasesLeftUnread`](crate::worker::Event::LeasesLeftUnread)): the
+    /// fleet is too small.
     pub left: Vec<LeaseKey>,
 }
 
@@ -64,7 +88,7 @@ pub struct Take {
     /// from this plan, so that a worker that plans often does not wait longer.
     pub at: Moment,
     /// How many workers come before this one. If there are any, this worker reads the row before it
-    /// takes the lease.
+    /// takes the lease. 0 for a lease that is meant for this worker.
     pub rank: usize,
 }
 
@@ -77,7 +101,8 @@ pub struct Ask {
     pub of: WorkerId,
 }
 
-/// Makes the plan from what is known at `now`.
+/// Makes the plan from what is known at `now`. It is a pure function: the same view and moment give
+/// the same plan, in any worker and in a test.
 #[must_use]
 pub fn plan(
     me: &Me<'_>,
@@ -157,7 +182,9 @@ pub fn plan(
 }
 
 /// How many leases a worker that creates the first leases of a stream owns from the start: its
-/// share of the missing ones. The rest are created without an owner, for the others.
+/// share of the missing ones. The rest are created without an owner, for the others. All workers of
+/// a new application start at about the same time. With leases created as owned, each begins to
+/// read without a round of takes.
 #[must_use]
 pub fn share(missing: usize, live: usize) -> usize {
     missing.div_ceil(live.max(1))
@@ -165,7 +192,9 @@ pub fn share(missing: usize, live: usize) -> usize {
 
 /// Whether another live process uses this worker's name: the row names it for a tenancy that this
 /// process did not begin, and its counter was seen to increase at least twice. It may increase once
-/// by a late write of a previous process.
+/// by a late write of a previous process. The worker then ends with
+/// [`RunError::DuplicateWorkerId`](crate::worker::RunError::DuplicateWorkerId), because two
+/// processes with one id would take each other's leases for their own.
 #[must_use]
 pub fn is_duplicated(lease: SeenLease<'_>, me: &Me<'_>) -> bool {
     let row = lease.row;
@@ -174,6 +203,7 @@ pub fn is_duplicated(lease: SeenLease<'_>, me: &Me<'_>) -> bool {
     foreign && is_moved_by_another(lease.moves())
 }
 
+/// Whether the row shows a request of this worker that its owner has not answered.
 fn is_request_of(row: &Lease, me: &WorkerId) -> bool {
     row.owner.as_ref() == Some(me)
         && row
@@ -183,19 +213,23 @@ fn is_request_of(row: &Lease, me: &WorkerId) -> bool {
 }
 
 /// Whether a lease that this worker has no room for stays unread: it is free, and no other worker
-/// has taken it.
+/// has taken it. A lone worker has nobody to wait for.
 fn is_left(take: &Take, age: Option<Duration>, fleet: &Fleet<'_>) -> bool {
     let alone = || fleet.live.len() == 1;
     let for_long = || age.is_some_and(|age| age >= fleet.timing.look * LOOKS_FOR_OTHERS);
     take.at <= fleet.now + delay(take.rank) && (alone() || for_long())
 }
 
+/// How long a worker of this rank waits.
 fn delay(rank: usize) -> Duration {
     RANK_STEP * u32::try_from(rank).unwrap_or(u32::MAX)
 }
 
 /// The leases that this worker may take, those that are meant for it first. Free leases are given
-/// to the workers with the fewest leases, and count as theirs from then on.
+/// to the workers with the fewest leases, and count as theirs from then on. In two rounds. Leases
+/// that are surely free come first and change the loads. Then those of dead workers are counted for
+/// whoever will take them, and only then doubtful ones are given out, from a copy of the loads:
+/// they will most likely be renewed, and must not keep a worker from asking for others.
 fn takes(leases: &[PlannedLease<'_>], loads: &mut Loads<'_>, fleet: &Fleet<'_>) -> Vec<Take> {
     let (mut mine, mut takes) = (Vec::new(), Vec::new());
     // Leases that are free or belong to a dead worker; and leases about to expire whose owner is
@@ -240,7 +274,8 @@ fn takes(leases: &[PlannedLease<'_>], loads: &mut Loads<'_>, fleet: &Fleet<'_>) 
 }
 
 /// Gives each lease to the worker with the fewest leases, except its former owner. Returns which of
-/// them this worker takes, and when.
+/// them this worker takes, and when. The earliest first, so that the leases which have waited
+/// longest go to the emptiest workers.
 fn distribute(
     pool: Vec<(Moment, &LeaseKey, Option<&WorkerId>)>,
     loads: &mut Loads<'_>,
@@ -262,7 +297,10 @@ fn distribute(
     takes
 }
 
-/// The `open` requests of this worker to withdraw: for example, more than there is `room` for.
+/// The `open` requests of this worker to withdraw: for example, more than there is `room` for. A
+/// request is withdrawn if this worker stops or no longer assigns anything, if its owner has not
+/// answered in time, or if this worker has meanwhile got leases from elsewhere. A dead owner's
+/// lease expires, and is taken then.
 fn withdrawals(
     open: &[&PlannedLease<'_>],
     loads: &Loads<'_>,
@@ -313,7 +351,9 @@ fn withdrawals(
     withdraw
 }
 
-/// The workers whose rows this worker has to delete: they are silent, and no lease names them.
+/// The workers whose rows this worker has to delete: they are silent, and no lease names them. The
+/// leases of a dead worker are taken first, and its row is deleted when none of them names it any
+/// more.
 fn dead(workers: &BTreeMap<WorkerId, WorkerRow>, fleet: &Fleet<'_>) -> Vec<WorkerId> {
     let mut dead: Vec<_> = workers
         .keys()

@@ -1,3 +1,6 @@
+//! One lease of a plan: the row, what was seen of it, and the two conclusions that everything else
+//! uses: what it means for this worker, and for whom it counts.
+
 use crate::decide::fleet::LeaseEntry;
 use crate::decide::members::SeenLease;
 use crate::model::{Lease, WorkerId};
@@ -8,11 +11,14 @@ use super::standing::LeaseStanding;
 /// A lease in a plan.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PlannedLease<'a> {
+    /// The row, with how long its counter has stood still.
     pub(super) seen: SeenLease<'a>,
     /// What this worker is doing with it.
     pub(super) own: &'a LeaseEntry,
+    /// Computed once, because many steps of the plan ask for it.
     pub(super) standing: LeaseStanding<'a>,
     /// The place of the live worker for which it counts, or `None` if no live worker will have it.
+    /// Not the holder: during a hand-over it is the requester.
     pub(super) counted_by: Option<usize>,
 }
 
@@ -27,12 +33,14 @@ impl<'a> PlannedLease<'a> {
         }
     }
 
-    /// Whether it is a worker's, with nothing pending.
+    /// Whether it is a worker's, with nothing pending. Only such a lease can be requested: a second
+    /// request for a lease would fail.
     pub(super) fn is_held_for_itself(&self) -> bool {
         matches!(self.standing, LeaseStanding::Held | LeaseStanding::Mine)
             && self.seen.row.checkpoint_owner.is_none()
     }
 
+    /// The row stays until the shard has left the stream.
     pub(super) fn is_finished(&self) -> bool {
         self.seen.row.checkpoint.is_shard_end()
     }
@@ -51,7 +59,8 @@ impl<'a> PlannedLease<'a> {
 
 /// A lease counts for the worker that will have it, if that is alive: for the requester while a
 /// hand-over is pending. A request of this worker counts from the moment it was sent, and a lease
-/// that this worker is just taking counts as taken.
+/// that this worker is just taking counts as taken. A free lease counts for nobody, so that it is
+/// given to the emptiest worker.
 fn counted_by(
     row: &Lease,
     own: &LeaseEntry,

@@ -1,3 +1,21 @@
+//! What one row means for this worker, from its point of view. Everything that the plan does with a
+//! lease follows from one of these cases:
+//!
+//! ```text
+//!   row                          case            the plan
+//!   -------------------------    -----------     ---------------------------------
+//!   SHARD_END                    Finished        nothing
+//!   no owner                     Free            take, by rank
+//!   me, my token                 Mine            nothing
+//!   me, another's token          Adopted         take when it has stood still
+//!   me, no token                 Passed          claim, or give back
+//!   me, for a live owner         Requested       wait, or withdraw
+//!   another, counter moves       Held            request, if it has two more
+//!   another, counter stands      Expiring        take when it is due
+//!   another, dead or leaving     Orphan          wait: it will be free
+//!   another, handed over by me   Unclaimed       take back after a while
+//! ```
+
 use crate::decide::fleet::LeaseEntry;
 use crate::decide::members::SeenLease;
 use crate::model::{Moment, WorkerId};
@@ -7,32 +25,39 @@ use super::fleet::Fleet;
 /// What a lease row means for this worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeaseStanding<'a> {
-    /// The shard is finished.
+    /// The shard is finished. It starts no consumer: the end was processed.
     Finished,
     /// This worker's: held, being taken, or still in use by a handler of an earlier tenancy that
     /// has not returned.
     Mine,
     /// It names this worker for a tenancy that no process works on any more. Only this worker may
-    /// take it, from `at` on.
+    /// take it, from `at` on. It is how a restarted worker gets its leases back without a loss of
+    /// time: no other worker may take them before they expire.
     Adopted { at: Moment },
-    /// It was handed over to this worker.
+    /// It was handed over to this worker. Nobody reads it until it is claimed.
     Passed,
-    /// This worker has requested it from its owner.
+    /// This worker has requested it from its owner. The owner reads on until it answers.
     Requested,
     /// Any worker may take it.
     Free,
     /// This worker handed it over to one that has not claimed it. This worker may take it back from
-    /// `at` on, before any other.
+    /// `at` on, before any other. The receiver may have died after it asked. This worker knows of
+    /// the hand-over, and need not wait until others see the lease expire.
     Unclaimed { at: Moment },
-    /// Its owner is silent, or seems to be. It may be taken from `at` on.
+    /// Its owner is silent, or seems to be. It may be taken from `at` on. That includes leases
+    /// which are due only within the next scan period, so that they can be taken at the moment they
+    /// expire.
     Expiring { at: Moment, owner: &'a WorkerId },
     /// A live worker holds it.
     Held,
-    /// A dead or leaving worker holds it, but it is not free yet.
+    /// A dead or leaving worker holds it, but it is not free yet. A leaving worker releases its
+    /// leases; those of a dead one expire.
     Orphan,
 }
 
 impl<'a> LeaseStanding<'a> {
+    /// The order of the questions matters: a finished shard first, whoever owns it; then this
+    /// worker's own; then hand-overs; and only then how long the counter has stood still.
     pub(super) fn of(lease: SeenLease<'a>, own: &LeaseEntry, fleet: &Fleet<'_>) -> Self {
         let (me, members, row) = (fleet.me, fleet.members, lease.row);
         if row.checkpoint.is_shard_end() {
@@ -66,11 +91,14 @@ impl<'a> LeaseStanding<'a> {
         }
     }
 
-    /// Whether it counts for no worker any more.
+    /// Whether it counts for no worker any more. By the clock of this worker, which has seen its
+    /// counter stand still for long enough.
     pub(super) fn is_free(self, now: Moment) -> bool {
         matches!(self, Self::Free) || matches!(self, Self::Expiring { at, .. } if at <= now)
     }
 
+    /// A row that names this worker. The name alone proves nothing, because another process may
+    /// have had it: the token decides.
     fn of_mine(lease: SeenLease<'_>, own: &LeaseEntry, fleet: &Fleet<'_>) -> Self {
         let (me, row) = (fleet.me, lease.row);
         if fleet.is_busy(&row.key, own) {

@@ -1,3 +1,10 @@
+//! How leases move away from KCL workers that cannot be asked.
+//!
+//! A KCL 1.x or 2.x worker does not know requests: it would read on, and the request would stay
+//! open for ever. The KCL's own workers take leases from each other without asking. So that is what
+//! this worker does with them, no faster than they do it. Its records since the last checkpoint are
+//! delivered again.
+
 use std::cmp::Reverse;
 use std::time::Duration;
 
@@ -14,11 +21,14 @@ use super::standing::LeaseStanding;
 /// its leader waits for another failover time (10 s) before it takes the lease.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(40);
 
-/// The KCL's default failover time. A KCL worker looks for leases to take every 2 x this.
+/// The KCL's default failover time. A KCL worker looks for leases to take every 2 x this. A KCL
+/// worker sees the new counts only then, so taking more before that would take too many.
 const KCL_FAILOVER: Duration = Duration::from_secs(10);
 
 /// The lease to take from a live KCL worker that does not answer requests, if any. `open` are this
-/// worker's requests, and `is_served` says that this worker gets a lease otherwise.
+/// worker's requests, and `is_served` says that this worker gets a lease otherwise. An unanswered
+/// request comes first: the lease names this worker as its owner already, and the KCL worker takes
+/// others in its place.
 pub(super) fn steal(
     leases: &[PlannedLease<'_>],
     open: &[&PlannedLease<'_>],

@@ -1,31 +1,55 @@
+//! One lease over time. What can be told from two readings of a row:
+//!
+//! ```text
+//!   counter grew, same token           its holder renewed it: alive
+//!   counter grew, new token            another worker took or claimed it: that one is alive
+//!   token gone, owner named            handed over, or taken by a KCL worker
+//!   owner changed, same counter        a request or a withdrawal: nobody's sign of life
+//!   counter fell, same token           an older reading, from another replica: ignored
+//! ```
+//!
+//! KCL workers write no token and know nothing of this one's, so their takes have to be told apart
+//! by the attributes that they do write: the counter and the count of owner switches.
+
 use std::time::Duration;
 
 use crate::model::{Lease, Moment, Token, WorkerId};
 
 /// How long a hand-over can be pending: the KCL forces one after 30 s, and an owner of this
 /// framework answers long before. If the counter still grows after that, it is increased by a
-/// worker that does not know hand-overs, and that is the one named as owner.
+/// worker that does not know hand-overs, and that is the one named as owner. A KCL 1.x or 2.x
+/// worker that takes a lease keeps the attribute of a pending hand-over, and would otherwise never
+/// be seen as its owner.
 const PENDING_LIMIT: Duration = Duration::from_secs(30);
 
 /// A lease, as an observer has seen it.
 #[derive(Clone, Debug)]
 pub(super) struct LeaseObservation {
+    /// As last seen. Only its growth matters.
     pub(super) counter: u64,
+    /// As last seen. `None` if the lease is free, handed over, or held by a KCL worker.
     pub(super) token: Option<Token>,
+    /// `leaseOwner`: the holder, or the requester.
     owner: Option<WorkerId>,
+    /// `checkpointOwner`: the holder during a hand-over.
     checkpoint_owner: Option<WorkerId>,
+    /// The owner switches. A take adds one, a renewal none, a checkpoint sets it to 0.
     switches: u64,
-    /// When this pair of owners was first seen.
+    /// When this pair of owners was first seen. It limits how long a pending hand-over is believed.
     named: Moment,
-    /// When the counter was first seen at this value, or when all ages started again.
+    /// When the counter was first seen at this value, or when all ages started again. The lease
+    /// expires counted from here, by this observer's clock.
     pub(super) since: Moment,
-    /// How many times the counter was seen to grow under this token.
+    /// How many times the counter was seen to grow under this token. Two under this worker's own
+    /// name, and not by this process, show a second process with its id.
     pub(super) moves: u32,
-    /// A worker of this framework handed it over, and the receiver has not claimed it.
+    /// A worker of this framework handed it over, and the receiver has not claimed it. Being named
+    /// in it says nothing about the receiver's life.
     pub(super) handed_over: bool,
-    /// Its holder does not know tokens.
+    /// Its holder does not know tokens. It is judged by the whole failover time, as the KCL does.
     pub(super) foreign: bool,
-    /// The same, and proven: the holder was seen to increase the counter.
+    /// The same, and proven: the holder was seen to increase the counter. A missing token alone is
+    /// no proof: a lease that was handed over has none either.
     pub(super) proven: bool,
     /// It was taken while a hand-over was pending, by a worker that left the hand-over in the row:
     /// the hand-over is void.
@@ -35,14 +59,16 @@ pub(super) struct LeaseObservation {
 /// What the reading of a row has shown.
 #[derive(Debug, Default)]
 pub(super) struct ReadingResult {
-    /// The worker for which this was evidence of life.
+    /// The worker for which this was evidence of life. The writer, not whoever the row names.
     pub(super) life: Option<WorkerId>,
-    /// Whether the row names another worker than before.
+    /// Whether the row names another worker than before. Then the fleet is not calm, and planned
+    /// moves of others may be under way.
     pub(super) renamed: bool,
 }
 
 impl LeaseObservation {
-    /// The first reading: the holder of the lease counts as alive, as nothing else is known yet.
+    /// The first reading: the holder of the lease counts as alive, as nothing else is known yet. If
+    /// it is not, its counter does not grow, and the evidence expires like any other.
     pub(super) fn first(row: &Lease, at: Moment) -> (Self, ReadingResult) {
         let sight = Self {
             counter: row.counter,
@@ -146,7 +172,8 @@ impl LeaseObservation {
     }
 
     /// A lower counter under the same token is an old reading. Without a token, it may be a row
-    /// that another framework has recreated.
+    /// that another framework has recreated. Eventually consistent reads may go back, and must not
+    /// restart an age.
     fn is_older(&self, row: &Lease) -> bool {
         self.token.is_some() && self.token == row.token && row.counter < self.counter
     }
@@ -167,7 +194,8 @@ impl LeaseObservation {
             .or(self.checkpoint_owner.as_ref())
     }
 
-    /// Whether a hand-over has been pending for longer than is possible.
+    /// Whether a hand-over has been pending for longer than is possible. By the observer's clock,
+    /// from when the pair of names was first seen.
     fn is_void(&self, at: Moment) -> bool {
         self.checkpoint_owner.is_some() && at.since(self.named) >= PENDING_LIMIT
     }

@@ -1,3 +1,9 @@
+//! The memory of an observer. It is all that a worker knows of the others, and all that an
+//! operator's `kcl` knows.
+//!
+//! Nothing in it is ever written to the table, and no two observers have the same. That is safe, as
+//! what one concludes from it is a conditional write, which fails if the row has changed.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -16,20 +22,27 @@ const KCL_FAILOVER: Duration = Duration::from_secs(10);
 /// What one observer has seen of the fleet.
 #[derive(Clone, Debug, Default)]
 pub struct Members {
+    /// One for each row of the last scan, and for rows that were read since.
     leases: BTreeMap<LeaseKey, LeaseObservation>,
+    /// Those with a row, and those that have written a lease.
     workers: BTreeMap<WorkerId, WorkerObservation>,
-    /// Workers of another framework that are known to answer requests.
+    /// Workers of another framework that are known to answer requests. A KCL 3.x worker shows it by
+    /// a row of its own kind.
     answering: BTreeSet<WorkerId>,
-    /// When the last scan began.
+    /// When the last scan began. `None` before the first one and after one that failed.
     last_look: Option<Moment>,
-    /// When a row was last seen to name another worker, or a worker to join or leave.
+    /// When a row was last seen to name another worker, or a worker to join or leave. The fleet is
+    /// calm if that is long ago: then nobody is about to make the moves that were planned for it.
     changed: Option<Moment>,
 }
 
 impl Members {
     /// Adds a scan of the whole table that began and ended at these moments.
     ///
-    /// A new counter may have been written until the scan *ended*, so its age begins there.
+    /// A new counter may have been written until the scan *ended*, so its age begins there. Rows
+    /// that are not in it are forgotten. If the last scan is half a failover time ago or more, all
+    /// ages start at its end: a worker that was suspended for a minute would otherwise wake up and
+    /// find every lease of the fleet expired.
     pub fn look(
         &mut self,
         rows: &[Lease],
@@ -88,7 +101,7 @@ impl Members {
     }
 
     /// Adds a single lease that was read at this moment at the latest. This does not count as a
-    /// scan.
+    /// scan. A hint, or the answer to a write of this worker, brings it between two scans.
     pub fn see(&mut self, row: &Lease, at: Moment) {
         let (ReadingResult { life, renamed }, foreign) = match self.leases.get_mut(&row.key) {
             Some(sight) => (sight.take_in(row, at), sight.foreign),
@@ -127,7 +140,8 @@ impl Members {
         }
     }
 
-    /// Notes that the row of a worker was looked for on its own and does not exist.
+    /// Notes that the row of a worker was looked for on its own and does not exist. That is how a
+    /// worker that has left is seen before the next scan.
     pub fn see_no_worker(&mut self, worker: &WorkerId, at: Moment) {
         if self.workers.entry(worker.clone()).or_default().see_none(at) {
             self.changed = Some(at);
@@ -135,12 +149,14 @@ impl Members {
     }
 
     /// Notes that a scan failed: what happened in the meantime is not known, so every age starts
-    /// again with the next scan.
+    /// again with the next scan. A table that was unreachable for 12 s must not make every worker
+    /// take everything.
     pub const fn failed(&mut self) {
         self.last_look = None;
     }
 
     /// Whether the last scan is recent enough to judge by ages: less than half a failover time ago.
+    /// If not, nothing is taken from a silent worker and nothing requested.
     #[must_use]
     pub fn is_watching(&self, now: Moment, timing: &Timing) -> bool {
         self.last_look
@@ -167,7 +183,7 @@ impl Members {
     }
 
     /// The live workers of another framework: they were seen to write leases in a way that only a
-    /// KCL does.
+    /// KCL does. A missing token alone proves nothing.
     #[must_use]
     pub fn foreign(&self, now: Moment, timing: &Timing) -> BTreeSet<WorkerId> {
         let proven = self
@@ -201,7 +217,8 @@ impl Members {
         }
     }
 
-    /// How long a worker may be silent before it counts as dead.
+    /// How long a worker may be silent before it counts as dead. An operator sees it as the time
+    /// after which a worker is dead.
     #[must_use]
     pub fn patience(&self, worker: &WorkerId, timing: &Timing) -> Duration {
         let foreign = self.workers.get(worker).is_some_and(|sight| sight.foreign);
@@ -218,7 +235,8 @@ impl Members {
         })
     }
 
-    /// Whether a worker has been active recently and is not about to leave.
+    /// Whether a worker has been active recently and is not about to leave. Leases count for such
+    /// workers, and only they are given any.
     #[must_use]
     pub fn is_alive(&self, worker: &WorkerId, now: Moment, timing: &Timing) -> bool {
         !self.is_leaving(worker) && !self.is_silent(worker, now, timing)
@@ -234,7 +252,8 @@ impl Members {
         self.workers.get(worker).is_some_and(was_seen) && !self.is_alive(worker, now, timing)
     }
 
-    /// Whether a worker has set the leaving mark in its row.
+    /// Whether a worker has set the leaving mark in its row. Its row is proof enough, however old:
+    /// only a new process with the same id takes the mark back.
     #[must_use]
     pub fn is_leaving(&self, worker: &WorkerId) -> bool {
         self.workers
@@ -243,7 +262,8 @@ impl Members {
             .is_some_and(|row| row.leaving)
     }
 
-    /// When a worker was last seen alive.
+    /// When a worker was last seen alive. It does not restart after a pause of the observer, unlike
+    /// the time from which silence counts.
     #[must_use]
     pub fn last_life(&self, worker: &WorkerId) -> Option<Moment> {
         self.workers.get(worker)?.life
@@ -261,7 +281,8 @@ impl Members {
         self.workers.get(worker)?.failover
     }
 
-    /// The live workers, ordered by name.
+    /// The live workers, ordered by name. The order is the same for every observer, so plans can
+    /// refer to a worker by its place.
     #[must_use]
     pub fn live(&self, now: Moment, timing: &Timing) -> Vec<WorkerId> {
         self.workers

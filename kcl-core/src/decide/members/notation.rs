@@ -1,5 +1,17 @@
 //! The notation of the text cases about the fleet, which is described at the top of each file of
 //! cases.
+//!
+//! A case is a small world with one observer, `ME`. Times are seconds, leases are numbers, tokens
+//! are letters:
+//!
+//! ```text
+//!   F 10                             the failover time
+//!   me ME room=4 moves=2             this worker, and its limits
+//!   leases 1-3 of A 5/a              rows: the owner, the counter, the token
+//!   worker A 7                       a row of a worker, and its counter
+//!   looks 0 to 20 while A renews     scans, with heartbeats in between
+//!   plan at 20?                      a question, which is answered
+//! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,20 +29,25 @@ use super::Members;
 /// What one worker sees of a fleet, and what it knows about itself.
 #[derive(Debug)]
 pub(crate) struct MembersCase {
+    /// Of this worker; 10 s unless the case says otherwise.
     timing: Timing,
     me: WorkerId,
+    /// How many more leases it may hold: as good as unlimited by default.
     room: usize,
     moves: usize,
     leaving: bool,
     passive: bool,
     stole: Option<Moment>,
     former_left: bool,
+    /// The table as it is now. The observer learns of it only by a scan or by `see`.
     rows: BTreeMap<LeaseKey, Lease>,
     workers: BTreeMap<WorkerId, WorkerRow>,
+    /// What the observer has seen so far.
     members: Members,
     /// What this worker is doing with the leases.
     own: LeaseEntries,
     tokens: CaseTokens,
+    /// In the order of the questions.
     answers: Vec<String>,
 }
 
@@ -38,7 +55,9 @@ pub(crate) struct MembersCase {
 /// belongs to this process.
 #[derive(Debug, Default)]
 struct CaseTokens {
+    /// Leases that name this worker for the tenancy of another process.
     foreign: BTreeSet<LeaseKey>,
+    /// Leases of this process without a consumer.
     abandoned: BTreeSet<LeaseKey>,
 }
 
@@ -52,6 +71,7 @@ impl OwnTokens for CaseTokens {
     }
 }
 
+/// A comma may follow, so that a line reads as a sentence.
 pub(crate) fn seconds(text: &str) -> Moment {
     let seconds = text
         .trim_end_matches(',')
@@ -60,6 +80,7 @@ pub(crate) fn seconds(text: &str) -> Moment {
     Moment::from_origin(Duration::from_secs_f64(seconds))
 }
 
+/// The reverse, with milliseconds only where there are any.
 pub(crate) fn at(moment: Moment) -> String {
     let millis = moment.since_origin().as_millis();
     if millis.is_multiple_of(1000) {
@@ -121,7 +142,7 @@ impl MembersCase {
         world.answers.join("\n")
     }
 
-    /// What there is.
+    /// What there is. Returns whether the line is such a statement.
     fn state(&mut self, words: &[&str]) -> bool {
         match *words {
             ["F", failover] => self.timing = Timing::for_failover(seconds(failover).since_origin()),
@@ -196,7 +217,7 @@ impl MembersCase {
         true
     }
 
-    /// What happens.
+    /// What happens. Returns whether the line is such an event.
     fn happens(&mut self, words: &[&str]) -> bool {
         match *words {
             ["look", "at", when] => self.look(seconds(when), seconds(when)),
@@ -227,6 +248,8 @@ impl MembersCase {
         true
     }
 
+    /// A scan of the whole table. Rows that are written while it lasts are not modelled: the case
+    /// writes before or after it.
     fn look(&mut self, begun: Moment, ended: Moment) {
         let (rows, workers): (Vec<_>, Vec<_>) = (
             self.rows.values().cloned().collect(),
@@ -236,7 +259,8 @@ impl MembersCase {
             .look(&rows, &workers, begun, ended, &self.timing);
     }
 
-    /// Each of these moves what it can: the leases that it works on, and its row.
+    /// Each of these moves what it can: the leases that it works on, and its row. It does not touch
+    /// leases that were handed over to it and are not claimed.
     fn renew(&mut self, workers: &[&str]) {
         for worker in workers.iter().map(|worker| WorkerId::from(*worker)) {
             let rows = self
@@ -251,6 +275,7 @@ impl MembersCase {
         }
     }
 
+    /// The answer to a question, as a line or several.
     fn answer(&self, words: &[&str]) -> String {
         let members = &self.members;
         match *words {
@@ -305,6 +330,8 @@ impl MembersCase {
         }
     }
 
+    /// What this worker knows is put together anew for each question, because a case may change
+    /// rows without a scan.
     fn with_me<T>(&self, of: impl FnOnce(&Me<'_>) -> T) -> T {
         let mut leases = self.own.clone();
         for row in self.rows.values() {
@@ -358,6 +385,7 @@ pub(crate) fn lease(key: LeaseKey, words: &[&str]) -> Lease {
     row
 }
 
+/// A plan in the words of the cases, `nothing` if it is empty.
 fn write(plan: &Plan) -> String {
     let mut lines = Vec::new();
     let mut takes: BTreeMap<_, Vec<_>> = BTreeMap::new();

@@ -1,3 +1,6 @@
+//! A row together with its history. The two may differ: a row that was read by itself may be older
+//! than what a scan has shown since. Conclusions about time are drawn only if they agree.
+
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
@@ -11,6 +14,8 @@ use super::lease_observation::LeaseObservation;
 pub struct SeenLease<'a> {
     /// The row.
     pub row: &'a Lease,
+    /// `None` if the lease was never part of a reading, as for one that this worker has just
+    /// created.
     observation: Option<&'a LeaseObservation>,
 }
 
@@ -19,12 +24,14 @@ impl<'a> SeenLease<'a> {
         Self { row, observation }
     }
 
-    /// What was seen, if the row is the newest that was.
+    /// What was seen, if the row is the newest that was. By counter and token. An older row says
+    /// nothing about now.
     fn newest(&self) -> Option<&'a LeaseObservation> {
         self.observation.filter(|seen| seen.is_of(self.row))
     }
 
-    /// How long its counter has not changed. `None` if it was never seen.
+    /// How long its counter has not changed. `None` if it was never seen. Of the newest reading,
+    /// whether or not that is this row.
     #[must_use]
     pub fn age(&self, now: Moment) -> Option<Duration> {
         self.observation.map(|seen| now.since(seen.since))
@@ -48,7 +55,8 @@ impl<'a> SeenLease<'a> {
     }
 
     /// When it expires if its counter stays as in this row. `None` if no worker holds it, or if the
-    /// row is not the newest that was seen.
+    /// row is not the newest that was seen. The span is that of the holder's own failover time, if
+    /// it declares a longer one.
     #[must_use]
     pub fn expires_at(&self, members: &Members, timing: &Timing) -> Option<Moment> {
         let seen = self.newest()?;
@@ -57,7 +65,8 @@ impl<'a> SeenLease<'a> {
     }
 
     /// Whether a worker of this framework has handed it over to the worker that it names, which has
-    /// not claimed it: being named is then no evidence of life.
+    /// not claimed it: being named is then no evidence of life. A row of a KCL worker looks the
+    /// same, except that no worker of this framework is named in it.
     #[must_use]
     pub fn is_unclaimed(&self, members: &Members) -> bool {
         let Some(owner) = &self.row.owner else {

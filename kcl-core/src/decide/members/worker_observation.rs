@@ -1,3 +1,6 @@
+//! One worker over time, from its row and from its leases. Either is enough: a worker without
+//! leases has only the row, and a KCL worker has only leases.
+
 use std::time::Duration;
 
 use crate::lease::WorkerRow;
@@ -6,25 +9,32 @@ use crate::model::{Moment, Token};
 /// A worker, as an observer has seen it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WorkerObservation {
-    /// Its row, or `None` while it has none.
+    /// Its row, or `None` while it has none. A KCL worker never has one.
     pub(super) row: Option<RowObservation>,
-    /// The failover time that it last declared.
+    /// The failover time that it last declared. It stays when the row is gone: leases that it still
+    /// names are judged by it.
     pub(super) failover: Option<Duration>,
     /// Whether its last evidence of life was a lease written without knowledge of tokens.
     pub(super) foreign: bool,
     /// When it was last seen alive.
     pub(super) life: Option<Moment>,
     /// From when its silence counts: when it was last seen alive, or when all ages started again.
+    /// The two differ after a pause of the observer: it has not seen anybody live in that time, and
+    /// cannot hold it against them.
     pub(super) since: Option<Moment>,
-    /// When its row was last looked for.
+    /// When its row was last looked for. Whether it was there or not. It keeps a request from being
+    /// judged by a reading from before it.
     pub(super) read: Option<Moment>,
 }
 
 /// The row of a worker, as an observer has seen it.
 #[derive(Clone, Debug)]
 pub(super) struct RowObservation {
+    /// Which process wrote it. A restarted one begins its counter anew.
     incarnation: Token,
+    /// Its last value in this incarnation.
     counter: u64,
+    /// The mark with which a worker says that it gives up its leases. From then on it gets none.
     pub(super) leaving: bool,
 }
 
@@ -56,7 +66,8 @@ impl WorkerObservation {
     }
 
     /// Notes that its row was looked for and does not exist: a worker that had a row has left, or
-    /// its row was deleted. Returns whether that was not known before.
+    /// its row was deleted. Returns whether that was not known before. Its life is forgotten, too.
+    /// If it comes back, it is a new worker.
     pub(super) fn see_none(&mut self, at: Moment) -> bool {
         self.read = Some(at);
         let left = self.row.take().is_some();
@@ -66,7 +77,7 @@ impl WorkerObservation {
         left
     }
 
-    /// Starts its ages again.
+    /// Starts its ages again. `life` stays: it tells when, not for how long.
     pub(super) fn start_anew(&mut self, at: Moment) {
         self.since = self.since.map(|_| at);
     }

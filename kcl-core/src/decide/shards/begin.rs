@@ -1,3 +1,15 @@
+//! What the initial position means, for the first leases of an application and for those that are
+//! found missing later.
+//!
+//! ```text
+//!                     TRIM_HORIZON      AT_TIMESTAMP           LATEST
+//!   stream  ------|-----------------------|----------------------|------> time
+//!              oldest record          the time given       the service's now
+//! ```
+//!
+//! `LATEST` is the dangerous one: it means another moment each time that somebody asks. So it is
+//! turned into a time once, when the first leases are created, and that time is kept in the rows.
+
 use std::collections::BTreeSet;
 
 use crate::model::{Checkpoint, InitialPosition, Shard, ShardId, Timestamp};
@@ -11,7 +23,8 @@ use super::{Leases, ShardGraph};
 /// service can list exactly those: the open shards for `LATEST`, those at the trim horizon for
 /// `TRIM_HORIZON`, those at the time for `AT_TIMESTAMP`. Their descendants get leases when they
 /// end. Once there are leases, all shards are needed to see where the ones without a lease come
-/// from.
+/// from. A filtered listing also keeps a stream with years of reshards from being read shard by
+/// shard.
 #[must_use]
 pub fn listing_for(initial: InitialPosition, table_is_empty: bool) -> ShardFilter {
     if !table_is_empty {
@@ -32,7 +45,8 @@ pub enum Begin {
     /// Everything from `at`, the service's current time, on: start with the shards that have no
     /// children.
     Latest {
-        /// The service's time when it answered the listing.
+        /// The service's time when it answered the listing. The service's clock and not this
+        /// machine's: the service compares it with the arrival times of records.
         at: Timestamp,
     },
     /// Everything that arrived from `at` on: start with the shards that were open then.
@@ -124,6 +138,9 @@ impl Begin {
 
     /// Whether reading begins with this shard, to which no lease leads. Otherwise its parents are
     /// considered.
+    ///
+    /// A shard with retained parents begins in them, so that records of one key stay in order. Only
+    /// for `LATEST` parents do not matter, because nothing that they hold is wanted.
     pub(super) fn begins_at(&self, graph: &ShardGraph, shard: &Shard) -> bool {
         match self {
             Self::Latest { .. } => true,

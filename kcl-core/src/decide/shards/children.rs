@@ -1,3 +1,6 @@
+//! The usual way in which a lease comes into being: its parent was read to the end. Everything else
+//! in this folder mends what this cannot do.
+
 use crate::model::{ChildShard, ShardId};
 
 use super::{CreationReason, NewLease};

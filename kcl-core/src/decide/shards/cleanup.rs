@@ -1,3 +1,10 @@
+//! When the row of a finished shard may go.
+//!
+//! It is a kind of memory: it says that the shard was read. If it goes too early, a worker with an
+//! old listing creates it again and reads the shard a second time, after its children. If it never
+//! goes, every scan reads it for ever. The right time is when the stream itself has forgotten the
+//! shard.
+
 use std::fmt;
 
 use crate::lease::{Expect, Write};
@@ -8,7 +15,8 @@ use super::{Leases, ShardGraph};
 /// Whether a row may be deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finished {
-    /// Yes, under this condition: the row has not changed since it was judged.
+    /// Yes, under this condition: the row has not changed since it was judged. A row that was
+    /// edited or recreated since then does not meet it, and stays.
     Delete(Expect),
     /// No.
     Keep(Kept),
@@ -24,9 +32,11 @@ pub enum Kept {
     /// since then could create the row again, and the shard would be read a second time, after its
     /// own children.
     Listed,
-    /// The listing is empty, which proves nothing.
+    /// The listing is empty, which proves nothing. A stream always has an open shard, so something
+    /// is wrong with the listing.
     NothingListed,
-    /// The listing has no younger shard, so it may be older than this shard.
+    /// The listing has no younger shard, so it may be older than this shard. The shard may have
+    /// been created after it.
     OldListing,
     /// A child has no lease yet, and this row shows that the child must be read from its first
     /// record on.

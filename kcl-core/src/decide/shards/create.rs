@@ -1,3 +1,10 @@
+//! Which leases are missing. An audit asks this; a stream that works has none.
+//!
+//! Two mistakes are possible here, and both lose data. A lease too few leaves a shard that nobody
+//! reads. A lease at the wrong place, such as `LATEST` for the child of a shard that was read,
+//! skips records without a trace. So the rule goes along the graph: what leads to a shard decides
+//! where it begins.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Checkpoint, Shard, ShardId};
@@ -60,17 +67,23 @@ pub fn leases_to_create(graph: &ShardGraph, leases: &Leases<'_>, begin: &Begin) 
         .collect()
 }
 
+/// The state of one decision. It only collects; nothing is created before all of it is known.
 struct CreationPlan<'a> {
     graph: &'a ShardGraph,
     leases: &'a Leases<'a>,
     begin: &'a Begin,
+    /// What the existing rows show about shards without one.
     lineage: Lineage<'a>,
+    /// A shard can be reached on two ways, after a merge. It is judged once.
     judged: BTreeSet<&'a ShardId>,
+    /// In no order; the result is sorted by the graph, parents first.
     new: BTreeMap<ShardId, NewLease>,
 }
 
 impl<'a> CreationPlan<'a> {
-    /// Makes sure that leases lead to a shard that has none.
+    /// Makes sure that leases lead to a shard that has none. It walks up from the shard until it
+    /// finds where reading has to begin. The stack replaces a recursion, which a stream with many
+    /// generations could make too deep.
     fn reach(&mut self, shard: &'a Shard) {
         let graph = self.graph;
         let mut ahead = vec![shard];
@@ -99,7 +112,9 @@ impl<'a> CreationPlan<'a> {
         }
     }
 
-    /// Restores the row of a parent for which a lease waits.
+    /// Restores the row of a parent for which a lease waits. A row that was deleted from outside
+    /// leaves its children waiting for ever. If the children show that the parent was read, its row
+    /// comes back at the shard's end, so that nothing is read twice.
     fn restore(&mut self, parent: &ShardId) {
         let Some(shard) = self.graph.get(parent) else {
             return;
@@ -116,6 +131,7 @@ impl<'a> CreationPlan<'a> {
         }
     }
 
+    /// Adds a lease at the initial position.
     fn begin_with(&mut self, shard: &Shard) {
         let (checkpoint, start_at) = self.begin.start();
         let reason = if self.leases.is_empty() {
@@ -143,6 +159,7 @@ impl<'a> CreationPlan<'a> {
         ));
     }
 
+    /// The first reason for a lease counts.
     fn add(&mut self, lease: NewLease) {
         self.new.entry(lease.shard.clone()).or_insert(lease);
     }

@@ -1,3 +1,9 @@
+//! Whether a shard has ended. Of all decisions this one can lose the most: a shard that is stored
+//! as ended is never read again by anybody.
+//!
+//! Three things must agree: an answer without a next iterator, a listing that was requested after
+//! it, and either the names of the children or the same answer for 15 seconds.
+
 use std::time::Duration;
 
 use crate::decide::backoff::Backoff;
@@ -13,7 +19,8 @@ pub struct EndSaid<'a> {
     /// Whether earlier answers have said the same for long enough, for a shard that was listed as
     /// closed ([`UnnamedEnds`]).
     pub is_lasting: bool,
-    /// Whether enough time has passed that the listing cannot lag behind the stream any more.
+    /// Whether enough time has passed that the listing cannot lag behind the stream any more. Then
+    /// waiting longer for the listing would only keep the children from being read.
     pub is_old: bool,
 }
 
@@ -76,6 +83,7 @@ pub fn judge_end(graph: &ShardGraph, shard: &ShardId, said: EndSaid<'_>) -> EndV
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FalseEnds {
     count: u32,
+    /// When the last of them came.
     last: Option<Moment>,
 }
 
@@ -126,6 +134,7 @@ impl FalseEnds {
 /// was listed as closed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UnnamedEnds {
+    /// When the first of them came. A record that is read in between starts it anew.
     first: Option<Moment>,
     count: u32,
 }

@@ -6,7 +6,8 @@ use super::{ShardGraph, uncovered};
 /// unless together they cover its hash keys.
 ///
 /// A listing lags behind the stream, each of its pages on its own. It may not show the end yet, or
-/// only one of the children.
+/// only one of the children. To end a shard with half of its children known would leave the other
+/// half without a lease until an audit finds it.
 #[must_use]
 pub fn followers(graph: &ShardGraph, ended: &ShardId) -> Option<Vec<ChildShard>> {
     let range = graph.get(ended).filter(|shard| shard.closed)?.hash_range;

@@ -1,3 +1,7 @@
+//! A shard that was removed from the stream before it was read to its end: retention was shorter
+//! than the delay of the application. The records are lost already. What is left to do is to say
+//! so, and to go on with the shards that followed without another gap.
+
 use crate::decide::gap::{self, DataGap};
 use crate::model::{HashKeyRange, Lease, Shard};
 
@@ -9,9 +13,9 @@ use super::{CreationReason, Leases, NewLease, ShardGraph};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gone {
-    /// The records that are lost.
+    /// The records that are lost. From the checkpoint on, with an unknown end.
     pub gap: DataGap,
-    /// The leases of the following shards, at `TRIM_HORIZON`.
+    /// The leases of the following shards, at `TRIM_HORIZON`. Empty if they exist.
     pub create: Vec<NewLease>,
 }
 

@@ -22,7 +22,9 @@ use crate::model::{ChildShard, Shard, ShardId};
 /// own ancestor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShardGraph {
+    /// By id, so that every walk has the same order in every worker.
     shards: BTreeMap<ShardId, Shard>,
+    /// By parent, listed or not: a parent that has left the stream still has its children here.
     children: BTreeMap<ShardId, BTreeSet<ShardId>>,
     /// Every shard, after its parents.
     order: Vec<ShardId>,
@@ -59,7 +61,8 @@ impl ShardGraph {
     /// The graph of all pages of one listing.
     ///
     /// # Errors
-    /// If the listing contradicts itself.
+    /// If the listing contradicts itself. An error is not final: the next listing is usually
+    /// consistent.
     pub fn new(listed: impl IntoIterator<Item = Shard>) -> Result<Self, Inconsistent> {
         let mut graph = Self::default();
         for shard in listed {
@@ -155,7 +158,8 @@ impl ShardGraph {
             .collect()
     }
 
-    /// The shards without a listed parent: the oldest ones.
+    /// The shards without a listed parent: the oldest ones. Their parents have expired, or a filter
+    /// has left them out.
     pub fn roots(&self) -> impl Iterator<Item = &Shard> {
         self.shards()
             .filter(|shard| self.parents(&shard.id).next().is_none())
@@ -173,7 +177,9 @@ impl ShardGraph {
         self.order.iter().filter_map(|id| self.get(id))
     }
 
-    /// The same, without shards that are their own ancestors.
+    /// The same, without shards that are their own ancestors. Each shard waits for as many parents
+    /// as are listed, and is ready when the last of them was put in order. A cycle is never ready,
+    /// and is found by what is missing.
     fn in_order(&self) -> Vec<&ShardId> {
         let mut waits: BTreeMap<&ShardId, usize> = BTreeMap::new();
         for shard in self.shards() {

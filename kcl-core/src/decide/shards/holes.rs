@@ -1,3 +1,6 @@
+//! The check on the whole: the unfinished leases of a stream must cover all hash keys. It does not
+//! depend on how leases are created, so it finds what every rule has missed.
+
 use crate::model::{HashKeyRange, Lease};
 
 use super::ShardGraph;
@@ -28,7 +31,7 @@ pub fn holes<'a>(
 }
 
 /// The hash keys that none of these ranges contains, in order. A complete listing with a filter has
-/// no such holes.
+/// no such holes. Overlapping ranges are allowed: a child that waits has the keys of its parent.
 #[must_use]
 pub fn uncovered(ranges: impl IntoIterator<Item = HashKeyRange>) -> Vec<HashKeyRange> {
     let mut ranges: Vec<HashKeyRange> = ranges.into_iter().collect();

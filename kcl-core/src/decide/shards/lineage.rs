@@ -1,10 +1,14 @@
+//! Rows can be missing: they were deleted from outside, or by another framework, or a worker died
+//! before it created them. What a missing row would have said can often be seen from its relatives.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Checkpoint, Lease, ShardId};
 
 use super::ShardGraph;
 
-/// The leases of one stream, by shard.
+/// The leases of one stream, by shard. Without the stream's part of the key: everything here
+/// concerns one stream.
 pub type Leases<'a> = BTreeMap<ShardId, &'a Lease>;
 
 /// What the leases show about shards that have none.
@@ -16,11 +20,15 @@ pub type Leases<'a> = BTreeMap<ShardId, &'a Lease>;
 pub(super) struct Lineage<'a> {
     graph: &'a ShardGraph,
     leases: &'a Leases<'a>,
+    /// Computed from the oldest shards to the youngest.
     follows: BTreeSet<&'a ShardId>,
+    /// Computed from the youngest shards to the oldest. It comes first, because `follows` uses it.
     passed: BTreeSet<&'a ShardId>,
 }
 
 impl<'a> Lineage<'a> {
+    /// Both relations need one pass over the graph each, so a stream with ten thousand shards is no
+    /// problem.
     pub(super) fn new(graph: &'a ShardGraph, leases: &'a Leases<'a>) -> Self {
         let mut lineage = Self {
             graph,
@@ -43,6 +51,7 @@ impl<'a> Lineage<'a> {
         lineage
     }
 
+    /// Whether the shard has a row, whatever is in it.
     pub(super) fn has_lease(&self, id: &ShardId) -> bool {
         self.leases.contains_key(id)
     }

@@ -20,7 +20,7 @@ pub struct NewLease {
     pub hash_range: HashKeyRange,
     /// The time at which a lease at `LATEST` or `AT_TIMESTAMP` begins; otherwise `None`.
     pub start_at: Option<Timestamp>,
-    /// Why it is created.
+    /// Why it is created. It decides nothing; it is for the log.
     pub reason: CreationReason,
 }
 
@@ -28,13 +28,15 @@ pub struct NewLease {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CreationReason {
-    /// The application has no lease yet: it begins here, at its initial position.
+    /// The application has no lease yet: it begins here, at its initial position. `LATEST` means
+    /// now only in this case.
     Begin,
-    /// Its parent was finished.
+    /// Its parent was finished. By the worker that has read the parent. The usual one.
     Child,
-    /// Its parent was removed from the stream unfinished.
+    /// Its parent was removed from the stream unfinished. After a gap that is reported.
     ParentGone,
-    /// The lease was missing: it was deleted, or the worker that should have created it died.
+    /// The lease was missing: it was deleted, or the worker that should have created it died. An
+    /// audit has found it.
     Missing,
 }
 
@@ -50,7 +52,8 @@ impl fmt::Display for CreationReason {
 }
 
 impl NewLease {
-    /// The lease of a shard that is read from its first record on, after `parents`.
+    /// The lease of a shard that is read from its first record on, after `parents`. `TRIM_HORIZON`
+    /// of a child is its first record, so no record lies between the parent's end and it.
     pub(super) fn from_start(
         shard: ShardId,
         hash_range: HashKeyRange,
@@ -92,7 +95,8 @@ impl NewLease {
     }
 
     /// The row to create, without an owner. `stream` is the stream's part of the key, in an
-    /// application that reads several streams.
+    /// application that reads several streams. A worker that is to read it at once adds itself as
+    /// the owner ([`Lease::owned_by`]).
     #[must_use]
     pub fn to_lease(&self, stream: Option<Arc<str>>) -> Lease {
         let mut lease = Lease::new(

@@ -1,5 +1,17 @@
 //! The notation of the text cases about shards, which is described at the top of each file of
 //! cases.
+//!
+//! A case is a stream and a table at one moment. Hash keys are given in percent, times in
+//! milliseconds:
+//!
+//! ```text
+//!   shard 0 closed keys=0-99         a shard of the listing
+//!   shard 1 from=0 keys=0-49
+//!   lease 0 SHARD_END                a row of the table, with its checkpoint
+//!   lease 1 TRIM_HORIZON after=0
+//!   initial LATEST                   the configured position
+//!   which leases are missing?        a question, which is answered
+//! ```
 
 use crate::decide::cases::setting;
 use crate::model::{
@@ -22,11 +34,15 @@ pub(crate) struct ShardsCase {
     initial: InitialPosition,
     /// Set by a case that says itself what the position means.
     begin: Option<Begin>,
+    /// The service's time; 900 unless the case says otherwise.
     now: Timestamp,
+    /// The second listing, if the case gives one.
     open_then: Option<Vec<ShardId>>,
+    /// Answered all at once, when everything is given.
     questions: Vec<Vec<String>>,
 }
 
+/// One percent of all hash keys, rounded up, so that 100 of them cover the whole range.
 const UNIT: u128 = u128::MAX / 100 + 1;
 
 /// `20-49`: the hash keys from 20 % to just below 50 %.
@@ -44,6 +60,7 @@ fn keys(text: &str) -> HashKeyRange {
     .unwrap()
 }
 
+/// The range in the form that [`keys`] reads.
 fn percents(range: HashKeyRange) -> String {
     format!("{}-{}", range.start() / UNIT, range.end() / UNIT)
 }
@@ -106,6 +123,7 @@ fn row(words: &[&str]) -> Lease {
     row
 }
 
+/// The filter in words, with the times of the case.
 fn listing(filter: &ShardFilter) -> String {
     match filter {
         ShardFilter::All => "all shards".to_owned(),
@@ -244,6 +262,7 @@ impl ShardsCase {
             .expect("a lease of the case")
     }
 
+    /// Whether the shard of a lease has left the stream: the gap and what is created.
     fn gone(&self, graph: &ShardGraph, shard: &ShardId) -> String {
         match shard_gone(self.row(shard), graph, &self.leases()) {
             None => "no".to_owned(),
@@ -251,6 +270,7 @@ impl ShardsCase {
         }
     }
 
+    /// Whether the shard may be read, and otherwise what it waits for.
     fn gate(&self, graph: &ShardGraph, shard: &ShardId) -> String {
         let (lease, leases) = (self.row(shard), self.leases());
         let view = |parent| ParentView {
@@ -271,6 +291,7 @@ impl ShardsCase {
         }
     }
 
+    /// Whether the row may be deleted, and under which condition.
     fn cleanup(&self, graph: &ShardGraph, shard: &ShardId) -> String {
         match judge_finished(self.row(shard), graph, &self.leases()) {
             Finished::Keep(why) => format!("no, {why}"),

@@ -10,7 +10,9 @@ use super::{ShardGraph, holes};
 /// row was edited.
 #[derive(Clone, Debug, Default)]
 pub struct Unread {
+    /// The holes of the last reading.
     before: Vec<HashKeyRange>,
+    /// What was reported last. When it is empty again, the same hole may be reported anew.
     told: Vec<HashKeyRange>,
 }
 
@@ -37,7 +39,8 @@ impl Unread {
     }
 }
 
-/// The keys that are in both.
+/// The keys that are in both. In the order of the first; ranges that only touch have nothing in
+/// common.
 fn common(one: &[HashKeyRange], other: &[HashKeyRange]) -> Vec<HashKeyRange> {
     let both = |a: &HashKeyRange, b: &HashKeyRange| {
         HashKeyRange::new(a.start().max(b.start()), a.end().min(b.end())).ok()

@@ -1,3 +1,9 @@
+//! A worker without network, tasks or handlers: a step asks the pure functions what to do and does
+//! it to the table at once. So a test can run many fleets for minutes of their own time.
+//!
+//! It leaves out what other tests show: lost answers, crashes in the middle of a write, and
+//! processors.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -11,9 +17,11 @@ use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 
 use super::table::{Hint, TestTable};
 
-/// How a worker does what it does: what differs between workers.
+/// How a worker does what it does: what differs between workers. They are drawn from a seed, so
+/// that views differ as they do between machines.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Manner {
+    /// Also the one that it declares in its row.
     pub(super) failover: Duration,
     /// How old what a scan shows is, in steps.
     pub(super) lag: usize,
@@ -21,6 +29,7 @@ pub(super) struct Manner {
     pub(super) phase: Duration,
     /// How long it drains a lease.
     pub(super) drain: Duration,
+    /// How many leases it may hold.
     pub(super) room: usize,
     /// Whether it reads the rows that others announce.
     pub(super) hears: bool,
@@ -33,20 +42,31 @@ pub(super) struct TestNode {
     manner: Manner,
     timing: Timing,
     members: Members,
+    /// The rows as it knows them: the last scan, and what it has heard or written since.
     rows: BTreeMap<LeaseKey, Lease>,
+    /// The same of workers.
     workers: BTreeMap<WorkerId, WorkerRow>,
+    /// Its own row, as it last wrote it.
     row: WorkerRow,
     /// Each lease as its last write left it.
     pub(super) held: BTreeMap<LeaseKey, Lease>,
+    /// Leases that it gives up, and until when it drains them.
     draining: BTreeMap<LeaseKey, Moment>,
+    /// Leases that were refused to it, for a minute.
     refused: BTreeMap<LeaseKey, Moment>,
+    /// Its open requests.
     asked: BTreeMap<LeaseKey, OwnRequest>,
+    /// What it has handed over and may have to take back.
     handed_over: BTreeMap<LeaseKey, HandedOver>,
+    /// What the last plan has scheduled. A new plan replaces all of it.
     takes: Vec<Take>,
     next_look: Moment,
     next_renewal: Moment,
+    /// How many of the announcements it has read.
     heard: usize,
+    /// Set by the test; the next step marks its row.
     pub(super) leaving: bool,
+    /// It has given up its last lease and deleted its row.
     pub(super) gone: bool,
 }
 
@@ -66,9 +86,11 @@ impl OwnTokens for NodeTokens<'_> {
     }
 }
 
+/// The cool-down after a refusal, as in the worker.
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl TestNode {
+    /// It joins with a row and without a lease.
     pub(super) fn start(id: &str, manner: Manner, table: &mut TestTable, now: Moment) -> Self {
         let row = WorkerRow::new(id.into(), table.token().into(), manner.failover);
         table.write_worker(&id.into(), Some(row.clone()));
@@ -95,6 +117,7 @@ impl TestNode {
         }
     }
 
+    /// In the order of the real loop: heartbeat, scan, hints, plan, due takes, requests of others.
     pub(super) fn step(&mut self, table: &mut TestTable, now: Moment) {
         if self.leaving && !self.row.leaving {
             self.beat(table, self.row.leaving());
@@ -160,6 +183,7 @@ impl TestNode {
         }
     }
 
+    /// Writes its row, unless somebody has deleted it.
     fn beat(&mut self, table: &mut TestTable, row: WorkerRow) {
         if table.now.workers.get(&self.id) == Some(&self.row) {
             table.write_worker(&self.id, Some(row.clone()));
@@ -167,6 +191,8 @@ impl TestNode {
         }
     }
 
+    /// The result of a write on a lease that it holds or has just acquired. After a conflict the
+    /// lease is lost.
     fn keep(&mut self, key: &LeaseKey, written: Result<Lease, Lease>) {
         let row = match written {
             Ok(row) => {
@@ -183,6 +209,8 @@ impl TestNode {
         self.rows.insert(key.clone(), row);
     }
 
+    /// Puts together what it knows and asks for a plan. A request that a later row does not show
+    /// any more was refused.
     fn plan(&mut self, now: Moment) -> Plan {
         self.refused.retain(|_, at| now.since(*at) < MINUTE);
         let rows = &self.rows;
@@ -231,6 +259,7 @@ impl TestNode {
         plan(&me, &self.workers, &self.members, now, &self.timing)
     }
 
+    /// Everything except the takes, which wait for their time.
     fn carry_out(&mut self, plan: Plan, table: &mut TestTable, now: Moment) {
         self.takes = plan.take;
         for key in plan.claim.iter().chain(&plan.give_back) {
@@ -283,6 +312,8 @@ impl TestNode {
         }
     }
 
+    /// A worker that is not the first in rank takes a lease only if its row is still as it was
+    /// seen.
     fn take_what_is_due(&mut self, table: &mut TestTable, now: Moment) {
         let (due, later) = std::mem::take(&mut self.takes)
             .into_iter()
@@ -375,6 +406,7 @@ impl TestNode {
         }
     }
 
+    /// Frees a lease, if it still holds it.
     fn release(&mut self, key: &LeaseKey, table: &mut TestTable) {
         let Some(held) = self.held.remove(key) else {
             return;

@@ -1,17 +1,21 @@
+//! The table of the simulated fleets: the conditions and effects of the protocol's writes come from
+//! `crate::lease`, only time and the age of readings are made up here.
+
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use crate::lease::{WorkerRow, Write};
 use crate::model::{Checkpoint, Lease, LeaseKey, WorkerId};
 
-/// All rows at one instant.
+/// All rows at one instant. A scan of a real table is not such an instant; that workers cope with
+/// torn scans is shown elsewhere.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TableRows {
     pub(super) leases: BTreeMap<LeaseKey, Lease>,
     pub(super) workers: BTreeMap<WorkerId, WorkerRow>,
 }
 
-/// What others are to hear of.
+/// What others are to hear of. A worker that gets announcements reads just these rows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Hint {
     Lease(LeaseKey),
@@ -23,16 +27,19 @@ pub(super) enum Hint {
 #[derive(Clone, Debug, Default)]
 pub(super) struct TestTable {
     pub(super) now: TableRows,
-    /// The rows as they were at the ends of the last steps, the newest last.
+    /// The rows as they were at the ends of the last steps, the newest last. Shared while nothing
+    /// changes, which is most of the time.
     past: VecDeque<Rc<TableRows>>,
     /// Whether something was written in this step.
     pub(super) changed: bool,
     /// Every announcement.
     pub(super) announced: Vec<Hint>,
+    /// Tokens are counted and not random, so a failing run is the same every time.
     tokens: usize,
-    /// How often a lease was claimed after it was handed over.
+    /// How often a lease was claimed after it was handed over. Each is a hand-over in good order.
     pub(super) claims: usize,
-    /// How often one was taken from an owner.
+    /// How often one was taken from an owner. Each loses what its owner has not stored. In a fleet
+    /// without a crash there must be none.
     pub(super) taken_over: usize,
 }
 
@@ -59,7 +66,8 @@ impl TestTable {
         format!("token-{}", self.tokens)
     }
 
-    /// The row after the write, or the row that stood against it.
+    /// The row after the write, or the row that stood against it. Nothing comes between the
+    /// condition and its effect, as in every table.
     pub(super) fn write(&mut self, key: &LeaseKey, write: &Write) -> Result<Lease, Lease> {
         let row = self
             .now
@@ -81,6 +89,7 @@ impl TestTable {
         Ok(written)
     }
 
+    /// Without a condition: the caller compares the row first, and nothing comes in between.
     pub(super) fn write_worker(&mut self, id: &WorkerId, row: Option<WorkerRow>) {
         self.changed = true;
         match row {
@@ -93,6 +102,7 @@ impl TestTable {
         self.announced.push(Hint::Worker(id.clone()));
     }
 
+    /// Keeps the rows for readings that lag behind.
     pub(super) fn step_ends(&mut self) {
         let same = self.past.back().filter(|_| !self.changed).cloned();
         self.past

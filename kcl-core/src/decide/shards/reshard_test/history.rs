@@ -1,24 +1,33 @@
+//! What a stream can go through: every order of splits and merges, up to six shards.
+
 use std::collections::BTreeSet;
 
 use crate::decide::shards::ShardGraph;
 use crate::model::{HashKeyRange, InitialPosition, Shard, ShardId, Timestamp};
 use crate::stream::ShardFilter;
 
+/// Enough for a split after a merge and a merge after a split, and few enough to try every order of
+/// events.
 const MOST_SHARDS: usize = 6;
 
+/// A shard of a history. Parents are indexes into [`History::nodes`].
 #[derive(Clone, Debug)]
 pub(super) struct ShardNode {
     pub(super) id: ShardId,
     pub(super) parents: Vec<usize>,
     pub(super) keys: HashKeyRange,
+    /// The tick in which it was opened.
     pub(super) opened: u8,
+    /// The tick from which it gets no more records. `None` if it stays open.
     pub(super) closed: Option<u8>,
 }
 
 /// A history of reshards.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
+    /// In the order in which they were opened.
     pub(super) nodes: Vec<ShardNode>,
+    /// How many splits and merges there were, which is the last tick.
     pub(super) reshards: u8,
 }
 
@@ -52,6 +61,7 @@ impl History {
         self.nodes[node].closed = Some(self.reshards);
     }
 
+    /// Splits a shard in the middle of its keys.
     fn split(mut self, node: usize) -> Self {
         self.reshards += 1;
         self.close(node);
@@ -65,6 +75,7 @@ impl History {
         self
     }
 
+    /// Merges two neighbours, the lower one first.
     fn merge(mut self, low: usize, high: usize) -> Self {
         self.reshards += 1;
         self.close(low);
@@ -75,7 +86,7 @@ impl History {
         self
     }
 
-    /// This history and all that go on from it.
+    /// This history and all that go on from it. Only neighbours can be merged, as in Kinesis.
     fn grow(self, all: &mut Vec<Self>) {
         let open: Vec<usize> = (0..self.nodes.len())
             .filter(|node| self.nodes[*node].closed.is_none())
@@ -97,6 +108,7 @@ impl History {
         all.push(self);
     }
 
+    /// All histories that begin with one shard or with two.
     pub(super) fn all() -> Vec<Self> {
         let mut all = Vec::new();
         Self::with_roots(1).grow(&mut all);
@@ -104,6 +116,7 @@ impl History {
         all
     }
 
+    /// What the service would list at this tick, if everything before `horizon` has expired.
     pub(super) fn list(&self, filter: &ShardFilter, now: u8, horizon: u8) -> ShardGraph {
         let open_at = |node: &ShardNode, at: u8| {
             node.opened <= at && node.closed.is_none_or(|closed| closed > at)
@@ -134,6 +147,7 @@ impl History {
     }
 }
 
+/// A tick as the service's time.
 pub(super) fn time(tick: u8) -> Timestamp {
     Timestamp::from_millis(tick.into())
 }
@@ -154,6 +168,7 @@ pub(super) struct InitialStart {
 }
 
 impl InitialStart {
+    /// The first tick whose records the application wants and can get.
     pub(super) fn first_tick(self) -> u8 {
         match self.initial {
             InitialPosition::TrimHorizon => self.horizon,

@@ -1,3 +1,6 @@
+//! Explores one history from one start: every order in which workers and reshards can take turns. A
+//! state is what is in the table and what was read; each step leads to the states that may follow.
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -13,9 +16,11 @@ use crate::stream::ShardFilter;
 
 use super::history::{History, InitialStart, ShardNode, ticks, time};
 
+/// What matters of a lease here. Owners do not: any worker may make any step.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct TestRow {
     checkpoint: Checkpoint,
+    /// The time at which a lease at `LATEST` or `AT_TIMESTAMP` begins.
     since: Option<Timestamp>,
     parents: Vec<ShardId>,
 }
@@ -23,18 +28,24 @@ struct TestRow {
 /// What can still go wrong in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Faults {
+    /// How many rows may still be deleted from outside.
     pub(super) deletes: u8,
+    /// How many times all closed shards may still expire at once.
     pub(super) trims: u8,
 }
 
+/// Two orders of events that lead to equal states are explored once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct ReshardState {
+    /// The current tick.
     now: u8,
+    /// The oldest tick that is retained.
     horizon: u8,
+    /// By shard.
     rows: Vec<Option<TestRow>>,
-    /// By shard, the ticks that were read to the end.
+    /// By shard, the ticks that were read to the end. A bit for each tick.
     read: Vec<u8>,
-    /// The shards that ever had a row.
+    /// The shards that ever had a row. Without a fault, no row is ever created twice.
     made: u8,
     faults: Faults,
 }
@@ -90,6 +101,7 @@ impl Run<'_> {
         run.seen.len()
     }
 
+    /// All states that may follow this one. None means that everything is over.
     fn next(&self, state: &ReshardState) -> Vec<ReshardState> {
         let rows = leases(self.history, state);
         let leases = by_shard(&rows);
@@ -329,12 +341,14 @@ impl Run<'_> {
     }
 
     /// The ticks of a shard that the application wants and the stream has.
+    ///
     fn wanted(&self, state: &ReshardState, node: usize) -> u8 {
         let ShardNode { opened, closed, .. } = self.history.nodes[node];
         let first = self.start.first_tick().max(state.horizon).max(opened);
         ticks(first, closed.unwrap_or(self.history.reshards + 1))
     }
 
+    /// A shard may be read only when everything that is wanted of its parents was.
     fn check_parents(&self, state: &ReshardState, node: usize) {
         for parent in &self.history.nodes[node].parents {
             let left = self.wanted(state, *parent) & !state.read[*parent];
@@ -345,6 +359,7 @@ impl Run<'_> {
         }
     }
 
+    /// At the end everything wanted was read, and without a fault nothing else.
     fn check_end(&self, state: &ReshardState) {
         assert_eq!(state.now, self.history.reshards);
         for (node, shard) in self.history.nodes.iter().enumerate() {
