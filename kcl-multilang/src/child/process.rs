@@ -1,0 +1,216 @@
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use kcl_core::processor::ShardRef;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, ChildStdin};
+use tokio::sync::mpsc;
+
+use crate::protocol::{Action, BatchMessage, CheckpointWish, Exchange, Message, Said, Then};
+use crate::runtime::{Tasks, within};
+
+use super::ChildError;
+use super::output::{Label, log_errors, read_messages};
+
+/// How many messages of a child may wait to be heard. A library sends one at a time; a child that
+/// sends more waits.
+const WAITING: usize = 64;
+/// How much of a batch is encoded before it is written into the pipe.
+const PIECE: usize = 64 * 1024;
+/// How long it is waited for the exit status of a child that has closed its output.
+const EXIT: Duration = Duration::from_secs(1);
+
+/// A child process, and the talk with it. Dropped, it is killed together with all the processes that
+/// it has started.
+#[derive(Debug)]
+pub(crate) struct ChildProcess {
+    process: Child,
+    /// Closed when there is nothing more to say.
+    input: Option<ChildStdin>,
+    messages: mpsc::Receiver<Said>,
+    exchange: Exchange,
+    label: Label,
+    /// They read what it writes.
+    #[expect(dead_code, reason = "held for its drop")]
+    readers: Tasks,
+    /// Used for every message, so that nothing is allocated for one.
+    buffer: Vec<u8>,
+}
+
+/// Who stores checkpoints.
+pub(crate) trait Desk {
+    /// Stores a checkpoint. The error is the name of an exception of the KCL.
+    fn store(&self, wish: &CheckpointWish)
+    -> impl Future<Output = Result<(), &'static str>> + Send;
+}
+
+/// What is said to a child.
+pub(crate) enum Question<'a> {
+    Message(Message<'a>),
+    Batch(BatchMessage<'a>),
+}
+
+impl ChildProcess {
+    pub(super) fn new(mut process: Child) -> io::Result<Self> {
+        let gone = || io::Error::other("the child has no pipes");
+        let input = process.stdin.take().ok_or_else(gone)?;
+        let output = process.stdout.take().ok_or_else(gone)?;
+        let errors = process.stderr.take().ok_or_else(gone)?;
+        let label = Label {
+            pid: process.id().unwrap_or(0),
+            shard: Arc::new(OnceLock::new()),
+        };
+        let (sender, messages) = mpsc::channel(WAITING);
+        let mut readers = Tasks::default();
+        readers.start(read_messages(output, label.clone(), sender));
+        readers.start(log_errors(errors, label.clone()));
+        Ok(Self {
+            process,
+            input: Some(input),
+            messages,
+            exchange: Exchange::default(),
+            label,
+            readers,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// The child works for this shard from now on.
+    pub(crate) fn works_for(&self, shard: &ShardRef) {
+        let _ = self.label.shard.set(shard.clone());
+    }
+
+    pub(crate) const fn pid(&self) -> u32 {
+        self.label.pid
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !matches!(self.process.try_wait(), Ok(None))
+    }
+
+    /// Asks the child, and waits until it has done what it was asked to. Checkpoints that it asks
+    /// for meanwhile are stored by `desk`; those that it has asked for since the last question, by
+    /// `before`.
+    ///
+    /// `limit` is how long it may be silent. It begins anew with each word of the child, so that a
+    /// batch may take as long as it likes to a child that checkpoints within it.
+    pub(crate) async fn ask(
+        &mut self,
+        question: Question<'_>,
+        before: &(impl Desk + Sync),
+        desk: &(impl Desk + Sync),
+        limit: Duration,
+    ) -> Result<(), ChildError> {
+        let action = match &question {
+            Question::Message(message) => message.action().unwrap_or(Action::Initialize),
+            Question::Batch(_) => Action::ProcessRecords,
+        };
+        while let Ok(said) = self.messages.try_recv() {
+            self.hear(said, before, action, limit).await?;
+        }
+        self.exchange.ask(action);
+        match question {
+            Question::Message(message) => {
+                self.buffer.clear();
+                message.write(&mut self.buffer);
+                self.write(action, limit).await?;
+            }
+            Question::Batch(mut batch) => loop {
+                self.buffer.clear();
+                let more = batch.write(&mut self.buffer, PIECE);
+                self.write(action, limit).await?;
+                if !more {
+                    break;
+                }
+            },
+        }
+        loop {
+            match within(limit, self.messages.recv()).await {
+                None => return Err(ChildError::Silent { action, limit }),
+                Some(None) => return Err(self.ended(action).await),
+                Some(Some(said)) => {
+                    if self.hear(said, desk, action, limit).await? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Closes the child's input, which tells it that it is not needed any more, and waits for its
+    /// end. What is left after `limit` is killed. Anything may still hold its pipes open: they are
+    /// not waited for.
+    pub(crate) async fn dismiss(mut self, limit: Duration) {
+        self.input = None;
+        if within(limit, self.process.wait()).await.is_none() {
+            tracing::warn!(
+                target: "child",
+                pid = self.pid(),
+                "the child did not end within {} s after its last message, and is killed",
+                limit.as_secs_f64()
+            );
+        }
+    }
+
+    /// Takes a word of the child; returns whether the exchange is over.
+    async fn hear(
+        &mut self,
+        said: Said,
+        desk: &(impl Desk + Sync),
+        action: Action,
+        limit: Duration,
+    ) -> Result<bool, ChildError> {
+        match self.exchange.hear(said) {
+            Then::Over => Ok(true),
+            Then::GoOn => Ok(false),
+            Then::OutOfStep { done, asked } => Err(ChildError::OutOfStep { done, asked }),
+            Then::Store(wish) => {
+                let error = desk.store(&wish).await.err();
+                let wish = &wish;
+                self.buffer.clear();
+                Message::Checkpoint { wish, error }.write(&mut self.buffer);
+                self.write(action, limit).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Writes what is in the buffer.
+    async fn write(&mut self, action: Action, limit: Duration) -> Result<(), ChildError> {
+        let Some(input) = &mut self.input else {
+            return Err(self.ended(action).await);
+        };
+        let written = async {
+            input.write_all(&self.buffer).await?;
+            input.flush().await
+        };
+        match within(limit, written).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(_)) => Err(self.ended(action).await),
+            None => Err(ChildError::Silent { action, limit }),
+        }
+    }
+
+    /// The error of a child that does not talk any more.
+    async fn ended(&mut self, action: Action) -> ChildError {
+        let status = match within(EXIT, self.process.wait()).await {
+            Some(Ok(status)) => Some(status),
+            Some(Err(_)) | None => None,
+        };
+        ChildError::Ended { action, status }
+    }
+}
+
+impl Drop for ChildProcess {
+    fn drop(&mut self) {
+        // `kill_on_drop` ends the child alone. Only where it has not been waited for: its id may
+        // belong to another process by then.
+        #[cfg(unix)]
+        if let Some(id) = self.process.id().and_then(|id| i32::try_from(id).ok())
+            && let Some(group) = rustix::process::Pid::from_raw(id)
+        {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+}

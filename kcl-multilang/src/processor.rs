@@ -1,0 +1,302 @@
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kcl_core::checkpoint::{CheckpointError, Checkpointer};
+use kcl_core::model::Position;
+use kcl_core::processor::{
+    IdleInput, InitializeInput, LeaseLostInput, ProcessRecordsInput, RecordProcessorFactory,
+    ShardEndedInput, ShardRef, ShutdownRequestedInput, StartOver,
+};
+use kcl_core::{BoxError, Failure, RecordProcessor};
+use tokio::sync::watch;
+
+use crate::child::{ChildError, ChildProcess, Desk, Launcher, Question};
+use crate::properties::{DaemonConfig, OnChildError};
+use crate::protocol::{BatchMessage, CheckpointWish, Message};
+
+/// How long a child may take to end after its last message. Python ends at once, a .NET in a
+/// second.
+const DISMISSAL: Duration = Duration::from_secs(10);
+
+/// Starts a child process for each shard that is acquired, as
+/// [`Builder::processor`](kcl_core::worker::Builder::processor) takes it. Clones share the children
+/// that are started ahead of need.
+#[derive(Clone, Debug)]
+pub struct ChildProcessors(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    launcher: Launcher,
+    answer_limit: Duration,
+    on_error: OnChildError,
+    /// Why the daemon has to end, if a child failed and the settings say so.
+    failed: watch::Sender<Option<String>>,
+}
+
+impl ChildProcessors {
+    /// Children as the configuration says. `wrapper` is a command that runs the command which is
+    /// appended to it, by means of [`run_as_child`](crate::run_as_child); it may be empty.
+    ///
+    /// # Errors
+    /// If the system cannot start a thread.
+    pub fn new(config: &DaemonConfig, wrapper: Vec<std::ffi::OsString>) -> io::Result<Self> {
+        Ok(Self(Arc::new(Shared {
+            launcher: Launcher::new(config.command.clone(), wrapper, config.spare_children)?,
+            answer_limit: config.answer_limit,
+            on_error: config.on_child_error,
+            failed: watch::Sender::new(None),
+        })))
+    }
+
+    /// Starts the first children, before any shard needs them.
+    ///
+    /// # Errors
+    /// If the command cannot be started.
+    pub async fn start_ahead(&self) -> Result<(), ChildError> {
+        self.0.launcher.find()?;
+        self.0.launcher.fill().await
+    }
+
+    /// Waits until a child has failed, where the daemon has to end then
+    /// ([`OnChildError::Exit`]). Returns the failure. Cancel safe.
+    pub async fn failed(&self) -> String {
+        let mut failed = self.0.failed.subscribe();
+        match failed.wait_for(Option::is_some).await {
+            Ok(failed) => failed.clone().unwrap_or_default(),
+            // The sender is in `self`.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Ends the children that no shard needs.
+    pub fn close(&self) {
+        self.0.launcher.close();
+    }
+}
+
+impl RecordProcessorFactory for ChildProcessors {
+    type Processor = ChildProcessor;
+
+    fn processor(&self, shard: &ShardRef) -> ChildProcessor {
+        ChildProcessor {
+            shared: Arc::clone(&self.0),
+            shard: shard.clone(),
+            child: None,
+            last: None,
+        }
+    }
+}
+
+/// The processor of one shard, in a process of its own.
+#[derive(Debug)]
+pub struct ChildProcessor {
+    shared: Arc<Shared>,
+    shard: ShardRef,
+    /// `None` before `initialize`, and after it has failed or was dismissed.
+    child: Option<ChildProcess>,
+    /// Of the newest batch that the child was given: a checkpoint of everything is its end.
+    last: Option<Checkpointer>,
+}
+
+/// Stores the checkpoints that a child asks for.
+struct ShardDesk<'a> {
+    shard: &'a ShardRef,
+    /// `None` if nothing can be stored at the moment.
+    checkpointer: Option<&'a Checkpointer>,
+    nothing_else: Nothing,
+}
+
+/// What a checkpoint of everything is where there is nothing that could be stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Nothing {
+    /// A mistake of the child.
+    Refused,
+    /// What is stored already, or will be without the child.
+    Stored,
+}
+
+impl Desk for ShardDesk<'_> {
+    async fn store(&self, wish: &CheckpointWish) -> Result<(), &'static str> {
+        let stored = match (&wish.sequence, self.checkpointer) {
+            (None, _) if self.nothing_else == Nothing::Stored => return Ok(()),
+            (_, None) => return Err("InvalidStateException"),
+            (None, Some(checkpointer)) => checkpointer.checkpoint().await,
+            (Some(sequence), Some(checkpointer)) => {
+                // The end of the shard is stored by the worker, once the child has done with it.
+                if sequence == "SHARD_END" && self.nothing_else == Nothing::Stored {
+                    return Ok(());
+                }
+                let Ok(sequence) = sequence.parse() else {
+                    return Err("IllegalArgumentException");
+                };
+                let position = Position::new(sequence, wish.sub_sequence.unwrap_or(0));
+                checkpointer.checkpoint_at_position(&position).await
+            }
+        };
+        stored.map_err(|error| {
+            tracing::warn!(shard = %self.shard, "a checkpoint of the child was not stored: {error}");
+            exception(&error)
+        })
+    }
+}
+
+/// The name of the exception of the Java KCL that says the same: the libraries pass it on, and
+/// their users compare with it.
+const fn exception(error: &CheckpointError) -> &'static str {
+    match error {
+        CheckpointError::OutOfRange(_) => "IllegalArgumentException",
+        CheckpointError::LeaseLost { .. } => "ShutdownException",
+        CheckpointError::Throttled { .. } => "ThrottlingException",
+        _ => "KinesisClientLibDependencyException",
+    }
+}
+
+impl ChildProcessor {
+    /// Asks the child. If that fails, the child is ended: nothing that it did after the stored
+    /// checkpoint can be relied on.
+    async fn ask(
+        &mut self,
+        question: Question<'_>,
+        checkpointer: Option<&Checkpointer>,
+        nothing_else: Nothing,
+    ) -> Result<(), StartOver> {
+        let Some(child) = &mut self.child else {
+            return Err(StartOver::because("the child has ended"));
+        };
+        let desk = |checkpointer, nothing_else| ShardDesk {
+            shard: &self.shard,
+            checkpointer,
+            nothing_else,
+        };
+        let before = desk(self.last.as_ref(), Nothing::Refused);
+        let now = desk(checkpointer, nothing_else);
+        let asked = child
+            .ask(question, &before, &now, self.shared.answer_limit)
+            .await;
+        asked.map_err(|error| {
+            self.child = None;
+            if self.shared.on_error == OnChildError::Exit {
+                let why = format!("{}: {error}", self.shard);
+                self.shared.failed.send_if_modified(|failed| {
+                    let first = failed.is_none();
+                    failed.get_or_insert(why);
+                    first
+                });
+            }
+            StartOver::because(error)
+        })
+    }
+
+    async fn dismiss(&mut self) {
+        if let Some(child) = self.child.take() {
+            child.dismiss(DISMISSAL).await;
+        }
+    }
+}
+
+impl RecordProcessor for ChildProcessor {
+    async fn initialize(&mut self, input: InitializeInput) -> Result<(), BoxError> {
+        let child = self.shared.launcher.take().await?;
+        child.works_for(&self.shard);
+        tracing::info!(shard = %self.shard, pid = child.pid(), "a child works on the shard");
+        self.child = Some(child);
+        let sub_sequence = input
+            .checkpoint
+            .position()
+            .map_or(0, |position| position.sub_sequence);
+        let sequence = match input.checkpoint.position() {
+            Some(position) => position.sequence.to_string(),
+            None => input.checkpoint.to_string(),
+        };
+        let shard = input.shard.shard.as_str();
+        let message = Message::Initialize {
+            shard,
+            sequence: &sequence,
+            sub_sequence,
+        };
+        self.ask(Question::Message(message), None, Nothing::Refused)
+            .await?;
+        // Only now, so that the shard's own child was not kept waiting for it.
+        if let Err(error) = self.shared.launcher.fill().await {
+            tracing::warn!("no child can be started ahead of need: {error}");
+        }
+        Ok(())
+    }
+
+    async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
+        let batch = BatchMessage::new(&input.records, input.millis_behind_latest, input.fetched_at);
+        let asked = self
+            .ask(
+                Question::Batch(batch),
+                Some(&input.checkpointer),
+                Nothing::Refused,
+            )
+            .await;
+        self.last = Some(input.checkpointer);
+        Ok(asked?)
+    }
+
+    /// An empty list of records.
+    async fn idle(&mut self, input: IdleInput) -> Result<(), BoxError> {
+        let now = kcl_core::model::Timestamp::from_millis(0);
+        let batch = BatchMessage::new(&[], Some(0), now);
+        self.ask(
+            Question::Batch(batch),
+            input.checkpointer.as_ref(),
+            Nothing::Refused,
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn lease_lost(&mut self, input: LeaseLostInput) {
+        if self.child.is_some() {
+            let asked = self
+                .ask(
+                    Question::Message(Message::LeaseLost),
+                    None,
+                    Nothing::Refused,
+                )
+                .await;
+            if let Err(error) = asked {
+                tracing::warn!(
+                    shard = %self.shard,
+                    "the child was not told that its shard is over ({}): {error}",
+                    input.reason
+                );
+            }
+        }
+        self.dismiss().await;
+    }
+
+    async fn shard_ended(&mut self, _: ShardEndedInput) -> Result<(), BoxError> {
+        let last = self.last.clone();
+        self.ask(
+            Question::Message(Message::ShardEnded),
+            last.as_ref(),
+            Nothing::Stored,
+        )
+        .await?;
+        self.dismiss().await;
+        Ok(())
+    }
+
+    async fn shutdown_requested(&mut self, input: ShutdownRequestedInput) {
+        // If nothing was processed, what is stored already is all that there is to store.
+        let nothing_else = match input.checkpointer {
+            Some(_) => Nothing::Refused,
+            None => Nothing::Stored,
+        };
+        let asked = self
+            .ask(
+                Question::Message(Message::ShutdownRequested),
+                input.checkpointer.as_ref(),
+                nothing_else,
+            )
+            .await;
+        if let Err(error) = asked {
+            tracing::warn!(shard = %self.shard, "the child was not told that its shard is given up: {error}");
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Every key that the Java daemon knows, and what becomes of it here.
+
+/// What a key is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// It sets this.
+    Sets(&'static str),
+    /// It sets nothing, for this reason.
+    Nothing(&'static str),
+}
+
+use Effect::{Nothing, Sets};
+
+const ONE_CHILD: &str = "children and their pipes need no threads of their own here";
+const NO_CLOUDWATCH: &str =
+    "no metrics are sent to CloudWatch: `--metrics` serves them to Prometheus";
+const NO_LEADER: &str = "no worker is a leader that measures and assigns: each decides for itself";
+const OWN_RETRIES: &str =
+    "calls are repeated until they succeed, with pauses of this framework's own";
+const NO_TABLE: &str = "this framework has only one table, with the leases in it";
+const ON_DEMAND: &str = "a table is created with on-demand capacity";
+const NO_EFFECT_IN_JAVA: &str = "it has no effect in the Java daemon either";
+
+/// By name; the credentials, whose prefix is written in several ways, are not among them.
+pub(super) const KEYS: &[(&str, Effect)] = &[
+    ("executableName", Sets("the command of a child")),
+    ("applicationName", Sets("the application")),
+    ("streamName", Sets("the stream")),
+    (
+        "streamArn",
+        Sets(
+            "the stream, by the name in it; region and account come from `regionName` and the credentials",
+        ),
+    ),
+    (
+        "processingLanguage",
+        Nothing("it is only logged by the Java daemon"),
+    ),
+    ("maxActiveThreads", Nothing(ONE_CHILD)),
+    (
+        "timeoutInSeconds",
+        Sets("how long a child may take for an answer"),
+    ),
+    ("shutdownGraceMillis", Sets("how long a stop may take")),
+    ("workerId", Sets("the id of this worker")),
+    ("regionName", Sets("the region")),
+    ("kinesisEndpoint", Sets("the URL of Kinesis")),
+    ("kinesisClient.endpointOverride", Sets("the URL of Kinesis")),
+    ("dynamoDBEndpoint", Sets("the URL of DynamoDB")),
+    (
+        "dynamoDbClient.endpointOverride",
+        Sets("the URL of DynamoDB"),
+    ),
+    (
+        "initialPositionInStream",
+        Sets("where a shard without a checkpoint begins"),
+    ),
+    (
+        "initialPositionInStreamExtended",
+        Sets("where a shard without a checkpoint begins, in seconds since 1970"),
+    ),
+    ("retrievalMode", Sets("polling or fan-out")),
+    (
+        "maxRecords",
+        Sets("how many records one call asks for; without `retrievalMode`, polling"),
+    ),
+    (
+        "idleTimeBetweenReadsInMillis",
+        Sets("the pause between two calls on a shard; without `retrievalMode`, polling"),
+    ),
+    (
+        "millisBehindLatestThresholdForReducedTps",
+        Sets(
+            "without `retrievalMode`, polling; nothing more, because calls become rare by themselves at the tip",
+        ),
+    ),
+    (
+        "retryGetRecordsInSeconds",
+        Sets("without `retrievalMode`, polling; nothing more, as in the Java daemon"),
+    ),
+    (
+        "maxGetRecordsThreadPool",
+        Sets("without `retrievalMode`, polling; nothing more, as in the Java daemon"),
+    ),
+    (
+        "fanoutConfig.consumerArn",
+        Sets("the consumer of the fan-out"),
+    ),
+    (
+        "fanoutConfig.consumerName",
+        Sets("the name of the consumer of the fan-out"),
+    ),
+    (
+        "fanoutConfig.maxDescribeStreamSummaryRetries",
+        Nothing(OWN_RETRIES),
+    ),
+    (
+        "fanoutConfig.maxDescribeStreamConsumerRetries",
+        Nothing(OWN_RETRIES),
+    ),
+    (
+        "fanoutConfig.registerStreamConsumerRetries",
+        Nothing(OWN_RETRIES),
+    ),
+    ("fanoutConfig.retryBackoffMillis", Nothing(OWN_RETRIES)),
+    (
+        "callProcessRecordsEvenForEmptyRecordList",
+        Sets("whether a child hears of a quiet shard, with an empty list of records"),
+    ),
+    (
+        "taskBackoffTimeMillis",
+        Sets("the first pause before a call that failed is repeated"),
+    ),
+    (
+        "logWarningForTaskAfterMillis",
+        Sets("how long a call may take before it is logged"),
+    ),
+    (
+        "parentShardPollIntervalMillis",
+        Nothing("a child shard begins as soon as its parents end"),
+    ),
+    (
+        "shardPrioritization",
+        Nothing("all shards are read at the same time, parents before their children"),
+    ),
+    (
+        "skipShardSyncAtWorkerInitializationIfLeasesExist",
+        Nothing(
+            "leases that exist are taken at once, whatever the listing of the shards says later",
+        ),
+    ),
+    (
+        "schedulerInitializationBackoffTimeMillis",
+        Nothing(OWN_RETRIES),
+    ),
+    ("maxInitializationAttempts", Nothing(OWN_RETRIES)),
+    (
+        "validateSequenceNumberBeforeCheckpointing",
+        Nothing(NO_EFFECT_IN_JAVA),
+    ),
+    ("tableName", Sets("the name of the DynamoDB table")),
+    (
+        "failoverTimeMillis",
+        Sets("how long a worker may be silent before its leases are taken"),
+    ),
+    (
+        "leaseAssignmentIntervalMillis",
+        Nothing("a free lease is taken as soon as it is seen"),
+    ),
+    (
+        "shardSyncIntervalMillis",
+        Sets("how often the shards are compared with the leases"),
+    ),
+    (
+        "cleanupLeasesUponShardCompletion",
+        Nothing(
+            "leases of shards that have ended are kept until retention has deleted their records, as by the Java daemon, which ignores a `false` as well",
+        ),
+    ),
+    (
+        "ignoreUnexpectedChildShards",
+        Nothing("an unexpected shard stops nothing here"),
+    ),
+    ("maxLeasesForWorker", Sets("the most leases of this worker")),
+    (
+        "maxLeasesToStealAtOneTime",
+        Sets("how many leases this worker asks others for at the same time"),
+    ),
+    (
+        "enablePriorityLeaseAssignment",
+        Nothing("expired leases are taken by all workers, without an order"),
+    ),
+    ("initialLeaseTableReadCapacity", Nothing(ON_DEMAND)),
+    ("initialLeaseTableWriteCapacity", Nothing(ON_DEMAND)),
+    ("billingMode", Nothing(ON_DEMAND)),
+    (
+        "leaseTableDeletionProtectionEnabled",
+        Sets("whether a new table is protected against deletion"),
+    ),
+    (
+        "leaseTablePitrEnabled",
+        Sets("whether the table can be restored to a point in time"),
+    ),
+    ("leaseTableTags", Sets("the tags of a new table")),
+    (
+        "leaseTableScanTotalSegments",
+        Nothing("a scan is one after another, paced"),
+    ),
+    (
+        "maxLeaseRenewalThreads",
+        Nothing("renewals need no threads"),
+    ),
+    ("listShardsBackoffTimeInMillis", Nothing(OWN_RETRIES)),
+    ("maxListShardsRetryAttempts", Nothing(OWN_RETRIES)),
+    ("metricsLevel", Nothing(NO_CLOUDWATCH)),
+    ("metricsEnabledDimensions", Nothing(NO_CLOUDWATCH)),
+    ("metricsBufferTimeMillis", Nothing(NO_CLOUDWATCH)),
+    ("metricsMaxQueueSize", Nothing(NO_CLOUDWATCH)),
+    (
+        "clientVersionConfig",
+        Nothing("the rows are read and written as by a KCL 2.x and 3.x"),
+    ),
+    ("migrateAllEntitiesToLeaseTable", Nothing(NO_TABLE)),
+    ("tableMigrationCompleteBakeTimeSeconds", Nothing(NO_TABLE)),
+    (
+        "gracefulLeaseHandoffTimeoutMillis",
+        Sets("how long a batch may take to finish before a requested lease is kept"),
+    ),
+    (
+        "isGracefulLeaseHandoffEnabled",
+        Nothing("leases are always handed over gracefully"),
+    ),
+    (
+        "inMemoryWorkerMetricsCaptureFrequencyMillis",
+        Nothing(NO_LEADER),
+    ),
+    ("workerMetricsReporterFreqInMillis", Nothing(NO_LEADER)),
+    ("noOfPersistedMetricsPerWorkerMetrics", Nothing(NO_LEADER)),
+    ("disableWorkerMetrics", Nothing(NO_LEADER)),
+    ("maxThroughputPerHostKBps", Nothing(NO_LEADER)),
+    ("dampeningPercentage", Nothing(NO_LEADER)),
+    ("reBalanceThresholdPercentage", Nothing(NO_LEADER)),
+    ("allowThroughputOvershoot", Nothing(NO_LEADER)),
+    ("varianceBalancingFrequency", Nothing(NO_LEADER)),
+    ("workerMetricsEMAAlpha", Nothing(NO_LEADER)),
+    ("staleWorkerMetricsEntryCleanupDuration", Nothing(NO_LEADER)),
+    // This framework's own.
+    ("onChildError", Sets("what follows when a child fails")),
+    (
+        "spareChildren",
+        Sets("how many children are started ahead of need"),
+    ),
+];
+
+/// Keys of which there are many, by their beginning.
+const PREFIXES: &[(&str, Effect)] = &[
+    ("coordinatorState", Nothing(NO_TABLE)),
+    ("workerMetrics", Nothing(NO_TABLE)),
+    ("cloudWatchClient.", Nothing(NO_CLOUDWATCH)),
+    (
+        "kinesisClient.",
+        Nothing("it sets up a client of the AWS SDK for Java"),
+    ),
+    (
+        "dynamoDbClient.",
+        Nothing("it sets up a client of the AWS SDK for Java"),
+    ),
+];
+
+/// How the keys of the credentials begin, in any case: old files write `AWSCredentialsProvider`.
+pub(super) const CREDENTIALS: &str = "awscredentialsprovider";
+
+/// What the key is good for, or `None` if nobody knows it.
+pub(super) fn effect(key: &str) -> Option<Effect> {
+    if let Some((_, effect)) = KEYS.iter().find(|(name, _)| *name == key) {
+        return Some(*effect);
+    }
+    if let Some(which) = credentials_of(key) {
+        return match which {
+            "" => Some(Sets("the credentials")),
+            "dynamodb" => Some(Sets("the credentials for DynamoDB")),
+            "cloudwatch" => Some(Nothing(NO_CLOUDWATCH)),
+            _ => None,
+        };
+    }
+    let (_, effect) = PREFIXES.iter().find(|(start, _)| key.starts_with(start))?;
+    Some(*effect)
+}
+
+/// If it is a key of credentials, for what: nothing for all, `dynamodb` or `cloudwatch`.
+pub(super) fn credentials_of(key: &str) -> Option<&'static str> {
+    let key = key.to_ascii_lowercase();
+    let which = key.strip_prefix(CREDENTIALS)?;
+    ["", "dynamodb", "cloudwatch"]
+        .into_iter()
+        .find(|known| *known == which)
+        .or(Some("unknown"))
+}
+
+/// A known key that differs only in case, or in underscores.
+pub(super) fn meant(key: &str) -> Option<&'static str> {
+    let plain = |text: &str| text.replace(['_', '-'], "").to_ascii_lowercase();
+    let wanted = plain(key);
+    KEYS.iter()
+        .map(|(name, _)| *name)
+        .find(|name| plain(name) == wanted)
+}

@@ -1,0 +1,77 @@
+use std::time::Duration;
+
+/// The values of a file, and what is to be said about them.
+pub(super) struct Values<'a> {
+    entries: &'a [(&'a str, &'a str)],
+    notes: Vec<String>,
+}
+
+impl<'a> Values<'a> {
+    pub(super) const fn new(entries: &'a [(&'a str, &'a str)]) -> Self {
+        Self {
+            entries,
+            notes: Vec::new(),
+        }
+    }
+
+    pub(super) fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
+    pub(super) fn into_notes(self) -> Vec<String> {
+        self.notes
+    }
+
+    /// The value of the key without the blanks around it; `None` if that is nothing.
+    pub(super) fn text(&self, key: &str) -> Option<String> {
+        self.find(|other| other == key)
+    }
+
+    /// The value of the first such key.
+    pub(super) fn find(&self, wanted: impl Fn(&str) -> bool) -> Option<String> {
+        let (_, value) = self.entries.iter().find(|(key, _)| wanted(key))?;
+        let value = value.trim();
+        (!value.is_empty()).then(|| value.to_owned())
+    }
+
+    pub(super) fn required(
+        &self,
+        key: &'static str,
+        what: &'static str,
+    ) -> Result<String, super::PropertiesError> {
+        self.text(key)
+            .ok_or(super::PropertiesError::Missing { key, what })
+    }
+
+    pub(super) fn is_true(&self, key: &str) -> bool {
+        self.text(key)
+            .is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
+    /// A number; one beyond the limits counts as the nearest that is allowed, and what is no number
+    /// as nothing, as in the Java daemon. Both are noted.
+    pub(super) fn number(&mut self, key: &str, least: u64, most: u64) -> Option<u64> {
+        let text = self.text(key)?;
+        let Ok(number) = text.parse::<u64>() else {
+            self.note(format!(
+                "{key} is `{text}`, which is no number: the default counts"
+            ));
+            return None;
+        };
+        let nearest = number.clamp(least, most);
+        if nearest != number {
+            self.note(format!(
+                "{key} is {number}: expected {least} to {most}, so {nearest} counts"
+            ));
+        }
+        Some(nearest)
+    }
+
+    pub(super) fn millis(&mut self, key: &str, least: u64, most: u64) -> Option<Duration> {
+        self.number(key, least, most).map(Duration::from_millis)
+    }
+
+    pub(super) fn seconds(&mut self, key: &str) -> Option<Duration> {
+        self.number(key, 0, 24 * 3600).map(Duration::from_secs)
+    }
+}

@@ -1,0 +1,3 @@
+//! Children of all habits, on a stream and a lease table in this process.
+
+mod daemon;
