@@ -21,7 +21,12 @@ LONGEST_NAME = 60
 # Two types here still have the same name: the modules of `Error` qualify it.
 TWICE = {("kcl-core/src/", "Error")}
 DECIDE = "kcl-core/src/decide/"
-IMPURE = {"kcl-core/src/runtime.rs", "kcl-dynamo/src/runtime.rs", "kcl-local/src/runtime.rs"}
+IMPURE = {
+    "kcl-core/src/runtime.rs",
+    "kcl-dynamo/src/runtime.rs",
+    "kcl-local/src/runtime.rs",
+    "kcl-multilang/src/runtime.rs",
+}
 IMPURE_WORDS = re.compile(
     r"\b(tokio|futures_util|futures_core|async|await|HashMap|HashSet|Instant|SystemTime|fastrand|rand|Clock"
     r"|std::(fs|env|net|thread|io|process)|aws_\w+|tracing|metrics)\b"

@@ -35,7 +35,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use failure::{Failure, code};
-use options::Options;
+use options::{Command, Options};
 
 /// Two worker threads are enough: the program waits for a table and a stream, and computes little.
 ///
@@ -44,7 +44,12 @@ use options::Options;
 /// to `exit`, so that destructors run: a progress bar clears itself.
 fn main() -> ExitCode {
     let options = Options::parse();
-    let ended = say::log::start().and_then(|()| {
+    let (format, level) = options.command.log();
+    let ended = say::log::start(format, level).and_then(|()| {
+        if let Command::MultilangChild(options) = &options.command {
+            // Before there is any other thread: the system ends it with the thread that asked.
+            return options.become_it().map(|never| match never {});
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()

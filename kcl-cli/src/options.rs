@@ -8,9 +8,10 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 #[cfg(feature = "local")]
 use crate::commands::local;
 use crate::commands::{
-    backup, check, cost, generated, lag, leases, shards, status, tail, watch, workers,
+    backup, check, cost, generated, lag, leases, multilang, shards, status, tail, watch, workers,
 };
 use crate::failure::{Ended, Failure};
+use crate::say::log::LogFormat;
 
 /// Shows the state of a Kinesis consumer application from a shell: which worker holds which lease,
 /// which workers are alive, which leases are stuck, and why.
@@ -62,11 +63,23 @@ pub(crate) enum Command {
     Watch(watch::WatchOptions),
     #[cfg(feature = "local")]
     Local(local::LocalOptions),
+    Multilang(multilang::MultilangOptions),
+    #[command(hide = true)]
+    MultilangChild(multilang::ChildOptions),
     Completions(generated::CompletionsOptions),
     Man(generated::ManOptions),
 }
 
 impl Command {
+    /// How the log is written, and from which level on where `RUST_LOG` does not say it.
+    pub(crate) const fn log(&self) -> (LogFormat, &'static str) {
+        match self {
+            // A service, whose log is what one sees of it.
+            Self::Multilang(options) => (options.log_format(), "info"),
+            _ => (LogFormat::Text, "error"),
+        }
+    }
+
     /// Runs the command to its end, or to a signal for those that would run forever.
     ///
     /// `completions` and `man` receive the whole command line, because they are generated from it.
@@ -94,6 +107,8 @@ impl Command {
             Self::Watch(options) => options.run().await,
             #[cfg(feature = "local")]
             Self::Local(options) => options.run().await,
+            Self::Multilang(options) => options.run().await,
+            Self::MultilangChild(options) => match options.become_it()? {},
             Self::Completions(options) => options.run(Options::command()),
             Self::Man(options) => options.run(Options::command()),
         }

@@ -16,6 +16,7 @@ pub(crate) mod lag;
 pub(crate) mod leases;
 #[cfg(feature = "local")]
 pub(crate) mod local;
+pub(crate) mod multilang;
 mod of_stream;
 pub(crate) mod shards;
 pub(crate) mod status;

@@ -2,6 +2,7 @@
 
 mod asked;
 mod kept;
+mod multilang;
 mod program;
 mod scene;
 mod seen;
