@@ -6,8 +6,13 @@
 //! test` in this folder runs their corpus and random bytes.
 
 mod deaggregator;
+mod multilang;
 mod oracle;
 mod page;
+// What reads the lines of child processes.
+#[path = "../../../kcl-multilang/src/protocol/mod.rs"]
+#[allow(dead_code, unused_imports, unreachable_pub)]
+mod protocol;
 // What reads the answers of Kinesis, itself: in kcl-core it is private, and beside the AWS SDK, which
 // would be compiled with counters on every edge.
 #[path = "../../../kcl-core/src/stream/kinesis/wire/mod.rs"]
@@ -19,5 +24,6 @@ mod wire_oracle;
 use kcl_core::model;
 
 pub use deaggregator::deaggregator;
+pub use multilang::multilang;
 pub use oracle::seal;
 pub use page::page;
