@@ -10,7 +10,8 @@ use super::event::Event;
 use super::streams::ReadStream;
 use super::worker::WorkerInner;
 
-/// The longest interval between reports. It counts with a failover time above 15 s, a third of which would be longer.
+/// The longest interval between reports. It matters only with a failover time above 15 s, as a
+/// third of that is longer.
 const LONGEST: Duration = Duration::from_secs(5);
 /// The shortest interval between reports, for tests that set very short limits.
 const SHORTEST: Duration = Duration::from_millis(10);

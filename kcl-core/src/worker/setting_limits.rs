@@ -21,7 +21,8 @@ use super::settings::Settings;
 ///   servers allow more.
 /// - `idle_ceiling`: at most a minute. A shard iterator expires after five, so a slower reader
 ///   would open the shard anew with every call.
-/// - `drain_limit`: at most 10 s. A requester withdraws a request after 15 s, so the owner has to answer before.
+/// - `drain_limit`: at most 10 s. A requester withdraws a request after 15 s, so the owner has to
+///   answer before.
 /// - `retry_to`: at least `retry_from`.
 pub(super) fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingError> {
     check_position(settings.initial_position, now)?;

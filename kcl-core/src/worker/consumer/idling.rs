@@ -28,7 +28,8 @@ impl ShardConsumer {
         }
     }
 
-    /// Calls `idle` once. Its checkpointer reaches up to the last record that is done; there is none while nothing is done.
+    /// Calls `idle` once. Its checkpointer reaches up to the last record that is done; there is
+    /// none while nothing is done.
     ///
     /// A failure is reported and goes no further: no record depends on the call, so there is
     /// nothing to retry and no reason to delay the next batch.

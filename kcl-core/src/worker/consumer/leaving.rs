@@ -58,7 +58,8 @@ impl ShardConsumer {
     /// | a stop with [`Stop::Keep`] | keeps its owner, so that a quick restart moves no shard |
     /// | any other stop, or a shard that is given up | is freed, and the next worker takes it at once |
     ///
-    /// If the write fails, the lease is treated as lost and expires. The next owner then starts from the checkpoint that is stored.
+    /// If the write fails, the lease is treated as lost and expires. The next owner then starts
+    /// from the checkpoint that is stored.
     pub(super) async fn release(&mut self) -> Step {
         let how = match self.inner.stop_kind() {
             // A worker that is leaving cannot make sure that a lease it hands over is claimed.

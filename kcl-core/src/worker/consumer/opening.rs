@@ -39,7 +39,7 @@ impl ShardConsumer {
     /// Resolves the start of a row that begins at a time but does not contain it: the time is taken
     /// from the service's clock and stored in the row, so that a restart before the next checkpoint
     /// begins at the same place. `LATEST` must be a time and not the word: a shard that is opened
-    /// with the word again after a failure would skip what arrived in between.  The clock is the
+    /// with the word again after a failure would skip what arrived in between. The clock is the
     /// service's, because records are stamped by it.
     async fn resolve_start(&mut self) -> Result<(), Step> {
         let at = match first_time::missing(

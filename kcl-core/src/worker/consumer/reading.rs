@@ -15,9 +15,8 @@ use super::{GiveUp, ShardConsumer};
 
 impl ShardConsumer {
     /// A handle to report that this shard's loop makes progress, and the results of the calls that
-    /// read it. The fetching side and the waits of this consumer each hold one. All of them report
-    /// to the same lease, so one that is stuck cannot be covered by another that is not: only an
-    /// answer of the stream ends a run of failures.
+    /// read it. The fetching side and the waits of this consumer each hold one, and all of them
+    /// report to the same lease. Only an answer of the stream ends a run of failures.
     pub(super) fn turns(&self) -> ProgressReporter {
         let (outlet, shard) = (self.inner.outlet.clone(), self.shard.clone());
         let listener = move |news: ReadingChange, error: Arc<str>| match news {

@@ -21,8 +21,8 @@ pub(super) fn prepared(row: &Lease) -> Option<Position> {
 }
 
 impl ShardConsumer {
-    /// Whether this error of a call asks to start over. Not while an adapter works on records beside
-    /// the calls: it has its own books of what is done, and they go on.
+    /// Whether this error of a call asks to start over. Not while an adapter works on records
+    /// beside the calls: it has its own books of what is done, and they go on.
     pub(super) fn asks_to_start_over(&self, error: &(dyn Error + Send + Sync + 'static)) -> bool {
         error.is::<StartOver>() && !self.background.has_begun()
     }
@@ -31,8 +31,8 @@ impl ShardConsumer {
     ///
     /// What is stored is asked for again when the next processor begins, so a checkpoint that is on
     /// its way, or that something of the old processor stores late, only moves the beginning
-    /// forward. The new processor gets checkpointers of its own: it cannot store a position that only
-    /// the old one was given.
+    /// forward. The new processor gets checkpointers of its own: it cannot store a position that
+    /// only the old one was given.
     pub(super) fn start_over(&mut self) -> Step {
         let stored = self.held.stored();
         if self
