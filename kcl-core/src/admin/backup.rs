@@ -66,8 +66,8 @@ pub struct Backup {
     /// The application whose leases they are. [`plan`](Self::plan) does not compare it, so leases
     /// can be moved to another application.
     pub application: String,
-    /// When they were read, in milliseconds since 1970. For people. Records that are older than the
-    /// retention by then cannot be read from these checkpoints.
+    /// When they were read, in milliseconds since 1970. It is for people: a backup that is older
+    /// than the stream's retention leads to records that have expired.
     pub taken_at: i64,
     /// The leases, by key.
     pub leases: Vec<LeaseRecord>,
@@ -112,8 +112,8 @@ pub enum ImportError {
     /// It contains a lease twice. Which of them counts cannot be known.
     #[error("the lease {0} is in it twice")]
     Twice(LeaseKey),
-    /// The table has other rows for these leases. The table has rows for these leases that differ
-    /// from the backup. They may be newer: delete them only if that is what you mean.
+    /// The table has rows for these leases that differ from the backup. They may be newer: delete
+    /// them only if that is what you mean.
     #[error(
         "the table has other rows for {} of its leases, such as {}: an import overwrites nothing",
         .0.len(), first(.0)
@@ -122,8 +122,8 @@ pub enum ImportError {
     /// The table has a malformed row for one of the leases.
     #[error("the table has a malformed row for one of its leases: an import overwrites nothing")]
     Malformed(#[source] Box<MalformedRow>),
-    /// A row came into being meanwhile that is another one. Another program created a different row
-    /// for a lease after the plan was made: usually a worker that was started too early.
+    /// Another program created a different row for a lease after the plan was made: usually a
+    /// worker that was started too early.
     #[error(
         "somebody has made another row for the lease {lease} meanwhile; {created} leases were \
          created before, and stay"
@@ -134,8 +134,7 @@ pub enum ImportError {
         /// How many are known to have been created.
         created: usize,
     },
-    /// A write failed. A write failed, or it is not known whether it succeeded. It is safe to plan
-    /// and import again.
+    /// A write failed, or it is not known whether it succeeded. It is safe to plan and import again.
     #[error(
         "creating the lease {lease} failed; {created} leases were created before, and stay: \
          importing again goes on from there"

@@ -44,8 +44,8 @@
 //! | how are checkpoints saved and restored? | [`Backup`], [`import`] |
 //! | what does the lease table cost? | [`cost`](fn@cost) |
 //!
-//! The types whose fields are public can be serialized with the feature `serde`; `kcl --json`
-//! prints exactly that.
+//! With the feature `serde`, [`FleetView`], [`Finding`], [`LeaseLag`], [`FleetCost`] and [`Backup`]
+//! can be serialized.
 
 mod backup;
 mod check;

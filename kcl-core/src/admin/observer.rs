@@ -33,11 +33,11 @@ const PROBE: Duration = Duration::from_millis(250);
 /// renews all its leases in one round, so a few show as much as all. More would cost a read each.
 const LEASES_PROBED: usize = 4;
 
-/// Reads all rows of a table. Cost: a read of every row.
+/// Reads all rows of a table. Cost: a read of every row. Pages are read one after the other, so
+/// rows may come from different times. Cancel safe: it writes nothing.
 ///
 /// # Errors
-/// [`Error::Throttled`] or [`Error::Fatal`]. Pages are read one after the other, so rows may come
-/// from different times. Cancel safe: it writes nothing.
+/// [`Error::Throttled`] or [`Error::Fatal`].
 pub async fn read_table(
     table: &dyn LeaseTable,
     consistency: Consistency,
@@ -149,11 +149,11 @@ impl Observer {
         Timing::for_failover(declared.unwrap_or(KCL_FAILOVER))
     }
 
-    /// Reads the whole table.
+    /// Reads the whole table. The first look is what later ones are compared with. Cancel safe: a
+    /// look that was dropped leaves the view of the last one.
     ///
     /// # Errors
-    /// As of a scan. The first look is what later ones are compared with. Cancel safe: a look that
-    /// was dropped leaves the view of the last one.
+    /// As of a scan.
     pub async fn look(&mut self) -> Result<FleetView, Error> {
         let sent = self.clock.now();
         self.rows = read_table(&*self.table, Consistency::Eventual).await?;
@@ -206,12 +206,12 @@ impl Observer {
         }
     }
 
-    /// Reads the rows of the workers of which it is not known yet whether they are alive.
+    /// Reads the rows of the workers of which it is not known yet whether they are alive. If the
+    /// last read is half a failover time ago, it scans first: what happened in between is not
+    /// known, and every age starts anew.
     ///
     /// # Errors
-    /// As for the read of one row. A malformed row is skipped. If the last read is half a failover
-    /// time ago, it scans instead: what happened in between is not known, and every age starts
-    /// anew.
+    /// As for the read of one row. A malformed row is skipped.
     pub async fn probe(&mut self) -> Result<Watching, Error> {
         if self.is_late(self.clock.now()) {
             self.look().await?;
@@ -285,21 +285,21 @@ impl Observer {
     }
 
     /// Looks, and then watches until it is known of each worker whether it is alive, but for no
-    /// longer than `limit`; if it has watched, it looks once more. Cancel safe.
+    /// longer than `limit`; if it has watched, it looks once more. In a fleet that works, it takes
+    /// a third of the failover time: until each worker has sent its next heartbeat. Cancel safe.
     ///
     /// # Errors
-    /// As of a scan. In a fleet that works, it takes a third of the failover time: until each
-    /// worker has sent its next heartbeat.
+    /// As of a scan.
     pub async fn watch(&mut self, limit: Duration) -> Result<FleetView, Error> {
         self.look().await?;
         self.go_on_watching(limit, |_| {}).await
     }
 
-    /// The same after a look. `tell` is called after each look at the workers.
+    /// The same after a look. `tell` is called after each look at the workers. Returns at once if
+    /// `limit` is zero. Cancel safe.
     ///
     /// # Errors
-    /// As of a scan. Returns at once if `limit` is zero. A read that fails ends it; the observer
-    /// keeps what it knows, and can be called again.
+    /// As of a scan. The observer keeps what it knows, and can be called again.
     pub async fn go_on_watching(
         &mut self,
         limit: Duration,

@@ -75,8 +75,8 @@ pub struct LeaseRecord {
     /// the checkpoint stays shows a shard that crashes its readers.
     pub owner_switches: u64,
     /// `TRIM_HORIZON`, `LATEST`, `AT_TIMESTAMP`, `SHARD_END`, a sequence number, or a sequence
-    /// number, a dot and a sub-sequence number. Everything up to and including it is done. Without
-    /// a sub-sequence number it stands for the whole of an aggregate's first user record, number 0.
+    /// number, a dot and a sub-sequence number. Everything up to and including it is done. A
+    /// missing sub-sequence number is 0: of an aggregate, only the first user record is done.
     pub checkpoint: String,
     /// A checkpoint that was prepared but not committed. The next owner gets it in `initialize` and
     /// decides what to do with it.
@@ -142,8 +142,7 @@ pub struct PendingRecord {
     /// The checkpoint that the application intended to commit. In the form of
     /// [`LeaseRecord::checkpoint`].
     pub at: String,
-    /// The application's state, as hexadecimal digits. Up to the application. Text would not do, as
-    /// it may be any bytes.
+    /// The application's state, as hexadecimal digits, because it may be any bytes.
     #[cfg_attr(
         feature = "serde",
         serde(default, skip_serializing_if = "Option::is_none")

@@ -46,10 +46,11 @@ pub struct StreamView {
 
 impl StreamView {
     /// Describes the stream and lists all its shards: a call, and one for each page of shards.
+    /// Cancel safe.
     ///
     /// # Errors
     /// Those of the calls; [`ErrorKind::Transient`] when each listing contradicted itself, as one
-    /// that is read while shards are split or merged. Cancel safe.
+    /// that is read while shards are split or merged.
     pub async fn read(stream: &dyn Stream) -> Result<Self, Error> {
         let description = stream.describe().await?;
         let mut tries = 1;
@@ -143,11 +144,12 @@ pub struct ShardBranch<'a> {
     pub other_parents: Vec<&'a ShardId>,
 }
 
-/// All shards that pass a filter, as they are listed. Begins again when a listing expires.
+/// All shards that pass a filter, ordered by id, each once, even if pages overlap. Begins again
+/// when a listing expires. The service applies the filter: it may ask for the shards that were open
+/// at a time, for example. Cancel safe.
 ///
 /// # Errors
-/// Those of the calls. Ordered by id, each once, even if pages overlap. A filter limits what the
-/// service returns, for example to the shards that were open at a time. Cancel safe.
+/// Those of the calls.
 pub async fn list_shards(stream: &dyn Stream, filter: &ShardFilter) -> Result<Vec<Shard>, Error> {
     let mut tries = 1;
     loop {

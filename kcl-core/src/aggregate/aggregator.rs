@@ -55,9 +55,9 @@ pub struct Aggregate {
     /// The explicit hash key to put it with, which is that of the first user record. `None` if that
     /// record had none.
     pub explicit_hash_key: Option<u128>,
-    /// The payload to put. A single user record is not wrapped into an aggregate, as with the KPL.
-    /// Unless its payload begins with the KPL's magic number: then it is wrapped, so that a
-    /// consumer does not take it for an aggregate.
+    /// The payload to put. A single user record is not wrapped into an aggregate, as with the KPL,
+    /// unless its payload begins with the KPL's magic number: a consumer would take it for an
+    /// aggregate.
     pub data: Bytes,
     /// How many user records it holds.
     pub records: u64,
@@ -101,8 +101,8 @@ mod tag {
 }
 
 impl Aggregator {
-    /// The KPL's default `AggregationMaxSize`, in bytes: 51,200. Twenty of them fill the 1 MiB that
-    /// a shard accepts in a second, so shards are loaded evenly.
+    /// The KPL's default `AggregationMaxSize`, in bytes: 51,200. Twenty of them nearly fill the 1
+    /// MiB that a shard accepts in a second.
     pub const MAX_BYTES: usize = 51_200;
     /// The KPL's default `AggregationMaxCount`: 4,294,967,295. In practice the size ends an
     /// aggregate first.
@@ -118,9 +118,9 @@ impl Aggregator {
         }
     }
 
-    /// Smaller aggregates reach consumers sooner; larger ones cost fewer calls and less of the
-    /// shard's limit of records per second. Sets the size limit of an aggregate: its data and its
-    /// partition key, in bytes.
+    /// Sets the size limit of an aggregate: its data and its partition key, in bytes. Smaller
+    /// aggregates reach consumers sooner; larger ones cost fewer calls and less of the shard's
+    /// limit of records per second.
     ///
     /// # Errors
     /// If it is not between 64 and 1,048,576, the KPL's bounds.

@@ -4,8 +4,9 @@
 //! It is meant for tests, examples and producers in Rust. It does not put records: do that with any
 //! Kinesis client.
 //!
-//! An aggregate costs one `PutRecord` unit and one place in a shard's limit of 1,000 records a
-//! second, however many user records it holds. That is why producers of small records use it.
+//! A shard accepts 1,000 records a second, and a put is charged in units of 25 KB. An aggregate
+//! counts as one record and is charged by its own size, however many user records it holds. That is
+//! why producers of small records use it.
 
 mod aggregator;
 mod varint;

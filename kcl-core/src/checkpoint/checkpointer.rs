@@ -74,8 +74,8 @@ use super::{CheckpointError, Delivered};
 /// be stored.
 #[derive(Clone)]
 pub struct Checkpointer {
-    /// Shared by all checkpointers of the tenancy, so an old one cannot store what a new one may
-    /// not.
+    /// Shared with the checkpointers of other batches, so an old one cannot store what a new one
+    /// may not.
     shard: Arc<CheckpointerShared>,
     /// What [`Checkpointer::checkpoint`] stores.
     end: Position,
@@ -119,8 +119,8 @@ impl CheckpointerShared {
         }
     }
 
-    /// Notes that reading begins before `stored`, the stored checkpoint. It can be said once: a
-    /// tenancy begins only once.
+    /// Notes that reading begins before `stored`, the stored checkpoint. Only the first call
+    /// counts, because a processor begins only once.
     pub(crate) fn replays_up_to(&self, stored: Position) {
         let _ = self.replay.set(stored);
     }

@@ -102,8 +102,8 @@ impl Edits {
         }
     }
 
-    /// The same if there is a checkpoint; otherwise the stored one stays, and the prepared one with
-    /// it.
+    /// Adds the last checkpoint of a tenancy. Without one, the stored checkpoint stays, and the
+    /// prepared one with it.
     pub(super) fn with_last_checkpoint(self, to: Option<&Checkpoint>) -> Self {
         match to {
             Some(to) => self.with_checkpoint(to.clone()),

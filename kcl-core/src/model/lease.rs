@@ -23,8 +23,7 @@ pub struct LeaseKey {
 }
 
 impl LeaseKey {
-    /// The key of a shard in an application that reads one stream. Also the key of a parent or
-    /// child, which rows name by their bare ids.
+    /// The key of a shard in an application that reads one stream.
     #[must_use]
     pub fn single(shard: impl Into<ShardId>) -> Self {
         Self {

@@ -6,8 +6,8 @@
 //! limb:
 //!
 //! ```text
-//!   49590338271490256608 5596925383615710959 2157598913658889 8...
-//!   head: 1 to 19 digits | 19 digits: limbs * 10^19 + chunk | ...
+//!   495903382714902566 0855969253836157109 5921575989136588898
+//!   head: the rest     limbs * 10^19 + chunk, for each further chunk
 //! ```
 
 use std::cmp::Ordering;

@@ -5,8 +5,8 @@
 //! in March, so that the leap day is the last day of its year, and every era of 400 years has the
 //! same number of days.
 //!
-//! A date library would be the only dependency that is needed for this, and conversions to other
-//! time zones are not.
+//! This is all that the crate needs of a calendar: it is not worth a date library, with its time
+//! zones.
 
 use std::fmt;
 
@@ -119,8 +119,8 @@ impl Utc {
     }
 }
 
-/// The days of a month. A year of a number that four divides has 29 in February, except for three
-/// of four centuries.
+/// The days of a month. February has 29 in every fourth year, except in three of four years that
+/// end a century.
 const fn days_of(year: i64, month: i64) -> i64 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,

@@ -22,8 +22,8 @@ pub(super) struct WorkerObservation {
     /// The two differ after a pause of the observer: it has not seen anybody live in that time, and
     /// cannot hold it against them.
     pub(super) since: Option<Moment>,
-    /// When its row was last looked for. Whether it was there or not. It keeps a request from being
-    /// judged by a reading from before it.
+    /// When its row was last looked for. Whether it was there or not. A request is judged without
+    /// another read of the row if that is recent.
     pub(super) read: Option<Moment>,
 }
 

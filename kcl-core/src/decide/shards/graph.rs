@@ -61,8 +61,7 @@ impl ShardGraph {
     /// The graph of all pages of one listing.
     ///
     /// # Errors
-    /// If the listing contradicts itself. An error is not final: the next listing is usually
-    /// consistent.
+    /// If the listing contradicts itself. The next one is usually consistent.
     pub fn new(listed: impl IntoIterator<Item = Shard>) -> Result<Self, Inconsistent> {
         let mut graph = Self::default();
         for shard in listed {
