@@ -1,4 +1,9 @@
 //! Fleets of any size, for benchmarks of the decisions of one worker.
+//!
+//! A benchmark of a plan needs a fleet that has been watched for a while: who is alive is judged by
+//! counters that moved between scans, and an observer that has seen one scan decides nothing. So a
+//! fleet here is not only rows, it has also been scanned six times at the pace of a real worker, on
+//! a clock that is only a number.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,36 +15,52 @@ use crate::decide::members::Members;
 use crate::lease::WorkerRow;
 use crate::model::{Checkpoint, Lease, LeaseKey, Moment, WorkerId};
 
-/// How the leases of a fleet are distributed.
+/// How the leases of a fleet are distributed, from the cheapest plan to the most expensive ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FleetScene {
-    /// Each worker holds its share.
+    /// Each worker holds its share. This is the plan that a worker makes nearly always, so it must
+    /// cost next to nothing.
     Calm,
-    /// The same, but one worker has just joined and holds none.
+    /// The same, but one worker has just joined and holds none: it requests its share from many
+    /// owners.
     OneCame,
-    /// Half of the workers hold all leases, and the others have just joined.
+    /// Half of the workers hold all leases, and the others have just joined, as after a deployment
+    /// that doubles the fleet. Many workers request leases at once and must not all pick the same
+    /// ones.
     HalfCame,
-    /// One worker holds all leases, and the others have just joined.
+    /// One worker holds all leases, and the others have just joined: the most unequal fleet there
+    /// is.
     OneHasAll,
-    /// One worker is dead, and its leases are expiring.
+    /// One worker is dead, and its leases are expiring: every other worker takes a part of them.
     OneDied,
-    /// All leases are free.
+    /// All leases are free, as after a cold start: the largest number of candidates for one plan.
     AllFree,
 }
 
 /// A fleet as seen by its last worker, which is one of those without leases if there are any.
+///
+/// It is built once, outside of what is measured; [`plan`](Self::plan) is the measured part.
 #[derive(Debug)]
 pub struct SeenFleet {
+    /// What the worker knows of each lease, as after its last scan.
     leases: LeaseEntries,
+    /// The rows of the workers, as of the last scan.
     workers: BTreeMap<WorkerId, WorkerRow>,
+    /// Who is alive, as judged from all scans.
     members: Members,
+    /// The worker that makes the plan.
     me: WorkerId,
+    /// The time of the last scan; the plan is made at the same moment.
     now: Moment,
+    /// The times of the KCL's default failover time, 10 s.
     timing: Timing,
 }
 
 impl SeenFleet {
     /// Creates a fleet of this many `workers`, at least two, with this many `leases`.
+    ///
+    /// Leases are dealt out in turn, so that each owner has the same number of them or one more.
+    /// All rows are new; only the observations of them are old.
     #[must_use]
     pub fn new(leases: usize, workers: usize, scene: FleetScene) -> Self {
         let failover = Duration::from_secs(10);
@@ -106,7 +127,13 @@ impl SeenFleet {
         }
     }
 
-    /// Makes one plan, and returns how many leases it takes or requests.
+    /// Makes one plan, and returns how many leases it takes or requests. Returning the number keeps
+    /// the optimiser from leaving the work out.
+    ///
+    /// A plan may contain at most 8 requests, the default of a worker.
+    ///
+    /// The worker has room for any number of leases, is not leaving, and knows of no Java worker:
+    /// the limits of a fleet with other settings would only make the plan shorter.
     #[must_use]
     pub fn plan(&self) -> usize {
         let me = Me {
@@ -125,7 +152,8 @@ impl SeenFleet {
     }
 }
 
-/// Every tenancy is this process's.
+/// Every tenancy is this process's, so no lease of the worker looks as if a second process with the
+/// same id held it. That check is not what the benchmarks measure.
 #[derive(Debug)]
 struct NoOtherProcess;
 

@@ -1,4 +1,12 @@
 //! Checks that the points have in common.
+//!
+//! The most important one is [`check_write`]. A point names a write, the row before it and the row
+//! after it, and `check_write` does the rest: it takes the condition of the write apart and offers
+//! the table, one after the other, a row that differs in exactly one part of it. A table that
+//! leaves out one comparison accepts one of these rows, and is caught.
+//!
+//! All reads that decide something go through the other handle, so an answer from memory does not
+//! count as stored.
 
 use std::sync::Arc;
 
@@ -8,33 +16,43 @@ use crate::model::{Checkpoint, Lease, LeaseKey, Position, SequenceNumber};
 use super::TableFixture;
 use super::rows::key;
 
+/// A handle, as a worker has it.
 pub(super) type Table = Arc<dyn LeaseTable>;
 
-/// Two handles to a table, which has been set up.
+/// Two handles to the same rows, both set up: one to write with and one to look with.
 pub(super) async fn two(fixture: &dyn TableFixture) -> (Table, Table) {
     (one(fixture).await, one(fixture).await)
 }
 
-/// A handle to a table, which has been set up.
+/// A handle that has been set up. `setup` is called for each handle, as each worker of a fleet
+/// does, and has to be repeatable.
 pub(super) async fn one(fixture: &dyn TableFixture) -> Table {
     let table = fixture.handle().await;
     table.setup().await.expect("setup");
     table
 }
 
-/// The same row with its sets sorted, because their order has no meaning.
+/// The row with its sets sorted. Parents and children are sets: DynamoDB returns them in any order.
 pub(super) fn plain(mut row: Lease) -> Lease {
     row.parents.sort();
     row.children.sort();
     row
 }
 
+/// Compares all attributes of a row, including those that the write did not name.
+///
+/// `what` says in which situation; without it, two dozen comparisons of the same point look alike.
 #[track_caller]
 pub(super) fn assert_row(what: &str, found: Lease, expected: &Lease) {
     assert_eq!(plain(found), plain(expected.clone()), "{what}");
 }
 
-/// The row of the conflict that the result has to be.
+/// The row in the conflict that the result has to be. `None` is a conflict without a row, which is
+/// right only if the row does not exist or is a worker's.
+///
+/// Any other error is a failure of the point: a worker answers a conflict by adopting the row that
+/// won, but after [`Unknown`](Error::Unknown) it would have to find out first, and after
+/// [`Throttled`](Error::Throttled) it would send the same write again.
 #[track_caller]
 pub(super) fn conflict<T: std::fmt::Debug>(what: &str, result: Result<T, Error>) -> Option<Lease> {
     match result {
@@ -43,6 +61,9 @@ pub(super) fn conflict<T: std::fmt::Debug>(what: &str, result: Result<T, Error>)
     }
 }
 
+/// A refused write has to say what stands in the row instead. With that the worker learns in the
+/// same call who has the lease now; without it, it would need a read, and the row could change
+/// again.
 #[track_caller]
 pub(super) fn assert_refused<T: std::fmt::Debug>(
     what: &str,
@@ -54,6 +75,7 @@ pub(super) fn assert_refused<T: std::fmt::Debug>(
     assert_row(&format!("{what}: the row that won"), row, standing);
 }
 
+/// Reads the row with strong consistency and compares it.
 pub(super) async fn assert_stored(what: &str, table: &Table, expected: &Lease) {
     let row = table
         .get(&expected.key)
@@ -63,6 +85,7 @@ pub(super) async fn assert_stored(what: &str, table: &Table, expected: &Lease) {
     assert_row(&format!("{what}: the stored row"), row, expected);
 }
 
+/// Creates a row, whose creation must return it unchanged.
 pub(super) async fn put(table: &Table, row: &Lease) {
     assert_row(
         "create returns the row",
@@ -71,7 +94,8 @@ pub(super) async fn put(table: &Table, row: &Lease) {
     );
 }
 
-/// All pages of a scan in one, and the number of pages.
+/// All pages of a scan in one, and the number of pages. A table whose pages never end would hang
+/// the coordination of every worker; here it fails after 10,000 pages.
 pub(super) async fn all_rows(table: &Table, consistency: Consistency) -> (ScanPage, usize) {
     let mut all = table.scan(None, consistency).await.expect("the first page");
     let mut pages = 1;
@@ -83,9 +107,18 @@ pub(super) async fn all_rows(table: &Table, consistency: Consistency) -> (ScanPa
     (all, pages)
 }
 
-/// Checks a write of the protocol: it changes `row` to `after`, and changes nothing if the row
-/// differs in any part of the condition or does not exist. When it is sent again, it conflicts with
-/// a row that shows that it was applied.
+/// Checks a write of the protocol from all sides:
+///
+/// 1. With a row that differs in one part of the condition, for each part: the write is refused
+///    with the row that won, and the row is unchanged.
+/// 2. Without a row: the write is refused without a row, and creates none.
+/// 3. With the row as expected: the write returns `after`, and `after` is what is stored.
+/// 4. Sent a second time, as by a client that retries after a lost answer: it is refused with a row
+///    that shows that the first one was applied. That is how a worker tells its own success from
+///    another worker's. Writes without a condition are left out here, because they succeed again.
+///
+/// Every variant gets a key of its own, so that the rows of one write cannot help or hurt each
+/// other.
 pub(super) async fn check_write(
     fixture: &dyn TableFixture,
     write: &Write,
@@ -134,7 +167,13 @@ pub(super) async fn check_write(
     }
 }
 
-/// The row, each time changed in one part of the condition.
+/// The row, each time changed in one part of the condition, with the name of that part.
+///
+/// It checks itself: a variant that still meets the condition would make a correct table fail, and
+/// hide that nothing is tested.
+///
+/// One more and one less are both tried for the counter: a table that compares with "at least"
+/// accepts one of them.
 fn violations(expect: &Expect, row: &Lease) -> Vec<(&'static str, Lease)> {
     let mut variants = Vec::new();
     if expect.counter.is_some() {
@@ -209,6 +248,8 @@ fn violations(expect: &Expect, row: &Lease) -> Vec<(&'static str, Lease)> {
     variants
 }
 
+/// Values that do not match. For an expected value that is another one and none at all, because a
+/// comparison with a missing attribute is true in some query languages.
 fn others<T: for<'a> From<&'a str>>(expected: &Match<T>) -> Vec<Option<T>> {
     match expected {
         Match::Any => Vec::new(),
@@ -217,6 +258,9 @@ fn others<T: for<'a> From<&'a str>>(expected: &Match<T>) -> Vec<Option<T>> {
     }
 }
 
+/// Checkpoints that differ from the expected one: all sentinels, and positions that differ only in
+/// the sub-sequence number or only in the sequence number. A table that compares just one of the
+/// two columns accepts one of them.
 fn other_checkpoints(expected: &Checkpoint) -> Vec<Checkpoint> {
     let mut others = vec![
         Checkpoint::AtTimestamp,
@@ -236,7 +280,7 @@ fn other_checkpoints(expected: &Checkpoint) -> Vec<Checkpoint> {
     others
 }
 
-/// Sends the write to the row's key.
+/// Sends the write to the row's key. It is here so that a point reads as a sequence of writes.
 pub(super) async fn send(table: &Table, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
     table.update(key, write).await
 }

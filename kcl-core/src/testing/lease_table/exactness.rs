@@ -1,3 +1,10 @@
+//! Values are read back exactly as they were stored, and compared exactly: point 7 of the contract.
+//!
+//! Each value here is one that some store is known to change: numbers beyond the 53 bits of a
+//! double, texts that are compared without regard to case or trailing spaces, empty values that
+//! become missing ones, bytes that are not UTF-8. A checkpoint that is off by one skips a record or
+//! delivers it twice.
+
 use bytes::Bytes;
 
 use crate::lease::{Change, Consistency, Expect, Write};
@@ -10,6 +17,10 @@ use super::check::{all_rows, assert_refused, assert_row, assert_stored, plain, p
 use super::rows::{at, held, key, other, position, token};
 
 /// Every kind of checkpoint, with extreme values.
+///
+/// Sequence numbers have up to 129 digits by the API of Kinesis, though the service uses 56 today.
+/// A sub-sequence number is the place of a record within an aggregate and has 64 bits in the KCL's
+/// rows.
 fn checkpoints() -> Vec<Checkpoint> {
     let two_to_the_192 = "6277101735386680763835789423207666416102355444464034512896";
     vec![
@@ -34,6 +45,10 @@ fn checkpoints() -> Vec<Checkpoint> {
 
 /// Checkpoints are read back exactly, however they were written: sentinels, sequence numbers of up
 /// to 129 digits, and every 64-bit sub-sequence number. As conditions, they match exactly.
+///
+/// Each value is stored in both ways, by a creation and by a write, because a table usually has two
+/// pieces of code for them. Then it is used as the condition of another write: it must be equal to
+/// itself.
 pub async fn checkpoints_are_exact(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     for (number, checkpoint) in checkpoints().into_iter().enumerate() {
@@ -76,6 +91,9 @@ pub async fn checkpoints_are_exact(fixture: &dyn TableFixture) {
 
 /// A checkpoint as a condition distinguishes values that differ only in the last digit or in the
 /// sub-sequence number.
+///
+/// A comparison that rounds lets the checkpoint of a lost tenancy through, in just those cases that
+/// no test with small numbers finds.
 pub async fn checkpoints_are_compared_exactly(fixture: &dyn TableFixture) {
     let (table, _) = two(fixture).await;
     let nines = "9".repeat(129);
@@ -113,6 +131,10 @@ pub async fn checkpoints_are_compared_exactly(fixture: &dyn TableFixture) {
 
 /// A prepared checkpoint is read back exactly: its position with the sub-sequence number, and its
 /// state, with no state, an empty one and any bytes distinguished.
+///
+/// The state belongs to the processor, which may put anything into it, up to 20,000 bytes here.
+/// Whether there is no state or an empty one can be the difference between "nothing was written"
+/// and "an empty file was written".
 pub async fn prepared_checkpoints_are_exact(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let bytes: Vec<u8> = (0..=255).collect();
@@ -161,6 +183,9 @@ pub async fn prepared_checkpoints_are_exact(fixture: &dyn TableFixture) {
 }
 
 /// Hash key ranges are read back exactly, at both ends of the 128 bits.
+///
+/// A range that is off by one looks like a hole between two shards, and a worker reports hash keys
+/// that nobody reads.
 pub async fn hash_ranges_are_exact(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let bounds = [
@@ -200,6 +225,12 @@ pub async fn hash_ranges_are_exact(fixture: &dyn TableFixture) {
 }
 
 /// Counters are integers up to 2^63 - 1 and are never rounded.
+///
+/// A counter only grows, by one per heartbeat, and never gets near 2^63 in practice. But rows come
+/// from other programs too, and a counter that is rounded is equal to its neighbour: a write that
+/// must be refused would succeed.
+///
+/// The counter next to it, one bit away, must be refused.
 pub async fn counters_are_exact(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     for (number, counter) in [0, 1, (1 << 53) + 1, i64::MAX.unsigned_abs() - 1]
@@ -234,6 +265,13 @@ pub async fn counters_are_exact(fixture: &dyn TableFixture) {
 }
 
 /// The same shard id in several streams, and without a stream, belongs to different leases.
+///
+/// An application that reads several streams has shards of the same id in each of them, and Kinesis
+/// numbers the shards of every stream from zero. One of the names here is the beginning of another,
+/// for stores that look keys up by prefix.
+///
+/// The same stream that was deleted and created again is another one, with another time of creation
+/// in its name.
 pub async fn leases_of_several_streams_are_kept_apart(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let streams = [
@@ -278,6 +316,13 @@ pub async fn leases_of_several_streams_are_kept_apart(fixture: &dyn TableFixture
 
 /// Worker names and tokens can be any text: quotes, characters with a meaning in query languages,
 /// other scripts.
+///
+/// An operator chooses the worker ids, often from host names, container names or a template. A
+/// store that builds its queries as text, or turns `null` and `1e3` into something else, fails
+/// here.
+///
+/// Each name goes through all places in which a worker can stand: owner, checkpoint owner and
+/// token, in conditions and in changes.
 pub async fn any_text_is_a_name(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let names = [
@@ -319,6 +364,11 @@ pub async fn any_text_is_a_name(fixture: &dyn TableFixture) {
 }
 
 /// Names are compared exactly, including case and trailing spaces.
+///
+/// Some databases compare text without regard to case or trailing spaces unless they are told
+/// otherwise. Two tenancies whose tokens look alike would then be one.
+///
+/// The empty token is tried too: in some stores it is the same as none.
 pub async fn names_are_compared_exactly(fixture: &dyn TableFixture) {
     let (table, _) = two(fixture).await;
     let row = held();
@@ -337,6 +387,9 @@ pub async fn names_are_compared_exactly(fixture: &dyn TableFixture) {
 }
 
 /// Each fact can be present or absent independently, and times may be before 1970.
+///
+/// A fact that is missing is not a fact with the value zero: a lease without a time of start gets one
+/// before its shard is opened, and one with the time 0 is read from 1970 on.
 pub async fn facts_are_exact(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let time = |millis| Some(Timestamp::from_millis(millis));

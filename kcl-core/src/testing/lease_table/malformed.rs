@@ -1,4 +1,8 @@
-//! Rows that were edited so that they cannot be read.
+//! Rows that were edited so that they cannot be read: point 9 of the contract.
+//!
+//! Such a row must neither stop the fleet nor be repaired by guessing. If it counted as missing, an
+//! audit would create it anew and read the shard from the start; if it made a scan fail, one typing
+//! error would stop every shard of the application.
 
 use std::time::Duration;
 
@@ -9,6 +13,8 @@ use super::TableFixture;
 use super::check::{all_rows, one, put};
 use super::rows::key;
 
+/// The error has to name the row, because a worker leaves exactly this row alone until it is
+/// repaired.
 #[track_caller]
 fn assert_malformed<T: std::fmt::Debug>(what: &str, result: Result<T, Error>, row: &RowKey) {
     match result {
@@ -19,6 +25,13 @@ fn assert_malformed<T: std::fmt::Debug>(what: &str, result: Result<T, Error>, ro
 
 /// A malformed lease is listed as such next to all others; reading it is an error; and it is
 /// neither recreated, changed nor deleted.
+///
+/// Everything is tried twice, so a table that repairs or drops the row at the first touch is caught
+/// by the second. In the end another row is written, because the connection must still be of use.
+///
+/// The calls are those that reach such a row in a fleet: a scan lists it, an audit tries to create
+/// it, its holder releases it, and a clean-up deletes it. The holder's release is refused although
+/// counter and token are as expected: a table that wrote it would hide what the operator did.
 pub async fn a_malformed_lease_hides_no_other_and_is_left_alone(fixture: &dyn TableFixture) {
     let table = one(fixture).await;
     let (first, spoiled, last) = (key("shardId-0"), key("shardId-1"), key("shardId-2"));
@@ -71,6 +84,9 @@ pub async fn a_malformed_lease_hides_no_other_and_is_left_alone(fixture: &dyn Ta
 }
 
 /// The same, for the row of a worker.
+///
+/// Any error will do for a write here: the worker cannot be sure of its own row any more, and that
+/// is fatal for it, not for the others.
 pub async fn a_malformed_worker_hides_no_other_and_is_left_alone(fixture: &dyn TableFixture) {
     let table = one(fixture).await;
     let of = |name: &str| {

@@ -1,3 +1,9 @@
+//! Many writers, one winner: that the check of a condition and the write are one step.
+//!
+//! The other points send one write at a time, so a table that reads, compares and then writes
+//! passes all of them. Here writes overlap, from two handles. In a fleet they do so at every start:
+//! all workers see the same free leases at the same moment.
+
 use std::future::Future;
 
 use futures_util::future::join_all;
@@ -9,11 +15,12 @@ use super::TableFixture;
 use super::check::{Table, assert_row, assert_stored, put, send, two};
 use super::rows::{asked_for, free, held, key, other, owner, token};
 
-/// How many times a write is tried on a busy table.
+/// How many times a write is tried on a busy table. A table in a file has one writer at a time, and
+/// 64 of them may have to queue for longer than one call may take.
 const TRIES: usize = 100;
 
 /// The result of a write once the table is not too busy. The throttled attempts have written
-/// nothing.
+/// nothing, so they may be repeated without changing what is tested.
 async fn through<T, F: Future<Output = Result<T, Error>>>(
     mut write: impl FnMut() -> F,
 ) -> Result<T, Error> {
@@ -27,11 +34,15 @@ async fn through<T, F: Future<Output = Result<T, Error>>>(
     result
 }
 
+/// A worker of the race: its owner and token in the row tell who has won.
 fn contender(number: usize) -> WorkerId {
     format!("worker-{number:02}").into()
 }
 
 /// The only success among the results. All others must be conflicts with the row that it wrote.
+///
+/// Two winners are two workers that deliver the same shard. No winner is a lease that nobody gets
+/// although everybody tries.
 #[track_caller]
 fn one_winner(results: Vec<Result<Lease, Error>>) -> Lease {
     let (won, lost): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
@@ -48,6 +59,8 @@ fn one_winner(results: Vec<Result<Lease, Error>>) -> Lease {
 
 /// Of 64 workers that try to take a lease at the same counter, exactly one wins, and all others get
 /// its row.
+///
+/// The number is that of a fleet in which every worker takes at once.
 pub async fn one_of_64_takers_wins(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let seen = free();
@@ -67,11 +80,17 @@ pub async fn one_of_64_takers_wins(fixture: &dyn TableFixture) {
     assert_stored("after the race", &table, &won).await;
 }
 
+/// The lease that all of them want.
 fn seen_key() -> LeaseKey {
     free().key
 }
 
 /// Of 64 workers that try to create a lease, exactly one wins.
+///
+/// Audits of several workers find the same new shard at the same time.
+///
+/// All of them must learn from the conflict who was first, because they report that lease as
+/// another worker's from then on.
 pub async fn one_of_64_creators_wins(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let results = join_all((0..64).map(|number| {
@@ -89,6 +108,10 @@ pub async fn one_of_64_creators_wins(fixture: &dyn TableFixture) {
 }
 
 /// Either the owner hands the lease over or the requester withdraws, never both.
+///
+/// This race happens whenever a drain takes about as long as a requester is willing to wait. If
+/// both succeeded, the owner would read on in a lease that the requester is about to claim. It is
+/// run for 20 rounds, because a race that is lost once in a while is lost.
 pub async fn a_passing_on_and_a_withdrawal_exclude_each_other(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     for round in 0..20 {
@@ -114,6 +137,9 @@ pub async fn a_passing_on_and_a_withdrawal_exclude_each_other(fixture: &dyn Tabl
 }
 
 /// If writers read a value, add to it and write it under a condition, no addition is lost.
+///
+/// It is the oldest test of a compare-and-set: 8 writers add 10 each, and the sum must be 80. A
+/// lost addition would be a checkpoint that was acknowledged and is not there.
 pub async fn no_conditional_addition_is_lost(fixture: &dyn TableFixture) {
     const WRITERS: u64 = 8;
     const EACH: u64 = 10;
@@ -138,6 +164,8 @@ pub async fn no_conditional_addition_is_lost(fixture: &dyn TableFixture) {
     );
 }
 
+/// Adds one to the sub-sequence number, again and again. After a conflict it goes on from the row
+/// that won, as an owner does.
 async fn add(table: &Table, times: u64) {
     let mut row = table.get(&held().key).await.expect("get").expect("the row");
     let mut left = times;

@@ -1,3 +1,6 @@
+//! Setting up, consistency, pages, and what belongs to other programs: points 5, 6 and 10 of the
+//! contract.
+
 use std::collections::BTreeMap;
 
 use crate::lease::{Consistency, Expect, Write};
@@ -8,6 +11,11 @@ use super::check::{all_rows, assert_row, one, plain, put, send, two};
 use super::rows::{at, held, key, other, owner, shards, token};
 
 /// `setup` can be repeated, can run from several handles at once, and removes nothing.
+///
+/// Each worker of a fleet calls it at its start, and a deployment starts them all at once. A set-up
+/// that drops or recreates anything would take the leases of the whole fleet away.
+///
+/// Eight handles set up at once, as in a deployment, and once more after there is a row.
 pub async fn setting_up_again_keeps_everything(fixture: &dyn TableFixture) {
     let mut handles = Vec::new();
     for _ in 0..8 {
@@ -29,6 +37,8 @@ pub async fn setting_up_again_keeps_everything(fixture: &dyn TableFixture) {
 }
 
 /// An empty table has no rows, and reading it is not an error.
+///
+/// The first worker of an application decides from this that it has to create the leases.
 pub async fn an_empty_table_has_no_rows(fixture: &dyn TableFixture) {
     let table = one(fixture).await;
     assert_eq!(table.get(&held().key).await.expect("get"), None);
@@ -43,6 +53,12 @@ pub async fn an_empty_table_has_no_rows(fixture: &dyn TableFixture) {
 
 /// A write that was acknowledged on one handle is visible to the next `get` and the next strong
 /// scan on another one.
+///
+/// After a write with a lost answer a worker finds out what happened by reading the row. A stale
+/// answer would show the old counter, and the worker would take its own write for one that was
+/// never applied.
+///
+/// It is repeated 30 times, because a store with replicas shows the write most of the time anyway.
 pub async fn reads_see_what_was_acknowledged(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;
     let mut row = held();
@@ -66,6 +82,8 @@ pub async fn reads_see_what_was_acknowledged(fixture: &dyn TableFixture) {
     }
 }
 
+/// 250 leases, so that a table with short pages needs several of them. A table with one long page
+/// passes as well: how it divides its rows is its own affair.
 fn many() -> BTreeMap<LeaseKey, Lease> {
     let row = |number: u64| Lease {
         key: key(&format!("shardId-{number:012}")),
@@ -79,6 +97,10 @@ fn many() -> BTreeMap<LeaseKey, Lease> {
 }
 
 /// A scan returns 250 leases over its pages, each once and complete, with either consistency.
+///
+/// A lease that is missing from a scan is created again by an audit, or looks as if no worker had
+/// to read it. One that comes twice makes its owner look busier than it is. An eventual scan may be
+/// stale, so its number of rows is not checked.
 pub async fn a_scan_has_each_row_once(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let rows = many();
@@ -103,6 +125,12 @@ pub async fn a_scan_has_each_row_once(fixture: &dyn TableFixture) {
 }
 
 /// While rows are created and deleted between the pages, those that stay are each listed once.
+///
+/// A table that counts rows to find its next page skips one for each row that was deleted before
+/// it, and repeats one for each row that was created. The next page has to begin after a key, even
+/// if the row with that key is gone: the point deletes just that row.
+///
+/// The row that is created falls between the pages that were read and those that were not.
 pub async fn rows_that_stay_are_listed_once_while_others_come_and_go(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let rows = many();
@@ -157,6 +185,12 @@ pub async fn rows_that_stay_are_listed_once_while_others_come_and_go(fixture: &d
 }
 
 /// Rows of other programs are not listed, and no write changes them.
+///
+/// A Java KCL keeps its leader's lock and its own workers in the table of leases. They must not be
+/// taken for malformed leases either, because an operator would be told to repair them.
+///
+/// One of the rows says what kind it is and the other says nothing, as rows of the KCL 3.x and of
+/// other programs do.
 pub async fn foreign_rows_are_left_alone(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let foreign = [("Leader", Some("LEADER")), ("notes", None)];
@@ -195,6 +229,10 @@ pub async fn foreign_rows_are_left_alone(fixture: &dyn TableFixture) {
 }
 
 /// An unknown attribute survives every write, and prevents none.
+///
+/// Every write of the protocol is sent once, in the order in which a lease can meet them. A later
+/// version of this framework, or a Java worker, may have stored something in the row that this
+/// version does not know.
 pub async fn unknown_attributes_survive_every_write(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let mut row = held();

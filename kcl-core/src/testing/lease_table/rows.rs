@@ -1,4 +1,15 @@
-//! Rows with which the points begin.
+//! The rows with which the points begin.
+//!
+//! Every row has a value in each of its attributes, because a table that forgets to store one of
+//! them, or removes one that a write does not name, must not go unnoticed. The values are as large
+//! and as odd as the service and the KCL produce them.
+//!
+//! | row | owner | checkpoint owner | token | means |
+//! |---|---|---|---|---|
+//! | [`held`] | A | - | A's | A holds the lease |
+//! | [`asked_for`] | B | A | A's | A holds it, and B has requested it |
+//! | [`passed_on`] | B | - | - | A has handed it over, and B has not claimed it yet |
+//! | [`free`] | - | - | - | no worker holds it |
 
 use bytes::Bytes;
 
@@ -7,6 +18,7 @@ use crate::model::{
     Timestamp, Token, WorkerId,
 };
 
+/// The key of a lease in an application that reads one stream.
 pub(super) fn key(shard: &str) -> LeaseKey {
     LeaseKey::single(shard)
 }
@@ -21,20 +33,23 @@ pub(super) fn other() -> WorkerId {
     "worker-b".into()
 }
 
+/// A token of a tenancy. Workers draw them at random; here they are readable.
 pub(super) fn token(text: &str) -> Token {
     text.into()
 }
 
+/// Shard ids, in the order given: parents and children are sets, but a store may keep an order.
 pub(super) fn shards(names: &[&str]) -> Vec<ShardId> {
     names.iter().map(|name| ShardId::from(*name)).collect()
 }
 
-/// A position with as many digits as the service uses today.
+/// A position with 56 digits, as many as the service uses today. `place` orders them.
 pub(super) fn at(place: u64, sub_sequence: u64) -> Checkpoint {
     let digits = format!("4964{place:052}");
     position(&digits, sub_sequence)
 }
 
+/// A position with any digits, for values that do not fit into a machine integer.
 pub(super) fn position(digits: &str, sub_sequence: u64) -> Checkpoint {
     // The suite's own text, so it is valid; otherwise, zero would make the comparison that follows
     // fail.

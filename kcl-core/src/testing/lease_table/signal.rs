@@ -1,3 +1,10 @@
+//! Change notifications, which tell workers which rows to read before their next scan.
+//!
+//! They are optional: nothing in the protocol depends on them, and every point of this file holds
+//! for a table without them. But a table that has them must never claim less than what happened. A
+//! worker that is told "nothing has changed" waits for its next scan, and a worker that gets hints
+//! reads those rows and no others.
+
 use crate::lease::{ChangeSignal, Changed, Consistency, Write};
 use crate::model::{LeaseKey, WorkerId};
 
@@ -5,21 +12,27 @@ use super::TableFixture;
 use super::check::{Table, put, send, two};
 use super::rows::{free, held, key};
 
+/// The announcements of a change to each of these leases.
 fn leases(keys: &[LeaseKey]) -> Vec<Changed> {
     keys.iter().cloned().map(Changed::Lease).collect()
 }
 
-/// The signal, if the table has one. The points of this file hold for a table that has none.
+/// The signal, if the table has one. The points of this file hold for a table that has none: `None`
+/// is an answer too, and workers then rely on their scans.
 async fn signal(table: &Table) -> Option<ChangeSignal> {
     table.change_signal().await.expect("the change signal")
 }
 
+/// The value of the signal alone: two equal values mean that nothing was announced in between.
 async fn value(table: &Table) -> Option<String> {
     signal(table).await.map(|signal| signal.value)
 }
 
 /// Checks what a handle sees of the signal after another one has announced this: another value, and
 /// the changes since, unless the table has no hints.
+///
+/// Hints may be missing, but those that are there have to be complete: `since` returns either all
+/// changes or `None`, which means "scan".
 async fn assert_announced(writer: &Table, reader: &Table, changed: &[Changed]) {
     let before = value(reader).await;
     writer.announce(changed).await.expect("announce");
@@ -37,6 +50,9 @@ async fn assert_announced(writer: &Table, reader: &Table, changed: &[Changed]) {
 }
 
 /// The signal that one handle reads has changed after another handle has announced something.
+///
+/// The same announcement twice changes the value twice: a lease may be released, taken and released
+/// again within one interval of the readers.
 pub async fn the_signal_changes_with_the_announcements_of_others(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;
     assert_announced(&writer, &reader, &leases(&[held().key])).await;
@@ -56,6 +72,9 @@ pub async fn the_signal_changes_with_the_announcements_of_others(fixture: &dyn T
 }
 
 /// Workers that share a handle also see each other's announcements.
+///
+/// Several workers in one process share a handle. A table that filters out what it announced itself
+/// would leave them to their scans.
 pub async fn the_signal_changes_with_own_announcements(fixture: &dyn TableFixture) {
     let (table, _) = two(fixture).await;
     assert_announced(&table, &table, &leases(&[held().key])).await;
@@ -63,6 +82,9 @@ pub async fn the_signal_changes_with_own_announcements(fixture: &dyn TableFixtur
 }
 
 /// A reader that missed several announcements gets all of them.
+///
+/// Readers look every 500 ms by default, and in a stop or a reshard many rows change within that
+/// time.
 pub async fn the_hints_reach_back_over_several_announcements(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;
     writer
@@ -107,6 +129,10 @@ pub async fn the_hints_reach_back_to_before_the_first_announcement(fixture: &dyn
 }
 
 /// No announcement is lost because of a simultaneous one.
+///
+/// The workers of a fleet announce into the same place. A table that reads the list, adds to it and
+/// writes it back without a condition loses one of two announcements: a lease that was released is
+/// then found only by a scan.
 pub async fn announcements_at_the_same_time_are_all_heard(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;
     writer
@@ -137,6 +163,9 @@ pub async fn announcements_at_the_same_time_are_all_heard(fixture: &dyn TableFix
 }
 
 /// Reads and renewals do not change the signal: equal values mean that nothing was announced.
+///
+/// If renewals changed it, every heartbeat of every lease would wake every worker, and the signal
+/// would cost more than the scans that it replaces.
 pub async fn the_signal_stays_while_nobody_announces(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     put(&second, &held()).await;
@@ -155,6 +184,9 @@ pub async fn the_signal_stays_while_nobody_announces(fixture: &dyn TableFixture)
 }
 
 /// However much has changed, the number of hints is limited.
+///
+/// A store limits the size of a row, and every worker reads the signal twice a second. A table may
+/// keep twice as many as it has to, to trim rarely.
 pub async fn the_hints_are_bounded(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;
     for number in 0..30 {

@@ -1,3 +1,9 @@
+//! All points in one list, and the two ways to run them.
+//!
+//! The list exists once, in `__lease_table_points!`, and is passed to whoever wants it. Whoever
+//! adds a point adds its name there: a point that is not in the list never runs, and no lint
+//! notices it, because the points are public.
+
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
@@ -7,8 +13,36 @@ use crate::runtime::panic_message;
 
 use super::TableFixture;
 
-/// Runs every point of the contract, each on its own fixture, and reports the points that do not
+/// Runs every point of the contract, each on its own fixture, and reports all points that do not
 /// hold.
+///
+/// It goes on after a point that fails, because the first failure of a new table is rarely the only
+/// one. For a test in continuous integration prefer
+/// [`lease_table_contract!`](crate::lease_table_contract): its tests run in parallel and have
+/// names.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use kcl_core::MemoryLeaseTable;
+/// use kcl_core::lease::LeaseTable;
+/// use kcl_core::testing::lease_table::{TableFixture, suite};
+///
+/// struct Fresh(MemoryLeaseTable);
+///
+/// #[async_trait::async_trait]
+/// impl TableFixture for Fresh {
+///     async fn handle(&self) -> Arc<dyn LeaseTable> {
+///         Arc::new(self.0.clone())
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// suite(|| async { Fresh(MemoryLeaseTable::new()) }).await;
+/// # }
+/// ```
 ///
 /// # Panics
 /// If a point does not hold. The message names each such point and what it found.
@@ -41,6 +75,34 @@ where
 /// Its argument is a function `async fn fresh() -> F`, where `F` is a
 /// [`TableFixture`](crate::testing::lease_table::TableFixture). The crate that uses it needs tokio
 /// with the features `macros` and `rt`.
+///
+/// # Examples
+/// In `tests/contract.rs` of the crate that has the table:
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kcl_core::MemoryLeaseTable;
+/// # use kcl_core::lease::LeaseTable;
+/// # use kcl_core::testing::lease_table::TableFixture;
+/// # struct Fresh(MemoryLeaseTable);
+/// # #[async_trait::async_trait]
+/// # impl TableFixture for Fresh {
+/// #     async fn handle(&self) -> Arc<dyn LeaseTable> {
+/// #         Arc::new(self.0.clone())
+/// #     }
+/// # }
+/// async fn fresh() -> Fresh {
+///     Fresh(MemoryLeaseTable::new())
+/// }
+///
+/// mod contract {
+///     kcl_core::lease_table_contract!(super::fresh);
+/// }
+/// # fn main() {}
+/// ```
+///
+/// The names of the points become the names of the tests, so `cargo test
+/// contract::a_renewal_needs_counter_and_token` runs one of them.
 #[macro_export]
 macro_rules! lease_table_contract {
     ($fresh:path) => {
@@ -48,6 +110,8 @@ macro_rules! lease_table_contract {
     };
 }
 
+/// One `#[tokio::test]` per point. It is a macro of its own because the list of points decides what
+/// is done with it only when it is expanded.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __lease_table_tests {
@@ -60,7 +124,8 @@ macro_rules! __lease_table_tests {
     )*};
 }
 
-/// Passes the list of all points to another macro.
+/// Passes the list of all points to another macro, after the arguments of that macro: Rust has no
+/// other way to iterate over functions at compile time.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __lease_table_points {

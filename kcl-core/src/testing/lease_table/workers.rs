@@ -1,3 +1,9 @@
+//! The rows of workers, which are their heartbeats.
+//!
+//! They have one condition for every write: the row is exactly as it was last seen, in all of its
+//! parts. So a process notices at its next heartbeat if another process works under the same id,
+//! and the row of a dead worker is deleted only if it has not moved since.
+
 use std::time::Duration;
 
 use crate::lease::{Consistency, WorkerRow};
@@ -7,6 +13,7 @@ use super::TableFixture;
 use super::check::{all_rows, conflict, put, two};
 use super::rows::key;
 
+/// A row with a failover time that is not a whole number of seconds: milliseconds must survive.
 fn row(worker: &str) -> WorkerRow {
     WorkerRow::new(
         worker.into(),
@@ -16,6 +23,9 @@ fn row(worker: &str) -> WorkerRow {
 }
 
 /// The rows that differ from this one in a single part.
+///
+/// They are what a worker may have seen a moment ago. A table that compares only the counter
+/// accepts one of them: two processes with the same id can have the same counter.
 fn variants(row: &WorkerRow) -> Vec<WorkerRow> {
     vec![
         WorkerRow {
@@ -38,6 +48,12 @@ fn variants(row: &WorkerRow) -> Vec<WorkerRow> {
 }
 
 /// A worker's row is created once, and a second creation is a conflict that changes nothing.
+///
+/// The second process with a worker's id must find out at its start. A conflict about a worker
+/// carries no row: the caller reads it if it needs it.
+///
+/// In the order of the point: no row is there, one is created and seen through the other handle, a
+/// twin with another incarnation is refused, and the first one is unchanged.
 pub async fn a_worker_row_is_created_once(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let worker = WorkerId::from("работник 'a'");
@@ -70,6 +86,13 @@ pub async fn a_worker_row_is_created_once(fixture: &dyn TableFixture) {
 
 /// A worker's row is replaced only if it is exactly the one that was seen, and is never created by
 /// that.
+///
+/// If a heartbeat could create the row, a worker that was judged dead and removed would come back
+/// without noticing that its leases are gone. If the same write could be sent again, a late copy
+/// would set the counter back.
+///
+/// The last replacement sets every part of the row at once: a worker that restarts has another
+/// incarnation, may declare another failover time, and clears or sets its mark that it is leaving.
 pub async fn a_worker_row_is_replaced_only_as_seen(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let first = row("worker-a");
@@ -137,6 +160,12 @@ pub async fn a_worker_row_is_replaced_only_as_seen(fixture: &dyn TableFixture) {
 }
 
 /// A worker's row is deleted only if it is exactly the one that was seen.
+///
+/// The row of a worker that looked dead and has just sent a heartbeat must stay: without it, the
+/// others would believe that it has never been there.
+///
+/// A neighbour whose id differs in one letter must survive, and a worker that was deleted by
+/// mistake can create its row again.
 pub async fn a_worker_row_is_deleted_only_as_seen(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let (first, neighbour) = (row("worker-a"), row("worker-b"));
@@ -184,6 +213,12 @@ pub async fn a_worker_row_is_deleted_only_as_seen(fixture: &dyn TableFixture) {
 }
 
 /// Workers and leases are kept apart, even with the same name, and a scan lists both correctly.
+///
+/// An operator may name a worker like a shard. A table that keeps both kinds of row under one key
+/// must tell them apart by more than the name.
+///
+/// Deleting the worker must leave the lease of the same name, and a scan must list each in its own
+/// list.
 pub async fn workers_and_leases_are_kept_apart(fixture: &dyn TableFixture) {
     let (table, second) = two(fixture).await;
     let name = "shardId-000000000000";
