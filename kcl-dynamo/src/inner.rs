@@ -1,3 +1,9 @@
+//! What all handles of one table share, and how a table gets along with Java workers.
+//!
+//! [`DynamoLeaseTable`](crate::DynamoLeaseTable) implements the contract and is thin; what lasts
+//! longer than a call is here. Nothing here reads a lease: the rows of leases are the same in every
+//! coexistence. What differs is which *other* rows may be written, and whether leases may be taken.
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,16 +29,20 @@ use crate::refusal::worker_refusal;
 use crate::setup::{Neighbours, Settings};
 
 /// How often workers are made to scan while a KCL leader may have started: a fifth of the KCL's
-/// failover time.
+/// default failover time of 10 s.
 pub(crate) const SCAN_EVERY: Duration = Duration::from_secs(2);
 
 /// How long the row of a live KCL leader stands still at most: its heartbeat interval of 30 s, and
-/// time for a slow one.
+/// 6 s for a slow one.
 pub(crate) const LEADER_LIVES: Duration = Duration::from_secs(36);
 /// What all handles of a table share: the calls, and what was seen of other workers in the table.
+/// It lives as long as the last handle.
 pub(crate) struct Inner {
+    /// The calls to DynamoDB.
     pub(crate) calls: Calls,
+    /// The name of the application, from which the names of a KCL's additional tables follow.
     pub(crate) application: String,
+    /// As they were given, checked.
     pub(crate) settings: Settings,
     /// Two queues for writes, so that a rush for free leases does not delay renewals.
     pub(crate) limits: Limits,
@@ -46,14 +56,17 @@ pub(crate) struct Inner {
     pub(crate) stale_workers: StaleWorkers,
     /// Which Java workers answer requests for leases, by the throughput that they write.
     pub(crate) throughputs: Throughputs,
-    /// Held for writing while a worker writes its leaving mark.
+    /// Held for writing while a worker writes its leaving mark. Releases wait for it: a KCL leader
+    /// that saw a free lease before the mark would assign that lease to the worker that is leaving.
     pub(crate) leaving: RwLock<()>,
-    /// The rows of workers, kept here instead of in the table while Java workers before 3.5 may
-    /// read that.
+    /// The rows of workers of this process, kept here instead of in the table while Java workers
+    /// before 3.5 may read that. Workers of other processes are then known only by their leases.
     pub(crate) unwritten: Mutex<BTreeMap<WorkerId, WorkerRow>>,
 }
 
 impl Inner {
+    /// Nothing is called. What is known of other workers begins with "exclusive", and `setup`
+    /// corrects it before anything is written.
     pub(crate) fn new(client: &Client, application: &str, table: &str, settings: Settings) -> Self {
         Self {
             calls: Calls::new(client, table, settings.call_limit),
@@ -82,6 +95,8 @@ impl Inner {
         self.watch.coexistence() == Coexistence::Exclusive
     }
 
+    /// The rows that are kept in memory. A panic while the lock was held cannot have left a row
+    /// half written, so a poisoned lock is used on.
     pub(crate) fn unwritten(&self) -> MutexGuard<'_, BTreeMap<WorkerId, WorkerRow>> {
         self.unwritten
             .lock()
@@ -89,6 +104,13 @@ impl Inner {
     }
 
     /// Judges whether Java workers use the table, before anything is written to it.
+    ///
+    /// It scans the whole table with strong consistency, once. If the evidence depends on the clock
+    /// of another machine, it watches the leader's row for up to 36 s ([`LEADER_LIVES`]).
+    ///
+    /// # Errors
+    /// `Fatal` with [`KclIsLeading`] as its source, or `Throttled` with it if the application
+    /// prefers to wait: the caller then runs `setup` again.
     pub(crate) async fn look_around(&self) -> Result<(), Error> {
         let mut evidence = Evidence::default();
         let mut coexistence = Coexistence::Exclusive;
@@ -139,6 +161,9 @@ impl Inner {
     }
 
     /// Removes a row of this crate that is not a lease. Returns whether it existed.
+    ///
+    /// The condition makes sure that it is a row of this crate: a lease or a KCL's row of the same
+    /// key stays.
     pub(crate) async fn remove(&self, key: &str, is_signal: bool) -> Result<bool, Error> {
         let mut parts = Parts::default();
         let condition = if is_signal {
@@ -154,6 +179,9 @@ impl Inner {
     }
 
     /// Notes what a page shows about other workers.
+    ///
+    /// It is called with every page of every scan, so finding Java workers costs no call of its
+    /// own.
     pub(crate) fn watch(&self, items: &[Item], is_first: bool, is_last: bool) {
         if self.settings.neighbours == Neighbours::Nobody {
             return;
@@ -177,6 +205,9 @@ impl Inner {
     /// and those of dead workers. This is done with each heartbeat, because a scan, which finds
     /// these rows, writes nothing. What cannot be removed now is tried again with the next
     /// heartbeat.
+    ///
+    /// Errors are only logged at the level debug: a heartbeat must not fail because an old row
+    /// could not be removed.
     pub(crate) async fn tidy(&self) {
         if self.writes_rows_of_workers() {
             return;
@@ -219,6 +250,8 @@ impl Inner {
     }
 
     /// Reads the KCL leader's row if there was no scan for a while.
+    ///
+    /// A failure is only logged. The next scan shows the row as well.
     pub(crate) async fn look_for_a_leader(&self) {
         let clock = &self.settings.clock;
         if self.settings.neighbours == Neighbours::Nobody || !self.probe.is_due(clock.now()) {
@@ -258,6 +291,10 @@ impl Inner {
     }
 
     /// Creates the row of a worker, or only remembers it if no such row may be in the table.
+    ///
+    /// # Errors
+    /// A conflict if there is a row with this id, in the table or in memory: two workers of one
+    /// process have the same id.
     pub(crate) async fn create_worker(&self, row: &WorkerRow) -> Result<(), Error> {
         if !self.writes_rows_of_workers() {
             return match self.unwritten().entry(row.worker.clone()) {
@@ -278,6 +315,9 @@ impl Inner {
     }
 
     /// Replaces the row of a worker, in the table or in memory.
+    ///
+    /// When Java workers appear, the heartbeat that follows moves the row from the table to memory.
+    /// It is deleted first: a crash in between leaves no row, which is what the table must show.
     pub(crate) async fn update_worker(
         &self,
         seen: &WorkerRow,
@@ -311,6 +351,7 @@ impl Inner {
         self.delete_written(seen).await
     }
 
+    /// Deletes a row from the table if it is as it was seen.
     pub(crate) async fn delete_written(&self, seen: &WorkerRow) -> Result<(), Error> {
         let mut parts = Parts::default();
         let condition = exactly(&mut parts, worker_values(seen));
@@ -320,6 +361,8 @@ impl Inner {
             .map_err(worker_refusal)
     }
 
+    /// Replaces a row in the table if it is as it was seen. Only this crate's attributes and the
+    /// two times are set, so what a KCL adds to its row of metrics stays.
     pub(crate) async fn update_written(
         &self,
         seen: &WorkerRow,

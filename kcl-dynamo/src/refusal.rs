@@ -1,4 +1,8 @@
 //! Turns failed calls into the errors of the lease table.
+//!
+//! A refused write comes with the row that did not meet the condition. That row decides what the
+//! worker learns: a lease is the one that won, a row that cannot be read is malformed, and a row of
+//! another kind means that the key is taken.
 
 use kcl_core::lease::Error;
 use kcl_core::model::Lease;
@@ -7,6 +11,7 @@ use crate::call::Refused;
 use crate::item::attribute::{ENTITY_TYPE, KIND_LEASE, KIND_SIGNAL, KIND_WORKER};
 use crate::item::{Item, Reader, Row};
 
+/// The kind as it would stand in `entityType`, for the message.
 fn kind_of(row: &Row) -> String {
     match row {
         Row::Lease(_) => KIND_LEASE.to_owned(),
@@ -16,7 +21,8 @@ fn kind_of(row: &Row) -> String {
     }
 }
 
-/// The error for a row that is of another kind than expected under its key.
+/// The error for a row that is of another kind than expected under its key. It is fatal: somebody
+/// has given a worker the name of another row, and no retry changes that.
 pub(crate) fn in_the_way(key: &str, row: &Row, wanted: &str) -> Error {
     let found = match row {
         Row::Lease(_) => "a lease".to_owned(),
@@ -33,6 +39,8 @@ pub(crate) fn in_the_way(key: &str, row: &Row, wanted: &str) -> Error {
     }
 }
 
+/// The lease of a row that was read or written under the key of a lease. A row of another kind
+/// there is malformed, because an edit has changed its kind.
 pub(crate) fn lease_of(item: &Item) -> Result<Lease, Error> {
     match Row::read(item)? {
         Row::Lease(lease) => Ok(lease),
@@ -47,7 +55,8 @@ pub(crate) fn lease_of(item: &Item) -> Result<Lease, Error> {
     }
 }
 
-/// The error of a write on a lease.
+/// The error of a write on a lease: a conflict with the row that won, or what else was in its
+/// place.
 pub(crate) fn refusal(refused: Refused) -> Error {
     match refused {
         Refused::Failed(error) => error,
@@ -59,7 +68,8 @@ pub(crate) fn refusal(refused: Refused) -> Error {
     }
 }
 
-/// The error of a write on the row of a worker.
+/// The error of a write on the row of a worker. The conflict has no row, as the contract says:
+/// whoever needs it reads it.
 pub(crate) fn worker_refusal(refused: Refused) -> Error {
     match refused {
         Refused::Failed(error) => error,

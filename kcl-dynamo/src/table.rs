@@ -1,3 +1,8 @@
+//! The contract of a lease table, carried out with single calls to DynamoDB.
+//!
+//! Each method is short: it builds the expressions, waits for a permit if it writes, makes one
+//! call, and reads the item that comes back. What has to be remembered between calls is in `inner`.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -48,6 +53,8 @@ use crate::setup::{OpenError, OpenOptions, Settings, check_rights, ready_table};
 /// As in [`LeaseTable`]: a write whose future is dropped may still be applied.
 #[derive(Clone)]
 pub struct DynamoLeaseTable {
+    /// Shared with all clones: they see the same Java workers and share the limits of calls in
+    /// flight.
     inner: Arc<Inner>,
 }
 
@@ -116,7 +123,8 @@ impl fmt::Debug for DynamoLeaseTable {
 }
 
 /// The KCL worker of this row, if it answers requests for leases: from the KCL 3.5 on, its row of
-/// metrics says what it supports.
+/// metrics says with `sup` what it supports. Requesting a lease from a worker that never answers
+/// would leave the row with a requester that waits for nothing.
 fn answering(item: &Item) -> Option<WorkerId> {
     let reader = Reader(item);
     let is_metrics =
@@ -124,7 +132,8 @@ fn answering(item: &Item) -> Option<WorkerId> {
     (is_metrics && reader.has(SUPPORT)).then(|| reader.key().into())
 }
 
-/// Whether the change begins a tenancy or requests a lease.
+/// Whether the change begins a tenancy or requests a lease: what is not done while a KCL leads, and
+/// what can wait when there are many writes.
 const fn takes(change: &Change) -> bool {
     matches!(
         change,
@@ -140,6 +149,9 @@ impl LeaseTable for DynamoLeaseTable {
     /// # Errors
     /// `Fatal` with [`KclIsLeading`](crate::KclIsLeading) as its source if a Java fleet in 3.x mode
     /// is using the table.
+    ///
+    /// The order matters: Java workers are looked for before the first write, and the writes that
+    /// check the permissions change nothing.
     async fn setup(&self) -> Result<(), Error> {
         let Inner {
             calls, settings, ..
@@ -149,11 +161,20 @@ impl LeaseTable for DynamoLeaseTable {
         check_rights(calls).await
     }
 
+    /// One consistent read of one item.
+    ///
+    /// # Errors
+    /// A key that cannot be stored is `Fatal`; a row that is no lease is `Malformed`.
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
         let item = self.inner.calls.get(key_value(key)?, true).await?;
         item.as_ref().map(lease_of).transpose()
     }
 
+    /// One page of all items, of which leases and workers of this framework are returned. What a
+    /// page shows about Java workers is noted on the way, and judged after the last page.
+    ///
+    /// The token of a page is the key of its last item, so it stays valid when that item is
+    /// deleted.
     async fn scan(
         &self,
         page: Option<&PageToken>,
@@ -201,6 +222,8 @@ impl LeaseTable for DynamoLeaseTable {
         Ok(rows)
     }
 
+    /// One `PutItem` that expects no row with this key. The row is not read back: it is what was
+    /// sent.
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
         let mut parts = Parts::default();
         let condition = absent(&mut parts);
@@ -217,6 +240,11 @@ impl LeaseTable for DynamoLeaseTable {
         Ok(lease.clone())
     }
 
+    /// One `UpdateItem` with the condition and the changes of the write.
+    ///
+    /// Requests, takes and claims fail with `Throttled` while a KCL leads: nothing was written, and
+    /// it may be possible later. A release waits until a leaving mark that is being written is in
+    /// the table.
     async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
         let Write { expect, change, .. } = write;
         if takes(change)
@@ -253,6 +281,7 @@ impl LeaseTable for DynamoLeaseTable {
         lease_of(&item)
     }
 
+    /// One `DeleteItem` under the condition, for leases that are finished.
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
         let mut parts = Parts::default();
         let condition = expected(&mut parts, expect);
@@ -268,6 +297,13 @@ impl LeaseTable for DynamoLeaseTable {
             .map_err(refusal)
     }
 
+    /// The row of a worker, in the table or, beside Java workers, in memory. Every call also
+    /// removes rows that have no place in the table any more, because a heartbeat is a write that
+    /// happens anyway and a scan must write nothing.
+    ///
+    /// # Errors
+    /// A conflict also if the rows name another worker than `worker`, which would be a mistake of
+    /// the caller.
     async fn write_worker(
         &self,
         worker: &WorkerId,
@@ -287,6 +323,7 @@ impl LeaseTable for DynamoLeaseTable {
         written
     }
 
+    /// The row of a worker, from memory first: while it is kept there, the table has none.
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
         if let Some(row) = self.inner.unwritten().get(worker) {
             return Ok(Some(row.clone()));
@@ -309,6 +346,9 @@ impl LeaseTable for DynamoLeaseTable {
 
     /// `None` while Java workers may share the leases: they announce nothing, and the row of the
     /// signal must not be in the table.
+    ///
+    /// While a leader of the KCL may have just started, the value changes every 2 s although
+    /// nothing was announced. That makes workers scan, and a scan finds out whether there is one.
     async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
         if self.inner.watch.coexistence() != Coexistence::Exclusive {
             self.inner.look_beside().await;
@@ -325,6 +365,7 @@ impl LeaseTable for DynamoLeaseTable {
         Ok(Some(signal))
     }
 
+    /// Adds to the change signal, or does nothing beside Java workers: they would fail on its row.
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
         if self.inner.watch.coexistence() == Coexistence::Exclusive {
             return self
@@ -336,6 +377,7 @@ impl LeaseTable for DynamoLeaseTable {
         Ok(())
     }
 
+    /// The application's name, for messages and metrics.
     fn application(&self) -> Option<&str> {
         Some(&self.inner.application)
     }

@@ -9,8 +9,14 @@
 //! | no answer in time, no connection, an answer that cannot be read | unknown | throttled |
 //! | `AccessDeniedException`, `UnrecognizedClientException`, `InvalidSignatureException`, `IncompleteSignatureException`, `IncompleteSignature`, `InvalidClientTokenId`, `MissingAuthenticationTokenException`, `MissingAuthenticationToken`, `SignatureDoesNotMatch`, `NotAuthorized`, `OptInRequired`, status 401 to 407 | denied | denied |
 //! | a request that cannot be built or sent, every other status | fatal | fatal |
+//!
+//! Two mistakes would be dangerous here. A write that was applied and is reported as a conflict
+//! looks as if another worker had the lease. A write that was never applied and is reported as
+//! unknown costs the owner a read, and time in which its lease runs out. Everything that is not
+//! listed is therefore decided by the HTTP status, and only what cannot get better by itself is
+//! fatal.
 
-/// An operation, with its name in IAM policies.
+/// An operation of DynamoDB that this crate uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Action {
     DescribeTable,
@@ -24,6 +30,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
+    /// The name in IAM policies, for the hint in the message of a denied call.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::DescribeTable => "DescribeTable",
@@ -43,22 +50,26 @@ impl Action {
     }
 }
 
-/// What a call returned instead of a result.
+/// What a call returned instead of a result, reduced to what decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure<'a> {
-    /// An error response.
+    /// An error response: DynamoDB, or a proxy in front of it, has answered.
     Refusal {
+        /// The HTTP status.
         status: u16,
+        /// The type of the exception. A proxy's answer has none.
         code: Option<&'a str>,
+        /// The text. It decides only for `InvalidSignatureException`, which stands for two
+        /// different faults.
         message: Option<&'a str>,
     },
-    /// The request could not be built or sent.
+    /// The request could not be built or sent: a fault of the configuration, and nothing was done.
     NotSendable,
-    /// No answer in time, no connection, or an unreadable answer.
+    /// No answer in time, no connection, or an unreadable answer. The request may have arrived.
     NoAnswer,
 }
 
-/// What a failure means for the caller.
+/// What a failure means for the caller: see [`Error`](kcl_core::lease::Error).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The condition did not hold.
@@ -73,6 +84,8 @@ pub(crate) enum Verdict {
     Fatal,
 }
 
+/// DynamoDB is busy with other calls: the request was rejected before anything was done. The last
+/// one comes from a global table with strong consistency.
 const BUSY: &[&str] = &[
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
@@ -82,12 +95,16 @@ const BUSY: &[&str] = &[
     "TransactionConflictException",
     "ReplicatedWriteConflictException",
 ];
+/// The credentials have expired or a clock is off. The SDK renews credentials and corrects its
+/// clock, so the same call may succeed in a moment.
 const PASSING: &[&str] = &[
     "ExpiredTokenException",
     "ExpiredToken",
     "RequestExpired",
     "RequestTimeTooSkewed",
 ];
+/// The credentials are wrong or lack a permission. The worker keeps trying for a while, because IAM
+/// takes up to minutes to apply a change.
 const REFUSED: &[&str] = &[
     "AccessDeniedException",
     "UnrecognizedClientException",
@@ -101,7 +118,9 @@ const REFUSED: &[&str] = &[
     "NotAuthorized",
     "OptInRequired",
 ];
+/// How the message of an `InvalidSignatureException` begins if only the time in it was wrong.
 const TIME: &[&str] = &["Signature expired", "Signature not yet current"];
+/// DynamoDB has failed in the middle: a write may have been applied before.
 const TROUBLE: &[&str] = &[
     "InternalServerError",
     "InternalServerErrorException",
@@ -112,7 +131,7 @@ const TROUBLE: &[&str] = &[
     "RequestTimeoutException",
 ];
 
-/// The table of the module.
+/// The table of the module: the first matching row decides.
 pub(crate) fn classify(action: Action, failure: &Failure<'_>) -> Verdict {
     let unanswered = if action.writes() {
         Verdict::Unknown

@@ -1,3 +1,5 @@
+//! The five calls that read and write rows, each made exactly once.
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -15,9 +17,15 @@ use super::failure::{RefusedItem, refused_item, say};
 use super::{Action, Verdict};
 
 /// The calls to one table: each is made once, within a time limit.
+///
+/// All writes ask for the row that did not meet the condition
+/// (`ReturnValuesOnConditionCheckFailure: ALL_OLD`). A worker that loses a race learns from the
+/// refusal itself who has won, without another read, which could show a later state.
 #[derive(Clone, Debug)]
 pub(crate) struct Calls {
+    /// The SDK's client without retries and with the call limit. `setup` uses it for its calls too.
     pub(crate) client: Client,
+    /// The name of the table.
     pub(crate) table: String,
 }
 
@@ -30,15 +38,21 @@ pub(crate) enum Refused {
     Failed(Error),
 }
 
-/// A page of a scan.
+/// A page of a scan: at most 1 MB of items, or fewer if a number of rows is set.
 #[derive(Debug)]
 pub(crate) struct Page {
+    /// Items of all kinds, in DynamoDB's order, which is that of a hash.
     pub(crate) items: Vec<Item>,
+    /// The key after which the next page begins, or `None` after the last one. A page may be empty
+    /// and still have a next one.
     pub(crate) next: Option<Item>,
 }
 
 impl Calls {
     /// Uses this client, but without its own retries and with this call limit.
+    ///
+    /// Other time limits of the client, such as that for connecting, are kept. The limit applies to
+    /// the attempt and to the operation, because with one attempt they are the same.
     pub(crate) fn new(client: &Client, table: &str, call_limit: Duration) -> Self {
         let own = client
             .config()
@@ -61,6 +75,7 @@ impl Calls {
         }
     }
 
+    /// Reads one item. A consistent read costs twice as much as an eventual one.
     pub(crate) async fn get(
         &self,
         key: AttributeValue,
@@ -79,6 +94,7 @@ impl Calls {
         Ok(answer.item)
     }
 
+    /// Reads one page of all items, from this key on.
     pub(crate) async fn scan(
         &self,
         start: Option<Item>,
@@ -102,6 +118,8 @@ impl Calls {
         })
     }
 
+    /// Writes a whole item under a condition: only for rows that do not exist yet, because it would
+    /// remove the attributes that other programs have added.
     pub(crate) async fn put(
         &self,
         item: Item,
@@ -125,7 +143,10 @@ impl Calls {
             .map_err(|error| self.refused(Action::PutItem, &error))
     }
 
-    /// Changes an item, and returns it as it is afterwards.
+    /// Changes the named attributes of an item, and returns it as it is afterwards.
+    ///
+    /// Without a condition DynamoDB would create a missing row; every caller but the change
+    /// signal's has one that needs an attribute of the row.
     pub(crate) async fn update(
         &self,
         key: AttributeValue,
@@ -153,6 +174,7 @@ impl Calls {
         Ok(answer.attributes.unwrap_or_else(HashMap::new))
     }
 
+    /// Deletes an item under a condition.
     pub(crate) async fn delete(
         &self,
         key: AttributeValue,
@@ -176,6 +198,7 @@ impl Calls {
             .map_err(|error| self.refused(Action::DeleteItem, &error))
     }
 
+    /// Turns a failed write into the row that won, or into the error of the lease table.
     fn refused<E>(&self, action: Action, error: &aws_sdk_dynamodb::error::SdkError<E>) -> Refused
     where
         E: RefusedItem

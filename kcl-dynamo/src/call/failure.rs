@@ -1,3 +1,8 @@
+//! From an error of the SDK to one of the lease table, with a message that helps.
+//!
+//! The SDK's own text for an error is often "service error". What DynamoDB said, the request id
+//! that AWS support asks for, and the missing permission are dug out of it here.
+
 use std::error::Error as StdError;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
@@ -10,15 +15,19 @@ use crate::item::Item;
 
 use super::classify::{Action, Failure, Verdict, classify};
 
-/// How much of a service's error message is kept, in characters.
+/// How much of a service's error message is kept, in characters. A validation error can repeat a
+/// whole expression.
 const MAX_MESSAGE: usize = 512;
 
-/// A failure's message, without the response that caused it.
+/// A failure's message, without the response that caused it: a response may contain the rows of the
+/// table.
 #[derive(Debug, thiserror::Error)]
 #[error("{action} on table `{table}`: {said}")]
 struct Said {
+    /// The operation, with its name in IAM policies.
     action: &'static str,
     table: String,
+    /// What was said, the request id, and a hint.
     said: String,
 }
 
@@ -52,8 +61,10 @@ refused_item!(
     delete_item::DeleteItemError
 );
 
-/// The verdict on a failure, and its error. A conflict has no row here: the caller knows how to
-/// read the row.
+/// The verdict on a failure, and its error.
+///
+/// A conflict has no row here: the caller knows how to read the row. `E` is the error type of the
+/// operation, one for each in the SDK.
 pub(crate) fn say<E>(action: Action, table: &str, error: &SdkError<E>) -> (Verdict, Error)
 where
     E: ProvideErrorMetadata + StdError + 'static,
@@ -93,7 +104,8 @@ where
     (verdict, error)
 }
 
-/// What is needed instead, to be appended to the message.
+/// What is needed instead, to be appended to the message: the permission in the form of a policy,
+/// or that the table is looked for in one account and one region.
 fn hint(action: Action, failure: &Failure<'_>) -> String {
     let Failure::Refusal {
         code: Some(code), ..
@@ -116,6 +128,11 @@ fn hint(action: Action, failure: &Failure<'_>) -> String {
     }
 }
 
+/// Reduces the SDK's error to what decides.
+///
+/// A connection that breaks is `NoAnswer` even if nothing was sent, because that cannot be known.
+/// An answer with a successful status that cannot be parsed is also `NoAnswer`: the write has been
+/// applied as far as DynamoDB is concerned.
 fn failure_of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Failure<'_> {
     match error {
         SdkError::ConstructionFailure(_) => Failure::NotSendable,
@@ -135,6 +152,7 @@ fn failure_of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Failure<'_> {
     }
 }
 
+/// What was said, by DynamoDB, by a proxy or by the transport, in one sentence.
 fn what_was_said<E: StdError + 'static>(failure: &Failure<'_>, error: &SdkError<E>) -> String {
     match (failure, error.raw_response().map(HttpResponse::status)) {
         (

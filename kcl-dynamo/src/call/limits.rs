@@ -1,3 +1,6 @@
+//! How many writes are in flight at once: DynamoDB throttles, and a queue inside it is worse than
+//! one here.
+
 use std::time::Duration;
 
 use kcl_core::Clock;
@@ -20,8 +23,11 @@ const OTHERS: usize = 16;
 /// [`Limits::patience`] fails without being sent, and is retried as after throttling by DynamoDB.
 #[derive(Debug)]
 pub(crate) struct Limits {
+    /// For writes on leases that this worker holds: renewals, checkpoints, releases, hand-overs.
     owners: Semaphore,
+    /// For writes that can wait: takes, claims, requests, creations and deletions.
     others: Semaphore,
+    /// How long a call waits for its permit before it fails without having been sent.
     patience: Duration,
 }
 

@@ -3,6 +3,12 @@
 //! The SDK does not retry: a retry after a first attempt that had been applied would fail its
 //! condition, which looks as if another worker had been first. The caller decides whether to retry,
 //! and a write that was not answered is reported as unknown.
+//!
+//! ```text
+//! Limits: a permit --> Calls: one request, one time limit --> failure: what was said
+//!                                                                |
+//!                                        classify: Conflict, Unknown, Throttled, Denied, Fatal
+//! ```
 
 mod classify;
 mod client;

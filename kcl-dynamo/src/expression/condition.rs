@@ -1,3 +1,5 @@
+//! Conditions: what the row has to look like for a write to be made.
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use kcl_core::lease::{Expect, Match};
 use kcl_core::model::{Checkpoint, Token, WorkerId};
@@ -8,18 +10,26 @@ use crate::item::{checkpoint_values, number, text};
 use super::Parts;
 
 /// The condition that there is no row.
+///
+/// The key is the one attribute that every row has.
 pub(crate) fn absent(parts: &mut Parts) -> String {
     format!("attribute_not_exists({})", parts.name(LEASE_KEY))
 }
 
 /// A condition that holds neither for a row nor for a missing one: a call with it shows whether it
 /// is allowed, and changes nothing.
+///
+/// `setup` uses it to find missing permissions before they are needed: DynamoDB checks the
+/// permission first, and only then the condition.
 pub(crate) fn never(parts: &mut Parts) -> String {
     let key = parts.name(LEASE_KEY);
     format!("attribute_exists({key}) AND attribute_not_exists({key})")
 }
 
 /// The condition that each of these attributes has exactly this value.
+///
+/// It is the condition for rows of workers and of the change signal, which are replaced only as
+/// they were seen. A missing attribute is equal to nothing, so a missing row never matches.
 pub(crate) fn exactly(
     parts: &mut Parts,
     values: impl IntoIterator<Item = (&'static str, AttributeValue)>,
@@ -83,6 +93,7 @@ fn no_token(parts: &mut Parts, expect: &Expect) -> String {
     )
 }
 
+/// The condition for one attribute, or none if any value will do. Texts are compared byte by byte.
 fn matches<T>(
     parts: &mut Parts,
     attribute: &str,
@@ -100,6 +111,8 @@ fn matches<T>(
     }
 }
 
+/// The condition that the lease has this checkpoint. Sequence numbers are stored as decimal text
+/// without leading zeros, so equal numbers are equal texts.
 fn stands_at(parts: &mut Parts, checkpoint: &Checkpoint) -> Vec<String> {
     let [at, sub] = checkpoint_values(checkpoint);
     let mut conditions = vec![format!("{} = {}", parts.name(CHECKPOINT), parts.value(at))];

@@ -1,11 +1,17 @@
+//! The placeholders of an expression.
+
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-/// The placeholders of the expressions of one call.
+/// The placeholders of the expressions of one call. Condition and update of a call share them,
+/// because DynamoDB has one list of names and one of values for both.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Parts {
+    /// Placeholder to attribute. The placeholder is `#` and the attribute itself, so using one
+    /// twice is the same entry.
     pub(crate) names: HashMap<String, String>,
+    /// Placeholder to value: `:0`, `:1` and so on. Each use is an entry of its own.
     pub(crate) values: HashMap<String, AttributeValue>,
 }
 

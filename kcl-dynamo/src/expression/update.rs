@@ -1,3 +1,5 @@
+//! Changes: which attributes a write sets and removes.
+
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use kcl_core::lease::{CounterEdit, Edit, Edits, Expect, Match, SwitchesEdit};
@@ -8,10 +10,13 @@ use crate::item::{checkpoint_values, number, shard_set, text};
 
 use super::Parts;
 
-/// An update expression under construction.
+/// An update expression under construction. Attributes that it does not name stay as they are,
+/// among them those that other programs have added.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Update {
+    /// The assignments after `SET`.
     sets: Vec<String>,
+    /// The attributes after `REMOVE`.
     removes: Vec<String>,
 }
 
@@ -30,6 +35,7 @@ impl Update {
         self.removes.push(parts.name(attribute));
     }
 
+    /// Sets the attribute, or removes it for `None`: an old value must not stay beside new ones.
     fn set_or_remove(&mut self, parts: &mut Parts, attribute: &str, value: Option<AttributeValue>) {
         match value {
             Some(value) => self.set(parts, attribute, value),
@@ -52,6 +58,9 @@ impl Update {
 
 /// The update for these edits, for a lease that is as expected. Attributes that the edits do not
 /// name are kept.
+///
+/// The counter is added to in DynamoDB and not computed here, which the condition makes the same;
+/// owner switches are added to a value that old rows may lack.
 pub(crate) fn edited(parts: &mut Parts, key: &LeaseKey, expect: &Expect, edits: &Edits) -> Update {
     let mut update = Update::default();
     if edits.counter == CounterEdit::Next {
@@ -106,6 +115,7 @@ pub(crate) fn edited(parts: &mut Parts, key: &LeaseKey, expect: &Expect, edits: 
 }
 
 impl Update {
+    /// One attribute, for one edit.
     fn edit<T>(
         &mut self,
         parts: &mut Parts,
@@ -120,7 +130,11 @@ impl Update {
         }
     }
 
-    /// Writes a token together with the name of its owner.
+    /// Writes the token of the tenancy together with the name of its holder.
+    ///
+    /// A KCL knows neither and leaves both in the row when it takes the lease. The pair shows that:
+    /// a token counts only while the holder is the actual owner. So whenever a write names an
+    /// owner, the holder is written with it, and a token that is not the owner's is removed.
     fn tenancy(&mut self, parts: &mut Parts, expect: &Expect, edits: &Edits) {
         let names_owner = (&edits.owner, &edits.checkpoint_owner) != (&Edit::Keep, &Edit::Keep);
         match &edits.token {
@@ -142,6 +156,7 @@ impl Update {
         self.set_or_remove(parts, HOLDER, owner.map(|owner| text(owner.as_str())));
     }
 
+    /// The prepared checkpoint: three attributes that are set or removed together.
     fn pending(&mut self, parts: &mut Parts, pending: &Edit<Pending>) {
         match pending {
             Edit::Keep => {}
@@ -162,6 +177,8 @@ impl Update {
         }
     }
 
+    /// The facts, all of them: one that is missing is removed, so that facts of two streams never
+    /// mix.
     fn facts(&mut self, parts: &mut Parts, facts: &Facts) {
         self.set_or_remove(
             parts,
@@ -182,7 +199,8 @@ impl Update {
     }
 }
 
-/// The actual owner of a lease after the change, if that is known.
+/// The actual owner of a lease after the change, if that is known: the checkpoint owner while there
+/// is one, otherwise the owner. What the change does not set is as the condition says.
 fn actual_owner<'a>(expect: &'a Expect, edits: &'a Edits) -> Option<&'a WorkerId> {
     let (asked, named) = (&edits.checkpoint_owner, &edits.owner);
     match (asked, &expect.checkpoint_owner) {

@@ -8,26 +8,42 @@ use aws_sdk_dynamodb::types::AttributeValue;
 /// An item, as the SDK represents it.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// The only key.
+/// The only key, of type S: a shard, or stream and shard; for rows that are not leases, a worker or
+/// a fixed name.
 pub(crate) const LEASE_KEY: &str = "leaseKey";
 /// The kind of the row. Absent in leases that a KCL before 3.5 created.
 pub(crate) const ENTITY_TYPE: &str = "entityType";
 
+/// The worker that holds the lease or, while a hand-over is pending, the one that has requested it.
 pub(crate) const LEASE_OWNER: &str = "leaseOwner";
+/// While a hand-over is pending, the worker that still reads and may write. Known to the KCL from
+/// 3.0 on.
 pub(crate) const CHECKPOINT_OWNER: &str = "checkpointOwner";
+/// The counter: heartbeat of the owner and fence of every write. In no row but that of a lease.
 pub(crate) const LEASE_COUNTER: &str = "leaseCounter";
+/// How many times the owner has changed since the last checkpoint.
 pub(crate) const OWNER_SWITCHES: &str = "ownerSwitchesSinceCheckpoint";
+/// A sequence number as decimal text, or the name of a sentinel.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
+/// The place within an aggregate; 0 for a sentinel.
 pub(crate) const CHECKPOINT_SUB: &str = "checkpointSubSequenceNumber";
+/// The prepared checkpoint, in the same form.
 pub(crate) const PENDING: &str = "pendingCheckpoint";
 pub(crate) const PENDING_SUB: &str = "pendingCheckpointSubSequenceNumber";
+/// What the application has stored with the prepared checkpoint, as bytes.
 pub(crate) const PENDING_STATE: &str = "pendingCheckpointState";
 /// A set, despite its name.
 pub(crate) const PARENTS: &str = "parentShardId";
+/// A set, absent until the shard has ended.
 pub(crate) const CHILDREN: &str = "childShardIds";
+/// The hash key range as decimal text, because a number of DynamoDB has 38 digits and a hash key
+/// 39.
 pub(crate) const STARTING_HASH_KEY: &str = "startingHashKey";
 pub(crate) const ENDING_HASH_KEY: &str = "endingHashKey";
+/// The stream in the KCL's serialised form, in an application that reads several; also part of the
+/// key.
 pub(crate) const STREAM_NAME: &str = "streamName";
+/// The shard, beside [`STREAM_NAME`].
 pub(crate) const SHARD_ID: &str = "shardId";
 /// The shard's throughput, as a KCL from 3.0 on has measured it.
 pub(crate) const THROUGHPUT: &str = "throughputKBps";
@@ -36,9 +52,13 @@ pub(crate) const THROUGHPUT: &str = "throughputKBps";
 pub(crate) const TOKEN: &str = "rsToken";
 /// The worker whose tenancy that is. A KCL that takes the lease leaves both as they are.
 pub(crate) const HOLDER: &str = "rsHolder";
+/// The time at which the shard is opened until there is a checkpoint, in milliseconds since 1970.
 pub(crate) const START_AT: &str = "rsStartAt";
+/// The time at which the lease began, once it has had a checkpoint, in milliseconds since 1970.
 pub(crate) const BEGAN_AT: &str = "rsBeganAt";
+/// The stream, by which an operator's tool finds it.
 pub(crate) const STREAM_ARN: &str = "rsStreamArn";
+/// Tells a stream from one of the same name that was deleted, in milliseconds since 1970.
 pub(crate) const STREAM_CREATED_AT: &str = "rsStreamCreatedAt";
 
 /// The KCL's, in a row of worker metrics: last update, statistics, operating range, support level,
@@ -67,9 +87,11 @@ pub(crate) const CLIENT_VERSION: &str = "cv";
 /// In the row of the KCL leader: changes with each of its heartbeats.
 pub(crate) const RECORD_VERSION: &str = "recordVersionNumber";
 
+/// Values of `entityType`. The KCL's three come first.
 pub(crate) const KIND_LEASE: &str = "LEASE";
 pub(crate) const KIND_WORKER: &str = "WORKER_METRIC_STATS";
 pub(crate) const KIND_LEADER: &str = "LEADER";
+/// This crate's. A live KCL 3.x leader logs that it cannot read such a row, and leaves it alone.
 pub(crate) const KIND_SIGNAL: &str = "RS_FLEET";
 
 /// The key of the change signal's row.

@@ -1,3 +1,5 @@
+//! Checkpoints in two attributes, as the KCL stores them.
+
 use std::fmt::Display;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -6,10 +8,12 @@ use kcl_core::model::{Checkpoint, Position};
 
 use super::Reader;
 
+/// A text attribute (S).
 pub(crate) fn text(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
+/// A number attribute (N), which DynamoDB stores exactly up to 38 digits: every counter fits.
 pub(crate) fn number(number: impl Display) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
@@ -26,6 +30,7 @@ pub(crate) fn checkpoint_values(checkpoint: &Checkpoint) -> [AttributeValue; 2] 
     }
 }
 
+/// The checkpoints that are names. All others are sequence numbers.
 const SENTINELS: [Checkpoint; 4] = [
     Checkpoint::AtTimestamp,
     Checkpoint::TrimHorizon,
@@ -36,6 +41,11 @@ const SENTINELS: [Checkpoint; 4] = [
 impl Reader<'_> {
     /// Reads a checkpoint from two attributes. A missing sub-sequence number is read as 0, as in
     /// the KCL.
+    ///
+    /// # Errors
+    /// A value that is neither a number nor a sentinel. A misspelt `SHARD_END` that was read as
+    /// "not finished" would have the shard read again, and one that was read as finished would lose
+    /// it.
     pub(super) fn checkpoint(
         self,
         attribute: &'static str,

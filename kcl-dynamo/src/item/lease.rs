@@ -1,3 +1,9 @@
+//! Leases as items.
+//!
+//! A lease is written as an item only when it is created; later writes change single attributes
+//! ([`expression`](crate::expression)). It is read leniently where versions of the KCL differ (no
+//! `entityType`, no hash keys, no sub-sequence number) and strictly everywhere else.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -12,7 +18,7 @@ use kcl_core::model::{
 use super::attribute::*;
 use super::{Reader, checkpoint_values, number, text};
 
-/// DynamoDB's limit for a key, in bytes.
+/// DynamoDB's limit for a partition key, in bytes.
 const LONGEST_KEY: usize = 2048;
 
 /// The KCL's `leaseKey`: the shard, or `stream:shard`.
@@ -20,6 +26,9 @@ const LONGEST_KEY: usize = 2048;
 /// # Errors
 /// `Fatal` for a shard or stream name with which the key would be ambiguous, and for a key that
 /// DynamoDB does not accept.
+///
+/// A key with a `:` in the shard could not be split again. A key that begins with `~` could be the
+/// change signal's row or a worker's.
 fn key_text(key: &LeaseKey) -> Result<String, Error> {
     let text = key.to_string();
     let wrong = if key.shard.as_str().contains(':')
@@ -41,11 +50,13 @@ fn key_text(key: &LeaseKey) -> Result<String, Error> {
     })
 }
 
+/// The key as an attribute.
 pub(crate) fn key_value(key: &LeaseKey) -> Result<AttributeValue, Error> {
     key_text(key).map(AttributeValue::S)
 }
 
-/// Splits a key into stream and shard: the names of shards contain no `:`.
+/// Splits a key into stream and shard. The names of shards contain no `:`, and a stream's
+/// serialised form contains several, so the last one separates.
 pub(crate) fn parse_key(text: &str) -> LeaseKey {
     match text.rsplit_once(':') {
         Some((stream, shard)) => LeaseKey {
@@ -56,14 +67,18 @@ pub(crate) fn parse_key(text: &str) -> LeaseKey {
     }
 }
 
-/// Shards as a set, or `None` if there are none: DynamoDB has no empty set.
+/// Shards as a set, or `None` if there are none: DynamoDB has no empty set. Duplicates are dropped,
+/// because DynamoDB refuses them.
 pub(crate) fn shard_set(shards: &[ShardId]) -> Option<AttributeValue> {
     let names: BTreeSet<&str> = shards.iter().map(ShardId::as_str).collect();
     (!names.is_empty())
         .then(|| AttributeValue::Ss(names.into_iter().map(ToOwned::to_owned).collect()))
 }
 
-/// A new lease as an item.
+/// A new lease as an item, with only the attributes that have a value.
+///
+/// # Errors
+/// A key that cannot be stored.
 pub(crate) fn lease_item(lease: &Lease) -> Result<Item, Error> {
     let mut item = Item::from([
         (LEASE_KEY.to_owned(), key_value(&lease.key)?),
@@ -151,6 +166,10 @@ pub(crate) fn lease_item(lease: &Lease) -> Result<Item, Error> {
 
 impl Reader<'_> {
     /// Reads the lease of an item, whichever version of the KCL wrote it.
+    ///
+    /// # Errors
+    /// The first attribute that is missing or has a value that cannot be. A worker leaves such a
+    /// row alone and reports it.
     pub(super) fn lease(self) -> Result<Lease, MalformedRow> {
         let checkpoint = self.needed_text(CHECKPOINT)?;
         let mut lease = Lease::new(
@@ -179,8 +198,9 @@ impl Reader<'_> {
         Ok(lease)
     }
 
-    /// The token, unless it is not the owner's because a worker that does not know tokens has taken
-    /// the lease.
+    /// The token of the tenancy, unless it is not the owner's, because a worker that does not know
+    /// tokens has taken the lease. Believing it would let the former owner write into a tenancy of
+    /// the KCL.
     fn token(self, lease: &Lease) -> Result<Option<Token>, MalformedRow> {
         let holder = self.text(HOLDER)?;
         let is_owners = holder.is_none_or(|holder| {
@@ -191,7 +211,7 @@ impl Reader<'_> {
         Ok(self.text(TOKEN)?.filter(|_| is_owners).map(Token::from))
     }
 
-    /// Absent in rows of a KCL before 2.3; added later.
+    /// The hash key range. Absent in rows of a KCL before 2.3; an audit adds it.
     fn hash_range(self) -> Result<Option<HashKeyRange>, MalformedRow> {
         let (Some(start), Some(end)) = (self.text(STARTING_HASH_KEY)?, self.text(ENDING_HASH_KEY)?)
         else {

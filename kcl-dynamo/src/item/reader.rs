@@ -1,3 +1,5 @@
+//! Attributes of an item by type.
+
 use std::str::FromStr;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -8,7 +10,8 @@ use kcl_core::model::WorkerId;
 use super::attribute::{INCARNATION, Item, LEASE_KEY, SIGNAL_KEY, WORKER};
 use super::parse_key;
 
-/// Reads the attributes of an item; its errors name the row of a malformed one.
+/// Reads the attributes of an item; its errors name the row, the attribute, what was found and what
+/// is expected. The value of an attribute is shown only where a person needs it to repair the row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a>(pub(crate) &'a Item);
 
@@ -21,6 +24,7 @@ impl<'a> Reader<'a> {
             .map_or("", String::as_str)
     }
 
+    /// Whether the attribute exists, whatever its type.
     pub(crate) fn has(self, attribute: &str) -> bool {
         self.0.contains_key(attribute)
     }
@@ -31,6 +35,7 @@ impl<'a> Reader<'a> {
         self.has(INCARNATION) || self.has(WORKER)
     }
 
+    /// The error for an attribute of this row.
     pub(crate) fn malformed(
         self,
         attribute: &'static str,
@@ -54,6 +59,8 @@ impl<'a> Reader<'a> {
         RowKey::Lease(parse_key(self.key()))
     }
 
+    /// The value, if it has this type. A wrong type is an error even where the attribute may be
+    /// missing.
     fn typed<T: ?Sized>(
         self,
         attribute: &'static str,

@@ -1,3 +1,10 @@
+//! Of which kind an item is.
+//!
+//! One table holds leases, workers, the change signal and what a KCL adds, all under one key.
+//! Taking a row for the wrong kind would be costly in both directions: a lease that is taken for
+//! foreign is created anew, and a foreign row that is taken for a lease is reported as malformed
+//! for ever.
+
 use kcl_core::lease::{MalformedRow, WorkerRow};
 use kcl_core::model::Lease;
 
@@ -53,7 +60,9 @@ impl Row {
     }
 }
 
-/// Whether only a lease can have such a key: it looks like a shard id of the service.
+/// Whether only a lease can have such a key: it looks like a shard id of Kinesis. So a lease whose
+/// kind, counter and checkpoint somebody has deleted is still known to be one, and is not created
+/// again.
 fn is_key_of_lease(key: &str) -> bool {
     key.rsplit(':')
         .next()

@@ -1,3 +1,5 @@
+//! The change signal as an item.
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use kcl_core::lease::{ChangeSignal, Changed, MalformedRow};
 use kcl_core::model::WorkerId;
@@ -6,7 +8,7 @@ use super::attribute::{SIGNAL_RECENT, SIGNAL_VALUE};
 use super::{Reader, parse_key, text};
 
 /// The list of announcements is cut to this many bytes, so that the row with its attribute names
-/// stays below 4 KB, the unit in which reads are counted.
+/// stays below 4 KB, the unit in which reads are counted: every worker reads it twice a second.
 const MOST_BYTES: usize = 3600;
 /// What DynamoDB counts for each list element in addition to its text, in bytes.
 const ELEMENT: usize = 2;
@@ -14,6 +16,8 @@ const ELEMENT: usize = 2;
 /// The latest announcements as a list of texts, each made of the signal's value, a space, and `L`
 /// with the key of a lease or `W` with a worker. If no announcement was ever dropped, the last text
 /// is the value before all of them, a space and `B`.
+///
+/// The newest come first, so what does not fit is what other workers have most likely read already.
 pub(crate) fn recent_value(signal: &ChangeSignal) -> AttributeValue {
     let mut left = MOST_BYTES;
     let line = |(value, changed): &(String, Changed)| match changed {
@@ -41,6 +45,10 @@ pub(crate) fn recent_value(signal: &ChangeSignal) -> AttributeValue {
 }
 
 /// Reads the change signal from its row.
+///
+/// # Errors
+/// A line that is not of this form. The row is this crate's own, so it was edited or is of a later
+/// version.
 pub(crate) fn read_signal(reader: Reader<'_>) -> Result<ChangeSignal, MalformedRow> {
     let mut signal = ChangeSignal::new(reader.text(SIGNAL_VALUE)?.unwrap_or_default());
     for line in reader.texts(SIGNAL_RECENT)? {

@@ -1,3 +1,9 @@
+//! Workers as items: rows of this framework that a KCL 3.5 takes for its own.
+//!
+//! A KCL from 3.5 on keeps its worker metrics in the table of leases, and its leader reads all of
+//! them. A row in that form tells a Java fleet that the worker exists and which features it
+//! supports.
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -8,7 +14,8 @@ use kcl_core::model::{Timestamp, WorkerId};
 use super::attribute::*;
 use super::{Reader, number, text};
 
-/// The prefix of a worker's key if its id could be the key of another row.
+/// The prefix of a worker's key if its id could be the key of another row. `~` sorts behind letters
+/// and begins no shard id.
 const ESCAPED: &str = "~worker-";
 
 /// The KCL's support level to declare: 1 stands for the single table of the KCL 3.5, the highest
@@ -17,6 +24,8 @@ const SUPPORTED: u8 = 1;
 
 /// The key of a worker's row: its id, as in the KCL, unless that could be the key of a lease or of
 /// a singleton row.
+///
+/// Without the escape, a worker that is named like a shard would overwrite that shard's lease.
 pub(crate) fn worker_key(worker: &WorkerId) -> AttributeValue {
     let id = worker.as_str();
     let taken = id.is_empty()
@@ -30,7 +39,8 @@ pub(crate) fn worker_key(worker: &WorkerId) -> AttributeValue {
     }
 }
 
-/// The attributes of a worker that are compared and set when its row is replaced.
+/// The attributes of a worker that are compared and set when its row is replaced: everything that
+/// [`WorkerRow`] holds, so that any difference is a conflict. The failover time is in nanoseconds.
 pub(crate) fn worker_values(row: &WorkerRow) -> [(&'static str, AttributeValue); 5] {
     let nanos = u64::try_from(row.failover.as_nanos()).unwrap_or(u64::MAX);
     [
@@ -44,6 +54,9 @@ pub(crate) fn worker_values(row: &WorkerRow) -> [(&'static str, AttributeValue);
 
 /// A worker, in the form of the KCL's row of worker metrics, without metrics and with this crate's
 /// mark.
+///
+/// `lut` and `slu` are in seconds, as the KCL writes them. They are shown to the KCL and never used
+/// to decide whether a worker of this framework is alive.
 pub(crate) fn worker_item(row: &WorkerRow, now: Timestamp) -> Item {
     let seconds = number(now.as_millis().div_euclid(1000));
     let mut item = Item::from([
@@ -65,6 +78,10 @@ pub(crate) fn worker_item(row: &WorkerRow, now: Timestamp) -> Item {
 
 impl Reader<'_> {
     /// Reads the worker from this crate's row.
+    ///
+    /// # Errors
+    /// An attribute that is missing or of the wrong type. A missing count of audits is 0: versions
+    /// before it did not write one.
     pub(super) fn worker(self) -> Result<WorkerRow, MalformedRow> {
         let worker = WorkerId::from(self.needed_text(WORKER)?);
         let incarnation = self.needed_text(INCARNATION)?.into();

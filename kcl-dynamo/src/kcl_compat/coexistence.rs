@@ -1,8 +1,20 @@
+//! The judgement of what may be done in a table that Java workers may share.
+
 use kcl_core::lease::Error;
 
 use super::Evidence;
 
 /// What an application may do in a table that Java workers may share. Ordered, the strictest last.
+///
+/// # Examples
+/// ```
+/// use kcl_dynamo::Coexistence;
+///
+/// // Stricter is greater, so a health check can compare.
+/// assert!(Coexistence::KclLeads > Coexistence::LeasesOnly);
+/// assert!(Coexistence::LeasesOnly > Coexistence::Exclusive);
+/// assert_eq!(Coexistence::default(), Coexistence::Exclusive);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Coexistence {
@@ -40,7 +52,7 @@ impl From<KclIsLeading> for Error {
     }
 }
 
-/// The client versions with which a KCL has a leader.
+/// The client versions in `Migration3.0` with which a KCL has a leader that assigns leases.
 const LED_VERSIONS: [&str; 2] = ["CLIENT_VERSION_3X", "CLIENT_VERSION_3X_WITH_ROLLBACK"];
 
 /// The KCL leader ignores rows of worker metrics that are older than twice their write interval of
@@ -50,6 +62,10 @@ const FRESH_SECONDS: i64 = 60;
 /// Judges the rows of a table at the time `now` (seconds since 1970). `leader_before` is the
 /// version of the row `Leader` in an earlier scan. With [`Coexistence::KclLeads`], the text is the
 /// evidence for it.
+///
+/// It is pure: the same rows at the same time give the same answer. The strictest sign decides,
+/// because the mistakes are not equal: being too careful costs speed, and being careless makes two
+/// fleets fight over the leases.
 pub(crate) fn judge(
     evidence: &Evidence,
     now: i64,
@@ -83,7 +99,8 @@ pub(crate) fn judge(
     (Coexistence::Exclusive, String::new())
 }
 
-/// By how much the clocks of two machines may differ, in seconds.
+/// By how much the clocks of two machines may differ, in seconds. A machine that is an hour off
+/// cannot sign a call to AWS either.
 const SKEW_SECONDS: i64 = 3600;
 
 /// Whether there may be a leader whose metrics only look old because its clock differs: then the

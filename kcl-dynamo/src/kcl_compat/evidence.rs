@@ -1,9 +1,14 @@
+//! What the rows of a table show about Java workers.
+
 use std::collections::BTreeMap;
 
 use crate::item::attribute::*;
 use crate::item::{Item, Reader};
 
-/// What the rows of a table show about Java workers.
+/// What the rows of a table show about Java workers, gathered over all pages of a scan.
+///
+/// It only collects: [`judge`](super::judge) decides. Attributes that cannot be read count as
+/// missing, because the rows belong to another program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Evidence {
     /// Whether there is a lease without `entityType`.
@@ -22,7 +27,7 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
-    /// Adds a row.
+    /// Adds a row, whichever kind it is. Most are leases of this framework and show nothing.
     pub(crate) fn add(&mut self, item: &Item) {
         let reader = Reader(item);
         let text = |attribute| reader.text(attribute).ok().flatten();
@@ -48,7 +53,8 @@ impl Evidence {
         }
     }
 
-    /// Adds what the additional tables of a KCL before 3.5 show.
+    /// Adds what the additional tables of a KCL before 3.5 show. Their client version wins over
+    /// that of this table: a KCL 3.0 to 3.4 writes it there.
     pub(crate) fn add_beside(&mut self, beside: &Self) {
         self.legacy_table |= beside.legacy_table;
         if beside.client_version.is_some() {

@@ -1,3 +1,5 @@
+//! The additional tables of a KCL from 3.0 to 3.4.
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 use kcl_core::lease::Error;
@@ -11,6 +13,12 @@ use super::Evidence;
 /// Adds what the two additional tables of a KCL from 3.0 to 3.4 show:
 /// `APPLICATION-CoordinatorState` and `APPLICATION-WorkerMetricStats`. They are only read and never
 /// created, because a KCL 3.5 that finds them works in the old way.
+///
+/// A table that does not exist is the usual case and no error.
+///
+/// # Errors
+/// Those of a read. Missing permissions are among them: whether such tables exist must be known
+/// before anything is written.
 pub(crate) async fn legacy_versions(
     client: &Client,
     application: &str,

@@ -1,3 +1,5 @@
+//! When the KCL leader's row is read between two scans.
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ pub(crate) struct Probe {
     state: Mutex<ProbeState>,
 }
 
+/// What was seen of the row, under one lock.
 #[derive(Debug, Default)]
 struct ProbeState {
     /// When the last scan ended or the last read of the row began.
@@ -27,6 +30,7 @@ struct ProbeState {
 }
 
 impl ProbeState {
+    /// Takes in a version: one that is new or has changed belongs to a live leader.
     fn see(&mut self, version: Option<&str>, at: Moment) {
         // A row that disappears belongs to a leader that has stopped.
         if version.is_some() && version != self.version.as_deref() {

@@ -1,3 +1,5 @@
+//! Rows of workers that nobody will remove any more.
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -14,10 +16,12 @@ pub(crate) struct StaleWorkers {
     scans: Mutex<StaleScans>,
 }
 
+/// The rows of the current scan and of the one before, which may be only half replaced.
 #[derive(Debug, Default)]
 struct StaleScans {
     /// Each row of this scan, and since when it has been unchanged.
     now: BTreeMap<WorkerId, (WorkerRow, Moment)>,
+    /// The same of the scan before: a row that is not in the next scan is forgotten.
     before: BTreeMap<WorkerId, (WorkerRow, Moment)>,
 }
 
@@ -45,6 +49,8 @@ impl StaleWorkers {
 
     /// The rows that have stood still for long enough, to be deleted if they are still as they were
     /// seen.
+    ///
+    /// The time is this observer's own, and counts from when it first saw the row as it is now.
     pub(crate) fn dead(&self, at: Moment) -> Vec<WorkerRow> {
         let scans = self.lock();
         let dead = scans

@@ -1,3 +1,5 @@
+//! Which Java workers answer requests for leases, by a trace that they leave in the rows.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
@@ -18,10 +20,12 @@ pub(crate) struct Throughputs {
     scans: Mutex<ThroughputScans>,
 }
 
+/// The throughputs of two scans, which are compared, and what follows from all comparisons so far.
 #[derive(Debug, Default)]
 struct ThroughputScans {
     /// The owner and the shard's throughput of each lease in this scan.
     now: BTreeMap<String, (String, String)>,
+    /// The same of the scan before.
     before: BTreeMap<String, (String, String)>,
     /// The workers that were ever seen to change one.
     proven: BTreeSet<String>,
@@ -29,6 +33,8 @@ struct ThroughputScans {
 
 impl Throughputs {
     /// Adds a page of a scan, and returns those of its owners that are known to answer.
+    ///
+    /// A lease with a pending hand-over is left out: it names a requester as its owner.
     pub(crate) fn see(&self, items: &[Item], is_first: bool) -> BTreeSet<WorkerId> {
         let mut scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
         let ThroughputScans {

@@ -1,3 +1,5 @@
+//! The coexistence while workers run: from the rows that are read anyway, and only ever stricter.
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,8 +20,10 @@ pub(crate) struct Watch {
     state: Mutex<WatchState>,
 }
 
+/// What was judged, and what the next judgement needs.
 #[derive(Debug, Default)]
 struct WatchState {
+    /// The strictest one since `setup`.
     coexistence: Coexistence,
     /// The evidence that a Java fleet leads.
     what: String,
@@ -36,6 +40,7 @@ struct WatchState {
 }
 
 impl Watch {
+    /// What was judged last.
     pub(crate) fn coexistence(&self) -> Coexistence {
         self.lock().coexistence
     }
@@ -127,7 +132,9 @@ impl Watch {
         (state.coexistence == Coexistence::KclLeads).then(|| state.what.clone())
     }
 
-    /// The error for an attempt to take a lease, if leases must not be taken now.
+    /// The error for an attempt to take a lease, if leases must not be taken now. It is
+    /// `Throttled`, so the worker keeps what it holds and tries again: when the KCL has stopped, a
+    /// restart of the worker is enough.
     pub(crate) fn forbids_taking(&self, table: &str) -> Option<Error> {
         let state = self.lock();
         let leading = || KclIsLeading {

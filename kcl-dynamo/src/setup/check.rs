@@ -1,3 +1,5 @@
+//! Whether an existing table can be used, and whether it may be.
+
 use aws_sdk_dynamodb::types::{KeyType, ScalarAttributeType, TableDescription};
 use kcl_core::lease::Error;
 
@@ -7,6 +9,11 @@ use crate::item::attribute::{LEASE_KEY, SIGNAL_KEY};
 use crate::item::{Item, text};
 
 /// Checks that the table has the KCL's key and no other.
+///
+/// A table with a sort key would accept two rows of one lease.
+///
+/// # Errors
+/// `Fatal`, with the key that was found and the one that is expected.
 pub(super) fn check_key(name: &str, table: &TableDescription) -> Result<(), Error> {
     let type_of = |attribute: &str| {
         let definition = table
@@ -50,6 +57,9 @@ pub(super) fn check_key(name: &str, table: &TableDescription) -> Result<(), Erro
 ///
 /// A delete is needed only after the first shard has ended, hours from now, but a missing
 /// permission should be reported immediately.
+///
+/// # Errors
+/// `Denied` with the missing permission, or `Throttled` if DynamoDB could not be reached.
 pub(crate) async fn check_rights(calls: &Calls) -> Result<(), Error> {
     let key = || text(SIGNAL_KEY);
     calls.get(key(), false).await?;
@@ -70,6 +80,8 @@ pub(crate) async fn check_rights(calls: &Calls) -> Result<(), Error> {
     allowed(calls.delete(key(), never, parts).await)
 }
 
+/// A condition that did not hold is the answer that was hoped for: the call was permitted. A lost
+/// answer has changed nothing either, so it is not reported as unknown.
 fn allowed<T>(answer: Result<T, Refused>) -> Result<(), Error> {
     match answer {
         Ok(_) | Err(Refused::Condition(_)) => Ok(()),

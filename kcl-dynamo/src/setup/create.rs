@@ -1,3 +1,8 @@
+//! Creating a missing table, and waiting until it can be used.
+//!
+//! Several workers start at the same time and find no table. Each of them tries to create it, one
+//! succeeds, and all of them wait for the same table.
+
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
@@ -16,6 +21,7 @@ use super::{NewTable, check};
 
 /// The first pause before a table is described again; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause between two descriptions: DynamoDB limits them per account.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long to wait for a new table, which takes seconds. After this, the caller may run `setup`
 /// again.
@@ -23,6 +29,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until the table exists, is active and has the right key, and creates it if it is missing
 /// and may be created. Several workers may do this at the same time.
+///
+/// Cancel safe: it can be called again, and finds the table as far as it has got.
+///
+/// # Errors
+/// `Fatal` if the table is missing and must not be created, has another key or is being deleted;
+/// `Denied` without permissions; `Throttled` if it is not ready after [`PATIENCE`].
 pub(crate) async fn ready_table(
     calls: &Calls,
     create: Option<&NewTable>,
@@ -73,10 +85,11 @@ pub(crate) async fn ready_table(
     }
 }
 
+/// The error for a missing table that must not be created. A wrong region is the usual reason.
 fn missing(calls: &Calls) -> Error {
     let message = format!(
-        "there is no table `{}` in this account and region, and it is not to be made: make it with the key `{LEASE_KEY}` (HASH, S), \
-         or let it be made",
+        "there is no table `{}` in this account and region, and the options say not to create it: \
+         create it with the key `{LEASE_KEY}` (HASH, S), or allow it with `OpenOptions::create`",
         calls.table
     );
     Error::Fatal {
@@ -85,6 +98,7 @@ fn missing(calls: &Calls) -> Error {
     }
 }
 
+/// The error for a table that is being deleted or archived, or that has lost its key in KMS.
 fn unusable(calls: &Calls, status: &TableStatus) -> Error {
     let message = format!(
         "the table `{}` is {status}: expected ACTIVE, UPDATING or CREATING",
@@ -96,6 +110,7 @@ fn unusable(calls: &Calls, status: &TableStatus) -> Error {
     }
 }
 
+/// The table's description, or `None` if it does not exist.
 async fn describe(calls: &Calls) -> Result<Option<TableDescription>, Error> {
     match calls
         .client

@@ -1,3 +1,5 @@
+//! Why a table could not be opened. Each message says which variable or setting to change.
+
 use std::fmt;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! How a table is opened, and with which settings.
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -89,15 +91,23 @@ pub struct OpenOptions {
     settings: Settings,
 }
 
-/// The settings of a table.
+/// The settings of a table, checked when it is opened. [`OpenOptions`] documents them.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    /// The table's name, if it is not the application's.
     pub(crate) table: Option<String>,
+    /// How to create a missing table, if that is allowed.
     pub(crate) create: Option<NewTable>,
+    /// The time limit of every call. A write may wait for its permit for a quarter of it before
+    /// that.
     pub(crate) call_limit: Duration,
+    /// The most rows of a page of a scan, if DynamoDB's 1 MB is not to decide.
     pub(crate) page_rows: Option<NonZeroU16>,
+    /// Whether Java workers are looked for.
     pub(crate) neighbours: Neighbours,
+    /// Whether `setup` is `Throttled`, which a worker repeats, and not `Fatal` while a KCL leads.
     pub(crate) wait_for_kcl: bool,
+    /// Where time comes from. Tests put a clock here that they move themselves.
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -258,6 +268,7 @@ impl OpenOptions {
         ))
     }
 
+    /// The name that was set, or that of the application, as with the KCL.
     fn table_name(&self, application: &str) -> String {
         self.settings
             .table
