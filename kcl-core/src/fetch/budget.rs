@@ -1,3 +1,15 @@
+//! The byte budget: how much memory the records of all shards may take together.
+//!
+//! ```text
+//!  total = half reserved in equal parts, one a shard   +   half shared by all
+//!          a page of a shard that holds nothing            larger pages, prefetching, large events
+//!          never waits                                     first come, first served
+//! ```
+//!
+//! A limit per shard, as in the KCL, either grows with the number of shards or starves the one
+//! shard that is far behind. One budget for all needs a rule against the opposite fault: that
+//! stopped handlers take everything. The reserved half is that rule.
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,26 +53,41 @@ use seats::Seats;
 /// # drop((orders, visits));
 /// # Ok::<(), kcl_core::BoxError>(())
 /// ```
+///
+/// It is not a limit on the memory of the process: handlers, connections and copies that a handler
+/// makes are not counted.
 #[derive(Clone)]
 pub struct ByteBudget(Arc<BudgetInner>);
 
 /// The largest page of the service: `GetRecords` returns at most 10 MiB.
 pub(crate) const LARGEST_PAGE: usize = 10 * 1024 * 1024;
 
+/// What all handles share.
 struct BudgetInner {
+    /// In bytes; it never changes.
     total: usize,
+    /// Held for a few comparisons, never across an await.
     state: Mutex<BudgetState>,
 }
 
+/// Who holds what, and who waits for what.
 struct BudgetState {
+    /// What each shard holds.
     seats: Seats,
+    /// Requests that wait for the shared half, in the order in which they came.
     waiters: VecDeque<PermitWaiter>,
+    /// Fan-out events that wait for room. They go before the others, because the service has
+    /// already begun to send them.
     events: LargeEvents,
 }
 
+/// A request that waits. One that was dropped is recognised by its closed channel.
 struct PermitWaiter {
+    /// The shard that it is counted for.
     seat: u64,
+    /// How many bytes it asks for.
     want: usize,
+    /// Where its permit goes. If nobody takes it any more, the bytes go back at once.
     grant: oneshot::Sender<Permit>,
 }
 
@@ -111,11 +138,14 @@ impl ByteBudget {
         }
     }
 
+    /// The state. A poisoned lock is used on, because every change is complete before anything can
+    /// panic.
     fn state(&self) -> MutexGuard<'_, BudgetState> {
         // Every change below is whole before anything can panic.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes back what a shard no longer uses, and gives it to those that wait.
     fn give_back(&self, seat: u64, bytes: usize) {
         let mut state = self.state();
         state.seats.add(seat, 0, bytes);
@@ -193,9 +223,15 @@ impl fmt::Debug for ByteBudget {
 }
 
 /// The place of one shard at the budget.
+///
+/// It lives as long as the shard is read. When it is dropped, its reserved part goes to the others;
+/// permits that are still out give their bytes back one by one.
 #[derive(Debug)]
 pub(crate) struct BudgetShare {
+    /// The budget that it is a place at.
     budget: ByteBudget,
+    /// The number of the place. It is never used again, so a late permit cannot be counted for
+    /// another shard.
     id: u64,
     /// Told while the shard waits for memory.
     wait: MemoryWait,
@@ -282,20 +318,28 @@ impl Drop for BudgetShare {
 }
 
 /// Bytes of the budget, held until this is dropped.
+///
+/// It travels with the records: from the request to the page, and from there to the batch and to
+/// the end of its handler. So there is no place where giving it back could be forgotten.
 pub(crate) struct Permit {
     budget: ByteBudget,
     seat: u64,
+    /// What it counts for now.
     bytes: usize,
     /// For an event that is being received in the room that all share.
     receiving: bool,
 }
 
 impl Permit {
+    /// How many bytes it is for: how large a page the shard may ask for.
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// The page is there: from now on what it really occupies is counted.
+    ///
+    /// A page that is larger than its permit is not refused, because it is in memory already; the
+    /// next request of the shard waits longer.
     pub(crate) fn correct(&mut self, bytes: usize) {
         let (more, less) = (
             bytes.saturating_sub(self.bytes),

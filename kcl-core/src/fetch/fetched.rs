@@ -1,3 +1,8 @@
+//! What a reader of a shard gives, whichever way it reads.
+//!
+//! [`Fetch`] has two implementations, by polling and by subscriptions. Everything behind it, from
+//! the prefetcher to the processor, is the same for both and does not know which one it is.
+
 use std::fmt;
 use std::time::Duration;
 
@@ -29,18 +34,26 @@ pub(crate) struct Fetched {
     /// User records, in order. Empty only at the shard's end, and where its tip is reached for the
     /// first time.
     pub(crate) records: Vec<Record>,
+    /// The memory that the records take. None if there are no records.
     pub(crate) permit: Option<Permit>,
+    /// How far behind the tip the answer was, in milliseconds, as far as it can be believed.
     pub(crate) millis_behind_latest: Option<u64>,
+    /// When it was taken in, for the time that it waits for its handler.
     pub(crate) fetched: Moment,
+    /// The same as wall-clock time, for the age of the records.
     pub(crate) fetched_at: Timestamp,
     /// A stretch before these records that was, or may have been, lost to retention.
     pub(crate) gap: Option<DataGap>,
     /// Nothing more was there. Told once.
     pub(crate) at_tip: bool,
+    /// Why no more records follow, if that is so.
     pub(crate) end: Option<End>,
 }
 
 /// The shard has no more records to hand on.
+///
+/// Only the listing of the shards says whether it is one: an emulator, a proxy or a stale answer
+/// may say so of an open shard.
 #[derive(Debug)]
 pub(crate) enum End {
     /// The answer says that it has ended.
@@ -63,6 +76,7 @@ pub(crate) struct ReadEnd {
 /// How a shard is opened again whose end was read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OpenAgain {
+    /// How long to wait before. The listing that has to confirm the end may lag behind by seconds.
     pub(crate) after: Duration,
     /// The shard is closed: it is only to be seen whether more answers say the same.
     pub(crate) is_closed: bool,
@@ -71,10 +85,10 @@ pub(crate) struct OpenAgain {
 /// Why a shard cannot be read any further.
 #[derive(Debug)]
 pub(crate) enum FetchError {
-    /// This shard cannot be read by this worker.
+    /// This shard cannot be read by this worker: access is denied, or its key in KMS.
     Denied(Error),
-    /// No shard can.
+    /// No shard can be read: the stream does not exist, or the worker was set up wrongly.
     Fatal(Error),
-    /// No shard can, by fan-out.
+    /// No shard can be read by fan-out: the worker may poll instead.
     NoConsumer(NoConsumer),
 }

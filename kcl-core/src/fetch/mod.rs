@@ -12,6 +12,16 @@
 //! iterator, a failed call or a reset never skips a record. A shard that holds nothing never waits
 //! for memory, except for a pushed event that is larger than its reserved part, and then not
 //! forever; so a stalled handler stops no other shard.
+//!
+//! | part | decides | by the rules of |
+//! |---|---|---|
+//! | `polling` | when a page is requested, and what an error asks for | `decide::pace`, `decide::backoff` |
+//! | `fan_out` | when a shard is subscribed to again | `decide::subscription`, `decide::registration` |
+//! | `page_decoder` | what of an answer is handed on | `decide::gap`, `decide::bound`, `decide::lag` |
+//! | `resume` | where the shard is opened again | its own |
+//! | `size` | how many records are asked for | its own |
+//! | `budget` | who may ask now | its own |
+//! | `prefetcher` | how far ahead is read | the budget, and 8 pages |
 
 mod budget;
 pub(crate) mod fan_out;

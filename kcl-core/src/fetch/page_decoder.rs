@@ -1,3 +1,11 @@
+//! From an answer of the service to what is handed on, for polling and fan-out alike.
+//!
+//! ```text
+//!  raw records -> gap before the first? -> cut at the bound -> taken apart -> without what is done -> Fetched
+//!                                                                                   |
+//!                                                         Resume moves, and only here
+//! ```
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,10 +27,16 @@ use super::size::RecordSize;
 #[derive(Debug)]
 pub(crate) struct PageDecoder {
     clock: Arc<dyn Clock>,
+    /// Counts what was read of this shard.
     pub(super) meters: ShardMeters,
+    /// Where the shard is opened again.
     pub(super) resume: Resume,
+    /// Takes KPL aggregates apart.
     deaggregator: Deaggregator,
+    /// What happens to user records outside the shard's hash keys: after a reshard an aggregate may
+    /// contain some that belong to another shard.
     out_of_range: OutOfRange,
+    /// How large the records of this shard are.
     pub(super) size: RecordSize,
     /// The end was read: there is nothing to ask for any more.
     ended: bool,
@@ -71,6 +85,9 @@ impl PageDecoder {
     }
 
     /// What comes next may have been under way before it was asked for.
+    ///
+    /// An answer that was sent before it was asked for cannot prove that the shard was read up to a
+    /// time.
     pub(super) const fn knows_not_when(&mut self) {
         self.asked = None;
     }
@@ -88,6 +105,8 @@ impl PageDecoder {
     }
 
     /// The end that was taken in last is none.
+    ///
+    /// A later listing has shown the shard as open: the answer was wrong, or came from an emulator.
     pub(super) const fn goes_on(&mut self) {
         self.ended = false;
     }
@@ -95,6 +114,9 @@ impl PageDecoder {
     /// Records in the form in which they are handed on; nothing if they say nothing. `is_full`: no
     /// more of them fit into one answer, so that there may be more whatever it says of the tip.
     /// `end` are the shards that follow the last ones.
+    ///
+    /// Nothing in it waits, so that a future that is dropped cannot leave the place to resume from
+    /// ahead of what was handed on.
     pub(super) fn take_in(
         &mut self,
         mut raw: Vec<RawRecord>,
@@ -160,6 +182,9 @@ impl PageDecoder {
     }
 
     /// The user records that are still to be done, with the permit for what they occupy.
+    ///
+    /// An aggregate can be many times larger when it is taken apart. What it then occupies is
+    /// counted, and remembered for the size of the next request.
     fn take_apart(&mut self, raw: Vec<RawRecord>, permit: &mut Permit) -> Vec<Record> {
         let apart = self.deaggregator.take_apart(raw);
         self.size.observe_growth(permit.bytes(), apart.occupied);
@@ -189,6 +214,9 @@ impl PageDecoder {
 
     /// Takes in that the stream has answered. Whether that shows for the first time that there is
     /// nothing more.
+    ///
+    /// It is said once per tenancy: the application learns that it has caught up, and not that it
+    /// idles.
     fn answered(&mut self, millis_behind_latest: Option<u64>) -> bool {
         self.meters
             .lag
@@ -201,6 +229,7 @@ impl PageDecoder {
         self.nothing(Some(End::Gone))
     }
 
+    /// An answer without records, at this moment.
     fn nothing(&self, end: Option<End>) -> Fetched {
         Fetched {
             records: Vec::new(),
@@ -216,6 +245,9 @@ impl PageDecoder {
 }
 
 /// The answer of a call, or that there was none in time.
+///
+/// A call that is not answered counts as [`Unreachable`](ErrorKind::Unreachable): if that lasts,
+/// another worker may do better.
 pub(crate) async fn bounded<T>(
     clock: &dyn Clock,
     limit: Duration,

@@ -1,3 +1,11 @@
+//! Reads a shard by `GetRecords`, one page after the other.
+//!
+//! ```text
+//!  cursor --> pace --> permit --> GetRecords --> take_in --> Fetched
+//!    ^ opened where Resume says     | error: recover, a pause, and again
+//!    +------------------------------+
+//! ```
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,21 +25,25 @@ use super::page_decoder::{PageDecoder, bounded, occupied};
 /// The settings of polling.
 #[derive(Clone, Debug)]
 pub(crate) struct PollingSettings {
+    /// How often the shard may be read.
     pub(crate) pace: PaceSettings,
     /// The most records to ask for at once: 10,000, the service's limit.
     pub(crate) max_records: u32,
     /// How long one call may take: 30 s as in the KCL.
     pub(crate) call_limit: Duration,
-    /// How long one call of `GetRecords` may take.
+    /// How long one call of `GetRecords` may take: 10 s by default, more than a page of 10 MiB
+    /// needs on a slow connection, and less than what would cost the lease.
     pub(crate) read_limit: Duration,
 }
 
 /// Reads a shard with `GetRecords`.
 #[derive(Debug)]
 pub(crate) struct PollingFetch {
+    /// The stream, whose calls neither pace nor retry by themselves.
     stream: Arc<dyn Stream>,
     shard: ShardId,
     clock: Arc<dyn Clock>,
+    /// As the worker was told.
     settings: PollingSettings,
     /// The shard's share of the byte budget: a page is not asked for before there is room for it.
     seat: BudgetShare,
@@ -50,11 +62,13 @@ pub(crate) struct PollingFetch {
 
 /// After a failure: 100 ms, doubled up to 5 s, each drawn with jitter.
 const RETRY: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-/// After a call that was refused for its rate: 400 ms (a shard allows a call each 200 ms), doubled
-/// up to 10 s.
+/// After a call that was refused for its rate: 400 ms, twice what a shard allows, doubled up to 10
+/// s. Half of each pause is fixed: with full jitter, readers of one shard would collide again at
+/// once.
 const THROTTLED: Backoff = Backoff::new(Duration::from_millis(400), Duration::from_secs(10));
 
 impl PollingFetch {
+    /// A reader that has no cursor yet: the first call opens the shard.
     pub(crate) fn new(
         stream: Arc<dyn Stream>,
         shard: ShardId,
@@ -81,6 +95,9 @@ impl PollingFetch {
     }
 
     /// The cursor, opened anew at the place to resume from if there is none.
+    ///
+    /// An iterator is used until the service says that it has expired: opening costs a call of its
+    /// own.
     async fn cursor(&mut self) -> Result<Cursor, Error> {
         if let Some(cursor) = &self.cursor {
             return Ok(cursor.clone());
@@ -100,6 +117,9 @@ impl PollingFetch {
 
     /// One page, whether it holds as many records as were asked for, and the permit that it is
     /// counted by.
+    ///
+    /// # Errors
+    /// Those of the two calls. A call that is not answered in time is one of them.
     async fn page(&mut self) -> Result<(Page, bool, Permit), Error> {
         let cursor = self.cursor().await?;
         // Received and taken apart one after the other: the larger of both is what has to be there.
@@ -149,6 +169,14 @@ impl PollingFetch {
     }
 
     /// What an error asks for: a pause, or the end of reading.
+    ///
+    /// | error | pause | then |
+    /// |---|---|---|
+    /// | `Expired` | none, the first time | the shard is opened again |
+    /// | `Throttled` | from 400 ms, doubled up to 10 s | the same cursor |
+    /// | `Transient`, `Unreachable`, `Busy` | from 100 ms, doubled up to 5 s | the same cursor |
+    /// | `Gone` | none, the first time | whoever asked finds out whether the shard has ended |
+    /// | `Denied`, `Fatal` | | reading ends |
     async fn recover(&mut self, error: Error) -> Result<Option<Fetched>, FetchError> {
         tracing::debug!(error = %error, kind = ?error.kind, failures = self.failures, "a call to the stream failed");
         self.turns.failed(&error);

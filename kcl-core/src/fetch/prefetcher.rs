@@ -1,3 +1,8 @@
+//! Reads ahead of the processor.
+//!
+//! The reader runs as a task of its own and hands its pages on through a channel of 8. While a
+//! batch is being processed, the next ones are fetched, as far as the byte budget gives permits.
+
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
@@ -12,11 +17,17 @@ use super::fetched::{End, Fetch, FetchError, OpenAgain, ReadEnd};
 /// Records on their way to the processor, with the memory that they are counted by.
 #[derive(Debug)]
 pub(crate) struct Batch {
+    /// User records, in order; never empty.
     pub(crate) records: Records,
+    /// How far behind the tip the shard was when they were read, in milliseconds.
     pub(crate) millis_behind_latest: Option<u64>,
+    /// When they were read.
     pub(crate) fetched: Moment,
+    /// The same as wall-clock time.
     pub(crate) fetched_at: Timestamp,
+    /// Whether the shard ends with them, as far as the answer says.
     pub(crate) is_last: bool,
+    /// The shards that follow, on the last batch.
     pub(crate) children: Vec<ChildShard>,
     /// Held, never read: given back to the budget when the batch is done and dropped.
     #[expect(dead_code, reason = "held for its drop")]
@@ -34,6 +45,9 @@ impl Batch {
 }
 
 /// What comes out of a [`Prefetcher`], in order.
+///
+/// One page may become several of them, in this order: a gap, the records, that the tip is reached,
+/// the end. The consumer carries out one after the other.
 #[derive(Debug)]
 pub(crate) enum FetchItem {
     /// A stretch was, or may have been, lost to retention.
@@ -59,13 +73,20 @@ pub(crate) enum FetchItem {
 /// Dropping it ends the task.
 #[derive(Debug)]
 pub(crate) struct Prefetcher {
+    /// What was read and not processed yet, at most [`PAGES_AHEAD`] items and the parts of one
+    /// page.
     fed: mpsc::Receiver<FetchItem>,
+    /// Tells the task to go on after an end that was none.
     again: mpsc::UnboundedSender<OpenAgain>,
+    /// The task. It ends when this is dropped, and with it the call that is under way.
     _pump: Tasks,
 }
 
 /// How many pages of a shard may wait. Memory is bounded by the budget; this bounds how far a fast
 /// stream of small pages runs ahead.
+///
+/// It is well above what one handler call needs, and low enough that a lease that is lost drops
+/// little.
 const PAGES_AHEAD: usize = 8;
 
 impl Prefetcher {
@@ -95,6 +116,8 @@ impl Prefetcher {
     }
 }
 
+/// The task: reserves a place in the channel, fetches, and hands on the parts of the answer in
+/// their order: the gap before the records, the records, that the tip is reached, and the end.
 async fn pump_all(
     mut fetch: Box<dyn Fetch>,
     give: mpsc::Sender<FetchItem>,

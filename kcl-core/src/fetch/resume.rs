@@ -1,3 +1,11 @@
+//! Where a shard is opened again, so that nothing is skipped and what may be missing is noticed.
+//!
+//! | what is known | opened | why |
+//! |---|---|---|
+//! | nothing was handed on | where the tenancy begins | the checkpoint's sentinel, or the time that it stands for |
+//! | a record was handed on | AT that record | it comes again and is dropped; if another one comes first, retention has removed some |
+//! | a subscription told a place further on, a short time ago | AT that place | nothing behind it can have expired yet, and the last record may have |
+
 use std::cmp::Ordering;
 
 use crate::decide::gap::{DataGap, judge_first};
@@ -16,6 +24,7 @@ use crate::stream::StartAt;
 /// ages out like any other, and that it does not come back would look as if something were missing.
 #[derive(Clone, Debug)]
 pub(crate) struct Resume {
+    /// Where the tenancy begins, until something was handed on.
     begin: StartAt,
     /// What does not have to come again: everything up to here.
     last: Option<LastRecord>,
@@ -30,12 +39,14 @@ pub(crate) struct Resume {
 /// The last record that is done, or was handed on.
 #[derive(Clone, Debug)]
 struct LastRecord {
+    /// Its sequence number; an aggregate has one for all its records.
     sequence: SequenceNumber,
     /// The last user record of an aggregate; nothing when all of the Kinesis record was handed on.
     sub_sequence: Option<u64>,
 }
 
-/// A lease does not say where to begin.
+/// The error for a lease that does not say where to begin: it is finished, or its time was never
+/// stored.
 #[derive(Debug, thiserror::Error)]
 #[error("the lease is at {checkpoint} and no time is known for it")]
 pub(crate) struct NoPlace {
@@ -72,6 +83,8 @@ impl Resume {
     }
 
     /// Where to open the shard; from now on the next record shows whether something is missing.
+    ///
+    /// The place itself does not move: a call that fails may be repeated any number of times.
     pub(crate) fn open(&mut self) -> StartAt {
         self.unproved = self.last.is_some();
         match &self.last {
@@ -140,6 +153,8 @@ impl Resume {
     }
 
     /// Leaves only what does not come again.
+    ///
+    /// Within an aggregate that was half done, the sub-sequence number decides.
     pub(crate) fn keep_new(&self, records: &mut Vec<Record>) {
         if let Some(last) = &self.last {
             // What is done comes first: the records of a page are in order.
@@ -149,6 +164,9 @@ impl Resume {
     }
 
     /// A page that ends with this record was handed on.
+    ///
+    /// A page that comes twice, as after a polled question beside a subscription, does not move it
+    /// back.
     pub(crate) fn handed_on(&mut self, sequence: SequenceNumber) {
         if self
             .last
@@ -166,10 +184,12 @@ impl Resume {
 }
 
 impl LastRecord {
+    /// The position up to which everything is done, for the judgement of a gap.
     fn position(&self) -> Position {
         Position::new(self.sequence.clone(), self.sub_sequence.unwrap_or(0))
     }
 
+    /// Whether this record, or one before it, is the record at this position.
     fn covers(&self, position: &Position) -> bool {
         match position.sequence.cmp(&self.sequence) {
             Ordering::Less => true,

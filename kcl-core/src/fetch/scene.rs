@@ -1,3 +1,6 @@
+//! What tests of readers begin with: a stream in memory and a held lease, on a clock that is
+//! paused.
+
 use std::sync::Arc;
 
 use crate::deaggregate::OutOfRange;

@@ -1,3 +1,8 @@
+//! How many records to ask for, so that the answer fits into the memory at hand.
+//!
+//! `GetRecords` takes a number of records and not of bytes, and an answer may have up to 10 MiB. So
+//! the size of the records is learned from the pages before.
+
 use super::budget::LARGEST_PAGE;
 
 /// How large the records of a shard are, and so how many to ask for.
@@ -16,9 +21,10 @@ pub(crate) struct RecordSize {
 
 /// What one record takes at the most, by the default limit of the service.
 const LARGEST_RECORD: f64 = 1024.0 * 1024.0;
-/// The share of the last page in the slow mean.
+/// The share of the last page in the slow mean: a quarter, so after some ten pages of another kind
+/// the estimate has followed.
 const WEIGHT: f64 = 0.25;
-/// Pages differ: what is asked for is a little less than what would fit.
+/// Pages differ: what is asked for is a tenth less than what would fit.
 const HEADROOM: f64 = 1.1;
 
 impl RecordSize {

@@ -1,6 +1,21 @@
+//! Why a call to a stream failed, sorted by what the reader has to do.
+//!
+//! A service has dozens of error codes, and a reader has seven reactions. The implementation of the
+//! stream translates once, and everything behind it decides by [`ErrorKind`] alone.
+
 use crate::BoxError;
 
 /// What a reader has to do about a failed call.
+///
+/// | kind | costs | the reader |
+/// |---|---|---|
+/// | `Expired` | nothing | opens the shard again where it was |
+/// | `Throttled`, `Transient` | time | pauses, longer each time |
+/// | `Busy` | time | asks again at a steady pace, because the other side ends by itself |
+/// | `Unreachable` | time | the same, and in the end leaves the lease to another worker |
+/// | `Gone` | perhaps the shard | lists the shards, which decides whether it has ended |
+/// | `Denied` | the shard, for a while | stops, reports it, and tries again later |
+/// | `Fatal` | the worker, or this one of several streams | stops |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -25,6 +40,15 @@ pub enum ErrorKind {
 }
 
 /// Why a call to a [`Stream`](super::Stream) failed.
+///
+/// # Examples
+/// ```
+/// use kcl_core::stream::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::Throttled, "GetRecords", "rate exceeded for shard");
+/// assert_eq!(error.to_string(), "GetRecords: rate exceeded for shard");
+/// assert_eq!(error.kind, ErrorKind::Throttled);
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("{operation}: {message}")]
 #[non_exhaustive]

@@ -1,3 +1,5 @@
+//! The contract of a stream that pushes its records (enhanced fan-out).
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,25 @@ use super::{Error, StartAt};
 /// do not pace or retry calls: that is up to the reader of the shard. Every future may be dropped
 /// at any time; after a dropped registration, call [`describe_consumer`](Self::describe_consumer)
 /// to see whether it took effect.
+///
+/// # Examples
+/// ```
+/// use kcl_core::MemoryStream;
+/// use kcl_core::stream::{FanOut, StartAt};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+/// # runtime.block_on(async {
+/// let stream = MemoryStream::new("orders", 1);
+/// let (shard, sequence) = stream.put("customer-7", "an order")?;
+///
+/// let consumer = stream.register_consumer("billing").await?;
+/// let mut subscription = stream.subscribe(&consumer.arn, &shard, &StartAt::TrimHorizon).await?;
+/// let event = subscription.next().await?.expect("an event");
+/// assert_eq!(event.records[0].sequence, sequence);
+/// # Ok::<(), kcl_core::stream::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[async_trait]
 pub trait FanOut: fmt::Debug + Send + Sync + 'static {
     /// Describes a registered consumer.
@@ -168,6 +189,9 @@ impl fmt::Display for ConsumerArn {
 }
 
 /// How a call identifies a consumer.
+///
+/// A name is what an operator configures, and an ARN is what the service returned: a consumer that
+/// was deleted and registered again has the same name and another ARN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhichConsumer {

@@ -1,3 +1,5 @@
+//! The values that calls to a stream take and return.
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +46,22 @@ impl StreamDescription {
     /// The stream in the KCL's serialised form, `account:name:creation`, as it appears in lease
     /// keys of an application that reads several streams. The creation time is in whole seconds
     /// since the Unix epoch.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use kcl_core::model::Timestamp;
+    /// use kcl_core::stream::StreamDescription;
+    ///
+    /// let stream = StreamDescription::new(
+    ///     "arn:aws:kinesis:us-east-1:123456789012:stream/orders",
+    ///     Timestamp::from_millis(1_700_000_000_123),
+    ///     Duration::from_secs(24 * 3600),
+    /// );
+    /// assert_eq!(stream.name(), Some("orders"));
+    /// assert_eq!(&*stream.identity(), "123456789012:orders:1700000000");
+    /// ```
     #[must_use]
     pub fn identity(&self) -> Arc<str> {
         let mut parts = self.arn.split(':').skip(4);
@@ -54,6 +72,9 @@ impl StreamDescription {
 }
 
 /// Which shards to list: the service's `ShardFilter`.
+///
+/// A filter saves pages: a stream that was resharded often lists far more closed shards than open
+/// ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ShardFilter {
@@ -104,6 +125,10 @@ impl ShardPage {
 ///
 /// There is no "latest": what that means is decided once, when the lease is created, and stored in
 /// the lease as a time.
+///
+/// A reader that resumes opens the shard *at* its last record and drops that record, instead of
+/// opening it *after* the record. If the record has expired, the first one that comes tells so, and
+/// what may have been lost is reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartAt {
@@ -118,6 +143,9 @@ pub enum StartAt {
 }
 
 /// A position in a shard that a stream has opened: a shard iterator. It may expire.
+///
+/// Kinesis lets a shard iterator expire after five minutes. That is no failure: the reader opens
+/// the shard again.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cursor {
     shard: ShardId,
@@ -155,6 +183,19 @@ impl fmt::Debug for Cursor {
 }
 
 /// A page of records.
+///
+/// # Examples
+/// A page that ends its shard, as a stream of one's own would return it:
+///
+/// ```
+/// use kcl_core::model::{RawRecord, SequenceNumber};
+/// use kcl_core::stream::Page;
+///
+/// let record = RawRecord::new(SequenceNumber::from_u128(7), "customer-7", "an order");
+/// let page = Page::new(vec![record], None).behind(0);
+/// assert!(page.next.is_none());
+/// assert_eq!(page.millis_behind_latest, Some(0));
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Page {

@@ -1,3 +1,5 @@
+//! The contract of a stream that is read by polling.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,6 +16,36 @@ use super::{
 /// Implementations do not pace calls, and do not retry beyond what their transport does by itself:
 /// pacing, backoff and the handling of an [`Error`] are up to the reader. Reading changes nothing
 /// in the stream, so every future may be dropped at any time.
+///
+/// # Examples
+/// A reader in its simplest form: it lists the shards, opens the first one, and reads until it has
+/// caught up.
+///
+/// ```
+/// use kcl_core::MemoryStream;
+/// use kcl_core::stream::{ShardFilter, StartAt, Stream};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
+/// let stream = MemoryStream::new("orders", 1);
+/// stream.put_many([("customer-7", "one"), ("customer-7", "two")])?;
+///
+/// let shards = stream.list_shards(&ShardFilter::AtLatest, None).await?.shards;
+/// let mut cursor = stream.open(&shards[0].id, &StartAt::TrimHorizon).await?;
+/// let mut read = 0;
+/// loop {
+///     let page = stream.read(&cursor, 1).await?;
+///     read += page.records.len();
+///     match page.next {
+///         Some(next) if page.millis_behind_latest != Some(0) => cursor = next,
+///         _ => break,
+///     }
+/// }
+/// assert_eq!(read, 2);
+/// # Ok::<(), kcl_core::stream::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[async_trait]
 pub trait Stream: fmt::Debug + Send + Sync + 'static {
     /// Describes the stream.

@@ -1,3 +1,9 @@
+//! Fan-out events that are larger than what their shards hold.
+//!
+//! A page that is polled is as large as the reader asks for. An event that is pushed is as large as
+//! the service makes it, up to 1 MiB in a frame and more when it is decoded, and cannot be taken in
+//! parts.
+
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::time::Duration;
@@ -31,6 +37,7 @@ pub(super) const STANDSTILL: Duration = Duration::from_secs(1);
 /// A reception ends by itself: a subscription that gives nothing is replaced.
 #[derive(Default)]
 pub(super) struct LargeEvents {
+    /// In the order in which the events began.
     waiters: VecDeque<EventWaiter>,
     /// How much more than the budget they may have at present.
     beyond: usize,
@@ -40,12 +47,15 @@ pub(super) struct LargeEvents {
     moved: u64,
 }
 
+/// An event that has begun and is not received until there is room for it.
 struct EventWaiter {
+    /// The shard that it belongs to.
     seat: u64,
     /// What the shard has for the event.
     own: usize,
     /// What it lacks.
     more: usize,
+    /// Where the missing bytes go.
     grant: oneshot::Sender<Permit>,
 }
 
@@ -77,6 +87,7 @@ impl ByteBudget {
         pool_is_open
     }
 
+    /// Gives an event the room that it lacks. If its shard has gone meanwhile, the room goes back.
     fn grant(&self, state: &mut BudgetState, waiter: EventWaiter, pooled: bool) {
         state.seats.add(waiter.seat, waiter.more, 0);
         if pooled {
@@ -100,6 +111,9 @@ impl ByteBudget {
 
     /// Gives the first event room beyond the budget, if it is this shard's, none is received, and
     /// none was since so many had moved.
+    ///
+    /// It is logged at the level debug only: the metric of the budget shows the same, and the
+    /// cause, a handler that stands, is reported elsewhere.
     fn exceed(&self, seat: u64, moved: u64) {
         let beyond = {
             let mut state = self.state();
@@ -126,6 +140,7 @@ impl ByteBudget {
 }
 
 impl LargeEvents {
+    /// An event begins to be received in the shared half.
     const fn begin(&mut self) {
         self.receiving += 1;
         self.moved = self.moved.wrapping_add(1);
@@ -137,6 +152,7 @@ impl LargeEvents {
         self.moved = self.moved.wrapping_add(1);
     }
 
+    /// Whether nothing has been received, and nothing was begun or ended, since this count.
     const fn stand_since(&self, moved: u64) -> bool {
         self.receiving == 0 && self.moved == moved
     }
@@ -173,6 +189,9 @@ impl BudgetState {
 impl BudgetShare {
     /// Makes a permit as large as an event that has begun, or as large as the budget can give. What
     /// is set aside for the shard is there at once. Cancel safe: what nobody takes goes back.
+    ///
+    /// A shard whose event is larger than the budget can ever give gets the most that there is: it
+    /// is received nevertheless, and counted as what it is.
     pub(crate) async fn enlarge(&self, permit: &mut Permit, bytes: usize, clock: &dyn Clock) {
         let (mut granted, mut seen) = {
             let mut state = self.budget.state();

@@ -1,3 +1,5 @@
+//! What each shard holds of the budget, with sums that are kept and not computed.
+
 use std::collections::BTreeMap;
 
 /// What each shard holds of the budget, and what is set aside for those that hold little.
@@ -6,9 +8,13 @@ use std::collections::BTreeMap;
 /// thousands of shards. So the sum is kept: a change of one shard changes it by that shard's part.
 /// Only a shard that comes or goes changes the part of all others, and then it is made anew.
 pub(super) struct Seats {
+    /// The whole budget, in bytes.
     total: usize,
+    /// The number of the next shard that comes. Numbers are never used again.
     next: u64,
+    /// What each shard holds, by its number. A shard that has come and asked for nothing holds 0.
     held: BTreeMap<u64, usize>,
+    /// The sum over all shards of what they hold.
     used: usize,
     /// The part of the budget that is set aside for one shard.
     reserve: usize,
@@ -20,6 +26,8 @@ pub(super) struct Seats {
 }
 
 impl Seats {
+    /// All of it free. With no shard there is nothing to reserve it for, so the reserved half is
+    /// one part.
     pub(super) const fn new(total: usize) -> Self {
         Self {
             total,
@@ -33,6 +41,7 @@ impl Seats {
         }
     }
 
+    /// A shard comes: the parts of all others become smaller, for what they will ask next.
     pub(super) fn come(&mut self) -> u64 {
         let id = self.next;
         self.next += 1;
@@ -47,6 +56,7 @@ impl Seats {
         self.make_sum();
     }
 
+    /// Whether the shard is still there. A request of one that has gone is not served any more.
     pub(super) fn contains(&self, seat: u64) -> bool {
         self.held.contains_key(&seat)
     }
@@ -61,6 +71,7 @@ impl Seats {
         self.used
     }
 
+    /// What is set aside for one shard now: half of the budget, divided by the number of shards.
     pub(super) const fn reserve(&self) -> usize {
         self.reserve
     }

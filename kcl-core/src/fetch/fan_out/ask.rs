@@ -16,6 +16,10 @@ const PAGES: usize = 3;
 
 impl FanOutFetch {
     /// Whether it is time to ask.
+    ///
+    /// Asking costs a call of the five per second that all readers of a shard share, so it is asked
+    /// only if something speaks for an end: children were named, the shard is listed as closed, or
+    /// it has been quiet for long.
     pub(super) fn is_to_ask(&mut self) -> bool {
         let now = self.clock.now();
         let quiet = now.since(self.quiet_since);
@@ -27,6 +31,9 @@ impl FanOutFetch {
     /// Asks by polling what follows the last record. The subscription stays, unless the shard has
     /// ended: what it pushes of what was polled meanwhile is dropped. Nothing if the answers say
     /// nothing; that one fails is no harm, as the records are pushed.
+    ///
+    /// The place to resume from moves with what was polled, exactly as with an event, so records
+    /// are neither delivered twice nor skipped.
     pub(super) async fn ask(&mut self) -> Option<Fetched> {
         self.asks.asked(self.clock.now());
         for _ in 0..PAGES {
@@ -65,6 +72,7 @@ impl FanOutFetch {
         None
     }
 
+    /// The children as the last page names them, or else as an event did.
     fn followers(&self, named: Vec<ChildShard>) -> Vec<ChildShard> {
         if named.is_empty() {
             self.named.clone()
@@ -74,6 +82,9 @@ impl FanOutFetch {
     }
 
     /// A page, and whether it holds as many records as were asked for.
+    ///
+    /// It continues where the last question ended, so that a question after a long silence does not
+    /// begin at the last record again.
     async fn poll_once(&mut self, permit: &Permit) -> Result<(Page, bool), Error> {
         let limit = self.settings.call_limit;
         let cursor = match self.asking.take() {

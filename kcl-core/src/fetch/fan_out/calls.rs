@@ -1,3 +1,7 @@
+//! The pace of subscription calls, across tenancies: Kinesis allows five per second for a consumer
+//! and shard, and refuses a second subscription of a consumer to a shard within five seconds. The
+//! reader makes at most one call per second.
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 

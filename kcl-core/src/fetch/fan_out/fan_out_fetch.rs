@@ -1,3 +1,14 @@
+//! Reads a shard by one subscription after another.
+//!
+//! ```text
+//!  make_room --> subscribe --> wait: begins, room for it, next --> take_in --> Fetched
+//!      ^            | pace        | silent, ended, failed
+//!      +------------+-------------+
+//! ```
+//!
+//! Everything that can go wrong with a subscription ends in the same way: it is dropped, and
+//! another one is made where delivery stands.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +29,8 @@ use super::{ListedClosed, MAX_RECORDS, Registration};
 /// How long a subscription may give no event while it is waited for, before it is replaced: 30 s,
 /// six of the empty events that the service sends every five seconds or so. (The KCL waits for 60
 /// s.)
+///
+/// It has to be well below the time after which a reader that makes no progress loses its lease.
 pub(crate) const SILENCE: Duration = Duration::from_secs(30);
 
 /// What a shard is subscribed to with.
@@ -39,13 +52,17 @@ const WAITED: Duration = Duration::from_millis(100);
 pub(crate) struct FanOutFetch {
     /// Knows the consumer, and when each shard was last called for.
     registration: Arc<Registration>,
+    /// The shard that is read.
     pub(super) shard: ShardId,
+    /// Where time comes from.
     pub(super) clock: Arc<dyn Clock>,
+    /// As the worker was told, and as the stream says of itself.
     pub(super) settings: FanOutSettings,
     /// The shard's share of the byte budget: an event is not received before there is room for it.
     seat: BudgetShare,
     /// Tells the lease's writer that the loop turns.
     turns: ProgressReporter,
+    /// Counts events, subscriptions and why they ended.
     pub(super) meters: SubscriptionMeters,
     /// Takes events apart, and knows where the next subscription begins.
     pub(super) intake: PageDecoder,
@@ -83,12 +100,15 @@ pub(crate) struct FanOutFetch {
 
 /// What waiting for an event came to.
 enum Waited {
+    /// An event, complete.
     Event(Pushed),
     /// The subscription is over.
     Over(Happened, Option<Error>),
 }
 
 impl FanOutFetch {
+    /// A reader that has no subscription yet. It continues the pace of earlier tenancies of this
+    /// worker: a lease that goes back and forth must not subscribe faster than one that stays.
     #[expect(
         clippy::too_many_arguments,
         reason = "each is a part of its own, given once"
@@ -140,6 +160,8 @@ impl FanOutFetch {
 
     /// Memory for an event of the usual size. No more of it is kept than what is set aside for the
     /// shard.
+    ///
+    /// An event is counted as one "record" of the size estimate: what comes in one piece.
     pub(super) async fn make_room(&mut self) -> Permit {
         let mut permit = match self.permit.take() {
             Some(permit) => permit,
@@ -158,6 +180,13 @@ impl FanOutFetch {
     }
 
     /// Makes a subscription, if there is none.
+    ///
+    /// A shard that was not found may also mean that the consumer is gone. Then the consumer is
+    /// looked for first; if it is still the same one, it is the shard.
+    ///
+    /// # Errors
+    /// What only the worker can decide: access denied, no consumer, or a fault that concerns every
+    /// shard. Everything else is a reason to try again.
     async fn subscribe(&mut self) -> Result<(), FetchError> {
         if self.subscription.is_some() {
             return Ok(());
@@ -220,6 +249,9 @@ impl FanOutFetch {
 
     /// Waits for the next event, and in its midst for the memory that it takes: silence is only
     /// what is waited for the service.
+    ///
+    /// Only the two waits for the service are limited by [`SILENCE`]. The wait for memory in
+    /// between is not: a handler that stands is not a fault of the subscription.
     async fn wait(&mut self, permit: &mut Permit) -> Waited {
         let Some(subscription) = &mut self.subscription else {
             return Waited::Over(Happened::Ended, None);
@@ -255,6 +287,9 @@ impl FanOutFetch {
     }
 
     /// An event in the form in which it is handed on; nothing if it says nothing.
+    ///
+    /// Its continuation is a place further on than its last record. It is used for the next
+    /// subscription only as long as nothing behind it can have expired.
     fn take_in(&mut self, event: Pushed, permit: Permit) -> Option<Fetched> {
         let told = event.continuation.clone().zip(event.millis_behind_latest);
         let fetched = self.take_in_records(event, permit);
@@ -270,6 +305,8 @@ impl FanOutFetch {
         fetched
     }
 
+    /// The same without the continuation. An empty event gives its permit back to the reader, so an
+    /// idle shard takes no memory from the others.
     fn take_in_records(&mut self, event: Pushed, mut permit: Permit) -> Option<Fetched> {
         self.pace.after(Happened::Delivered, self.clock.now(), 0.0);
         self.turns.read();
@@ -353,6 +390,9 @@ impl FanOutFetch {
     }
 
     /// One step on the way to the next thing that says something.
+    ///
+    /// It returns after each thing that happened, so that the loop tells the lease's writer that it
+    /// turns.
     async fn step(&mut self) -> Result<Option<Fetched>, FetchError> {
         if (std::mem::take(&mut self.ask_now) || self.is_to_ask())
             && let Some(fetched) = self.ask().await

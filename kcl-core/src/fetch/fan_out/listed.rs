@@ -1,3 +1,5 @@
+//! Which shards are known to be closed although their subscriptions do not end.
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,6 +24,7 @@ struct ListedState {
 }
 
 impl ListedClosed {
+    /// The state, which is complete whenever the lock is free.
     fn inner(&self) -> MutexGuard<'_, ListedState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

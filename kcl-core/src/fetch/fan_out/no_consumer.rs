@@ -1,3 +1,5 @@
+//! The error for a stream whose consumer is not available.
+
 use std::sync::Arc;
 
 use crate::decide::registration::Why;
@@ -5,6 +7,9 @@ use crate::model::StreamName;
 use crate::stream::{Error, WhichConsumer};
 
 /// A stream cannot be read by enhanced fan-out because its consumer is not available.
+///
+/// It reaches the application as the reason why fan-out is not used. In the mode that prefers
+/// fan-out the worker polls instead and tries again later.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("consumer `{consumer}` is not available on stream {stream}: {why}")]
 #[non_exhaustive]

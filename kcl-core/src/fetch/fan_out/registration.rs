@@ -1,3 +1,9 @@
+//! The registered consumer of an application: found, or made once, and shared by all shards.
+//!
+//! Kinesis allows 20 consumers per stream, creates at most five at a time, and takes seconds for
+//! each. If every shard of every worker registered one, a start would be nothing but refusals. So a
+//! worker looks once, and all workers of an application use one name: the first one registers it.
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,16 +25,26 @@ use super::calls::Calls;
 /// Whoever needs it first looks for it; the others wait for what comes out. A look that is dropped
 /// half-way leaves nothing behind that the next one does not find by its description.
 pub(crate) struct Registration {
+    /// For messages.
     stream: StreamName,
+    /// By name, which may be registered, or by ARN, which somebody else has registered.
     which: WhichConsumer,
+    /// The stream's calls.
     fan_out: Arc<dyn FanOut>,
     clock: Arc<dyn Clock>,
+    /// How long one call may take.
     call_limit: Duration,
+    /// How long the search may take in all; a consumer that is being created needs some seconds.
     longest: Duration,
+    /// What was found, or why nothing was. It is held while somebody looks, so that the others wait
+    /// for the result instead of looking as well.
     known: Mutex<KnownConsumer>,
+    /// When which shard was subscribed to, across tenancies.
     calls: Calls,
 }
 
+/// The last result, good or bad. Both have a time, because a consumer can be removed and made
+/// again.
 #[derive(Default)]
 struct KnownConsumer {
     /// The consumer, and when the call was sent that showed it.
@@ -72,6 +88,9 @@ impl Registration {
     ///
     /// # Errors
     /// It is not available, or not in time.
+    ///
+    /// `since` is when the caller's call was sent that did not find the consumer: an older result
+    /// does not disprove that. Cancel safe: the next caller looks.
     pub(crate) async fn consumer(&self, since: Moment) -> Result<ConsumerArn, NoConsumer> {
         let asked = self.clock.now();
         let mut known = self.known.lock().await;
@@ -94,6 +113,8 @@ impl Registration {
         }
     }
 
+    /// Asks and waits as `decide::registration` says, until there is a consumer or a reason why
+    /// not.
     async fn look(&self) -> Result<(ConsumerArn, Moment), NoConsumer> {
         let may_register = matches!(self.which, WhichConsumer::Name(_));
         let mut registering = Registering::new(may_register, self.longest, self.clock.now());
@@ -129,6 +150,8 @@ impl Registration {
         }
     }
 
+    /// One call. A consumer that is given by its ARN belongs to somebody else and is never
+    /// registered.
     async fn ask(&self, asked: RegistrationCall) -> Result<Consumer, Error> {
         match (asked, &self.which) {
             (RegistrationCall::Register, WhichConsumer::Name(name)) => {
@@ -163,6 +186,7 @@ impl Registration {
         }
     }
 
+    /// The error, with what was looked for and what the service said last.
     fn without(&self, why: Why, source: Option<Error>) -> NoConsumer {
         NoConsumer {
             stream: self.stream.clone(),

@@ -1,3 +1,5 @@
+//! Who is registered with the stream, and who is subscribed to what.
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,11 +41,16 @@ pub struct Subscribed {
 /// The registered consumers of a stream and their subscriptions.
 #[derive(Debug)]
 pub(super) struct Consumers {
+    /// The ARN of the stream, with which the ARNs of its consumers begin.
     stream: Arc<str>,
+    /// All that were ever registered, by name. One that is gone stays until the name is used again.
     by_name: BTreeMap<Arc<str>, Registered>,
     /// The latest subscription of each consumer to each shard, as an index into `made`.
     last: BTreeMap<(ConsumerArn, ShardId), usize>,
+    /// All subscriptions ever opened, oldest first: what a test asks for afterwards.
     made: Vec<Subscribed>,
+    /// What the next subscriptions to a shard will suffer, in the order in which a test has asked
+    /// for it.
     faults: BTreeMap<ShardId, VecDeque<SubscriptionFault>>,
     /// How long it takes to create a consumer, and to delete one.
     pub(super) delay: Duration,
@@ -55,11 +62,15 @@ pub(super) struct Consumers {
     pub(super) retention: Duration,
 }
 
+/// A consumer over its life: created, active, deleted. Its status follows from the clock alone, so
+/// nothing has to happen at the moment when it changes.
 #[derive(Debug)]
 struct Registered {
     arn: ConsumerArn,
     created_at: Timestamp,
+    /// Until then it is being created.
     active_from: Moment,
+    /// From then on it does not exist. Until then, once this is set, it is being deleted.
     gone_from: Option<Moment>,
 }
 
@@ -82,6 +93,7 @@ impl Consumers {
         }
     }
 
+    /// The consumers that exist at this moment, ordered by name.
     pub(super) fn all(&self, now: Moment) -> Vec<Consumer> {
         self.by_name
             .iter()
@@ -114,6 +126,8 @@ impl Consumers {
         })
     }
 
+    /// Registers a consumer under a name that is free. The ARN contains the time, so one that is
+    /// registered again has another ARN, as in the service.
     pub(super) fn register(
         &mut self,
         operation: &'static str,
@@ -162,6 +176,7 @@ impl Consumers {
         })
     }
 
+    /// Starts to delete a consumer. A second call does not make it take longer.
     pub(super) fn deregister(&mut self, arn: &ConsumerArn, now: Moment) {
         let gone_from = now + self.delay;
         for registered in self
@@ -242,6 +257,7 @@ impl Consumers {
         Ok(())
     }
 
+    /// Notes when the subscriber noticed the end of its subscription.
     pub(super) fn over(&mut self, number: usize, now: Moment) {
         if let Some(made) = self.made.get_mut(number) {
             made.over = Some(now);
@@ -261,6 +277,7 @@ impl Consumers {
 }
 
 impl Registered {
+    /// The consumer as the service would describe it now, or `None` if it is gone.
     fn describe(&self, name: &Arc<str>, now: Moment) -> Option<Consumer> {
         let status = match self.gone_from {
             Some(gone) if now >= gone => return None,

@@ -1,3 +1,9 @@
+//! The stream in memory as one that pushes records.
+//!
+//! Every method enters the call into the ledger first, so that a call that a test has ordered to
+//! fail changes nothing. Whatever may end or feed a subscription then wakes all of them; each looks
+//! for itself whether it is concerned.
+
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -1,3 +1,5 @@
+//! Which calls came, and which of the next ones will fail.
+
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::{Moment, ShardId};
@@ -54,29 +56,37 @@ pub struct Call {
     pub at: Moment,
 }
 
-/// A failure of a later call, as a test has ordered it.
+/// A failure of later calls, as a test has ordered it.
 #[derive(Debug)]
 struct PlannedFault {
     operation: Operation,
     /// `None` for any shard.
     shard: Option<ShardId>,
+    /// How they fail, and so how the reader must react.
     kind: ErrorKind,
+    /// How many calls it still applies to; never 0.
     left: u32,
 }
 
-/// How many calls are remembered individually.
+/// How many calls are remembered one by one. A simulation of days makes more of them than memory
+/// holds; the counts stay exact.
 const REMEMBERED: usize = 1 << 16;
 
 /// The calls that were made, and the failures of later ones.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
+    /// The last calls, oldest first.
     calls: VecDeque<Call>,
+    /// How many calls of each operation came for each shard, since the beginning.
     counts: BTreeMap<(Operation, Option<ShardId>), u64>,
+    /// In the order in which they were ordered; the first one that applies to a call is used.
     faults: VecDeque<PlannedFault>,
 }
 
 impl Ledger {
     /// Records a call, and fails it if a test has ordered that.
+    ///
+    /// A call that fails is recorded too: a test of a pace counts the failed calls with the others.
     pub(super) fn enter(
         &mut self,
         operation: Operation,

@@ -1,3 +1,5 @@
+//! All shards of the stream: puts, splits and merges, and what the list of shards shows.
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -41,6 +43,7 @@ impl StreamLog {
         log
     }
 
+    /// The shard, or the error of the operation that wanted it.
     pub(super) fn shard(&self, operation: &'static str, id: &ShardId) -> Result<&ShardLog, Error> {
         self.shards.get(id).ok_or_else(|| no_shard(operation, id))
     }
@@ -69,6 +72,8 @@ impl StreamLog {
         })
     }
 
+    /// Appends a record to an open shard. Its arrival is never before that of an earlier record,
+    /// because a reader that starts at a time finds its place by a binary search.
     pub(super) fn put(
         &mut self,
         id: &ShardId,
@@ -85,6 +90,8 @@ impl StreamLog {
         Ok(sequence)
     }
 
+    /// Closes the shard and opens two children at the same moment, so that no hash key is ever
+    /// without an open shard.
     pub(super) fn split(
         &mut self,
         id: &ShardId,
@@ -112,6 +119,7 @@ impl StreamLog {
         Ok(children)
     }
 
+    /// Closes two neighbours and opens one child for both. The child names both as its parents.
     pub(super) fn merge(
         &mut self,
         a: &ShardId,
@@ -188,6 +196,7 @@ impl StreamLog {
         Some(time) < self.horizon || oldest.is_some_and(|oldest| time < oldest)
     }
 
+    /// The shard, if it takes records: a closed one is refused, as by the service.
     fn open_shard_mut(
         &mut self,
         operation: &'static str,
@@ -208,6 +217,8 @@ impl StreamLog {
         sequence_number(self.events)
     }
 
+    /// Opens a shard with the next id. Ids are never used again, and its starting sequence number
+    /// is greater than all that its parents have.
     fn open_shard(
         &mut self,
         range: HashKeyRange,
@@ -258,6 +269,7 @@ fn as_child(log: &ShardLog) -> ChildShard {
     )
 }
 
+/// The error for a shard that does not exist, or does not exist any more.
 fn no_shard(operation: &'static str, id: &ShardId) -> Error {
     Error::new(
         ErrorKind::Gone,
@@ -266,6 +278,7 @@ fn no_shard(operation: &'static str, id: &ShardId) -> Error {
     )
 }
 
+/// The error for a request that cannot be granted.
 fn refused(operation: &'static str, message: String) -> Error {
     Error::new(ErrorKind::Fatal, operation, message)
 }

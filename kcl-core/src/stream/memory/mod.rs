@@ -17,6 +17,30 @@
 //!
 //! Invariants: sequence numbers grow across the whole stream; the arrival times in a shard never go
 //! back; the same calls on the same clock give the same results.
+//!
+//! # Examples
+//! A reader that must survive an expired iterator and a failed call:
+//!
+//! ```
+//! use kcl_core::MemoryStream;
+//! use kcl_core::stream::memory::Operation;
+//! use kcl_core::stream::{ErrorKind, StartAt, Stream};
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! let stream = MemoryStream::new("orders", 1);
+//! let (shard, _) = stream.put("customer-7", "an order")?;
+//! let cursor = stream.open(&shard, &StartAt::TrimHorizon).await?;
+//!
+//! stream.fail_next(Operation::Read, ErrorKind::Throttled, 1);
+//! assert_eq!(stream.read(&cursor, 100).await.unwrap_err().kind, ErrorKind::Throttled);
+//! stream.expire_cursors();
+//! assert_eq!(stream.read(&cursor, 100).await.unwrap_err().kind, ErrorKind::Expired);
+//! assert_eq!(stream.call_count(Operation::Read, Some(&shard)), 2);
+//! # Ok::<(), kcl_core::stream::Error>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod consumers;
 mod fan_out;

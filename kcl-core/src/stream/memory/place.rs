@@ -1,3 +1,5 @@
+//! Sequence numbers, and positions between records.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -44,7 +46,7 @@ impl LogPosition {
 }
 
 /// The contents of a cursor: a position, and how many times all cursors had been expired when it
-/// was created.
+/// was created. It is all that a cursor is, so reading needs no table of open iterators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CursorText {
     pub(super) generation: u64,

@@ -1,3 +1,7 @@
+//! The stream in memory as one that is polled.
+//!
+//! Reading changes nothing but the ledger, so a future that is dropped leaves nothing half done.
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

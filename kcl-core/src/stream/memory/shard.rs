@@ -1,3 +1,5 @@
+//! One shard: its records in order, and what a reader at a position receives.
+
 use std::collections::VecDeque;
 
 use crate::model::{ChildShard, RawRecord, SequenceNumber, Shard, ShardId, Timestamp};
@@ -7,6 +9,7 @@ use super::place::LogPosition;
 
 /// The service's limits for one page: 10,000 records and 10 MiB.
 pub(super) const MAX_PAGE_RECORDS: u32 = 10_000;
+/// 10 MiB for one page. A larger limit here would hide that a reader holds too little memory ready.
 pub(super) const MAX_PAGE_BYTES: usize = 10 << 20;
 
 /// A shard with the records that it retains.
@@ -14,16 +17,20 @@ pub(super) const MAX_PAGE_BYTES: usize = 10 << 20;
 pub(super) struct ShardLog {
     /// The shard as the stream lists it.
     pub(super) shard: Shard,
+    /// When it was created: decides which listing at a time contains it.
     pub(super) opened_at: Timestamp,
     pub(super) closed_at: Option<Timestamp>,
     /// The child shards, named on its last page.
     pub(super) children: Vec<ChildShard>,
+    /// Those that are retained, in the order of their sequence numbers and of their arrival.
     records: VecDeque<RawRecord>,
 }
 
 /// The result of one read.
 pub(super) struct ReadResult {
     pub(super) records: Vec<RawRecord>,
+    /// Where the next read begins: after the last record, or where this one began if there was
+    /// none.
     pub(super) next: LogPosition,
     /// Whether the shard holds more records after these.
     pub(super) more: bool,

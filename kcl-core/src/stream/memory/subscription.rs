@@ -1,3 +1,5 @@
+//! One subscription: events as soon as there are records, and empty ones in between.
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,14 +16,20 @@ use super::read::millis_behind;
 #[derive(Debug)]
 pub(super) struct MemorySubscription {
     stream: MemoryStream,
+    /// Which of all subscriptions this one is. A later one of the same consumer to the same shard
+    /// takes over, and this one then fails.
     number: usize,
     consumer: ConsumerArn,
     shard: ShardId,
+    /// Behind the last record that was delivered.
     place: LogPosition,
     /// When the last event was delivered.
     last: Moment,
+    /// When it ends, five minutes after it began.
     until: Moment,
+    /// How a test has ordered it to fail.
     fault: Option<SubscriptionFault>,
+    /// How many events were delivered: a fault counts them.
     events: u32,
     over: bool,
 }
@@ -30,6 +38,7 @@ pub(super) struct MemorySubscription {
 const EMPTY_EVENT: Duration = Duration::from_secs(5);
 /// How many records one event holds at most.
 const MAX_EVENT_RECORDS: usize = 10_000;
+/// How many bytes of records one event holds at most.
 const MAX_EVENT_BYTES: usize = 1 << 20;
 
 /// What a subscription has to deliver at a given moment.
@@ -71,12 +80,15 @@ impl MemorySubscription {
         }
     }
 
+    /// Ends it, and notes when the subscriber learned of that.
     fn over(&mut self) {
         self.over = true;
         let now = self.stream.now();
         self.stream.state().consumers.over(self.number, now);
     }
 
+    /// What there is to deliver now. A fault that a test has ordered comes before everything else,
+    /// then the end of the consumer or of the subscription, and only then records.
     fn look(&mut self) -> Result<Due, Error> {
         let now = self.stream.now();
         let state = self.stream.state();
