@@ -8,13 +8,16 @@ use crate::model::{Moment, WorkerId};
 
 /// When this worker audits next, unless it sees another worker do it before. The worker of rank 0
 /// audits `every` after the last audit that was seen, and each further rank a quarter of `every`
-/// later. The first rank has no privilege: if it does not audit, the next one does.
+/// later. The first rank has no privilege: if it does not audit, the next one does. A fleet that
+/// works makes one audit per interval, whatever its size, so it does not use up the limit of calls
+/// to `ListShards`, which all applications of the stream share.
 #[must_use]
 pub fn next_audit(last_seen: Moment, every: Duration, rank: usize) -> Moment {
     last_seen + every + every / 4 * u32::try_from(rank).unwrap_or(u32::MAX)
 }
 
-/// How many of the `live` workers come before this one.
+/// How many of the `live` workers come before this one. The order has nothing to do with that for
+/// leases: it is by the score of the word `audit`.
 #[must_use]
 pub fn rank(live: &[WorkerId], me: &WorkerId) -> usize {
     let place = |worker: &WorkerId| (score(&["audit", worker.as_str()]), worker.clone());

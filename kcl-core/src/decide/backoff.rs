@@ -1,4 +1,7 @@
 //! How long to wait before something is tried again.
+//!
+//! The numbers are where they are used; this file holds only the rule. Jitter is an argument, as
+//! everywhere in `decide`, so a test can ask for the shortest and the longest wait.
 
 use std::time::Duration;
 

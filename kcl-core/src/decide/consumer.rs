@@ -39,9 +39,10 @@ use crate::model::LossReason;
 pub enum ConsumerState {
     /// A parent shard is not finished yet. The lease is held in the meantime.
     WaitingForParents,
-    /// `initialize` has not succeeded yet.
+    /// `initialize` has not succeeded yet. A processor exists from here on, and may have opened
+    /// files or transactions.
     Starting,
-    /// Batches are fetched and delivered.
+    /// Batches are fetched and delivered. The only state in which records are delivered.
     Processing,
     /// The shard consumer was asked to give up the shard: the processor is told, the last
     /// checkpoint is stored, and the lease is released or handed over.
@@ -49,11 +50,15 @@ pub enum ConsumerState {
     /// The shard consumer gives up a shard whose processor was never initialized, or leaves the
     /// shard's end for other workers to store.
     Leaving,
-    /// Every record has been delivered; `shard_ended` has not succeeded yet.
+    /// Every record has been delivered; `shard_ended` has not succeeded yet. The end may still be
+    /// left to another worker, which then calls `shard_ended` itself.
     Ending,
-    /// `shard_ended` has succeeded; the shard's end is not stored yet.
+    /// `shard_ended` has succeeded; the shard's end is not stored yet. A stop changes nothing here:
+    /// one write is left, and a second `shard_ended` elsewhere would be worse than a moment's
+    /// delay.
     Confirmed,
-    /// This worker no longer owns the shard, and the processor is being told.
+    /// This worker no longer owns the shard, and the processor is being told. It may be in a call
+    /// for as long as the application likes; the lease does not wait for that.
     Losing,
     /// The shard consumer is finished.
     Ended,
@@ -82,7 +87,8 @@ pub enum Step {
     WasQuiet,
     /// `idle` returned, whatever it said.
     IdleReturned,
-    /// All records have been delivered, and the shard has no more.
+    /// All records have been delivered, and the shard has no more. The listing has confirmed it,
+    /// and no work on a record is left.
     EndReached,
     /// `shard_ended` has succeeded.
     ShardEnded,
@@ -91,15 +97,18 @@ pub enum Step {
     /// `shutdown_requested` has returned.
     ShutdownRequested,
     /// This worker cannot store the shard's end because it cannot reach the stream: others have to
-    /// do it.
+    /// do it. `shard_ended` has succeeded here, and is called again by the worker that gets the
+    /// lease.
     LeftToOthers,
     /// The lease has been released or handed over.
     Released,
     /// `lease_lost` has returned.
     LeaseLostReturned,
-    /// The worker stops, gives up this shard, or hands it over to another worker.
+    /// The worker stops, gives up this shard, or hands it over to another worker. The three are one
+    /// to the machine: the processor gives up the shard in the same way.
     StopAsked,
-    /// A wait has ended, and nothing has happened.
+    /// A wait has ended, and nothing has happened. A request that was withdrawn, for example. The
+    /// pending command is carried out again.
     WokenForNothing,
     /// This worker no longer holds the lease.
     LeaseLost(LossReason),
@@ -113,17 +122,18 @@ pub enum Command {
     AwaitParents,
     /// Call `initialize`.
     Initialize,
-    /// Wait for a batch or for the shard's end.
+    /// Wait for a batch or for the shard's end. A cheap wait, which any signal may interrupt.
     AwaitBatch,
     /// Call `process_records` with the records of the batch in flight that are not done.
     Process,
     /// Call `idle`.
     CallIdle,
-    /// Wait before trying again what has failed.
+    /// Wait before trying again what has failed. Then the command that failed is pending again.
     Pause,
     /// Call `shard_ended`.
     CallShardEnded,
-    /// Create the leases of the child shards and store the shard's end.
+    /// Create the leases of the child shards and store the shard's end. Both may be repeated: a
+    /// lease that exists already is no error.
     StoreEnd,
     /// Call `shutdown_requested`.
     CallShutdownRequested,
@@ -139,7 +149,8 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConsumerOutcome {
-    /// The shard is finished, and its end is stored.
+    /// The shard is finished, and its end is stored. The lease is free, and its row stays as a
+    /// record of the end.
     ShardEnd,
     /// The lease was released or handed over, with the last checkpoint stored.
     Released,

@@ -18,17 +18,24 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timing {
-    /// The failover time itself. The KCL's default is 10 s.
+    /// The failover time itself. The KCL's default is 10 s. A worker that dies is replaced within
+    /// it, plus the time of a take.
     pub failover: Duration,
-    /// How often an observer scans the table.
+    /// How often an observer scans the table. With change notifications, scans only find what a
+    /// lost notification has left out.
     pub look: Duration,
-    /// How long a counter may stand still before its lease counts as expired.
+    /// How long a counter may stand still before its lease counts as expired. The owner has stopped
+    /// by then: [`valid_for`](Self::valid_for) is a tenth shorter, and counts from an earlier
+    /// moment.
     pub expires_after: Duration,
-    /// How long an owner may deliver records after it sent its last settled write.
+    /// How long an owner may deliver records after it sent its last settled write. It is checked
+    /// before each delivery, with no await in between.
     pub valid_for: Duration,
-    /// How often an owner sends a heartbeat.
+    /// How often an owner sends a heartbeat. Two fit into the time for which a lease is valid, so
+    /// one may fail.
     pub renew_every: Duration,
-    /// How long one call to the lease table may take.
+    /// How long one call to the lease table may take. A call that takes longer counts as
+    /// unanswered, and the write is sent again.
     pub call_limit: Duration,
 }
 

@@ -38,6 +38,8 @@ impl PatientTable {
 
 #[async_trait]
 impl LeaseTable for PatientTable {
+    /// Usually the first call, so a missing permission ends the worker here, before it has done
+    /// anything.
     async fn setup(&self) -> Result<(), Error> {
         self.refused
             .table(Tells::Itself, "setup", self.inner.setup().await)

@@ -1,10 +1,15 @@
 //! An event as a sentence.
+//!
+//! The sentence is what a log line shows, so it stands by itself: what has happened, to which shard
+//! or lease, and the cause if there is one. What happens next depends on the settings, and is added
+//! by the log (`worker/log.rs`). Positions and ids are in it, keys and payloads never are.
 
 use std::fmt;
 
 use super::Event;
 
-/// So many leases are named in a line, at the most.
+/// So many leases are named in a line, at the most. The event itself has all of them; a line with
+/// thousands of leases would help nobody.
 const NAMED: usize = 5;
 
 impl fmt::Display for Event {
