@@ -364,6 +364,39 @@ async fn a_worker_that_loses_heartbeats_is_not_taken_for_dead() {
     second.stop().await.unwrap();
 }
 
+/// Its handlers may still be inside a call: a mark would let the next process of its name adopt its
+/// leases at once.
+#[tokio::test]
+async fn a_worker_whose_run_is_dropped_sets_no_leaving_mark() {
+    let stream = MemoryStream::new("orders", 1);
+    let table = UnrulyTable::new();
+    let marks = Nth::default();
+    let seen = marks.clone();
+    table.set_worker_rule(move |row| {
+        if row.leaving {
+            seen.next();
+        }
+        Fault::None
+    });
+    let start = |id: &str| {
+        let id = id.to_owned();
+        Fleet::new(&stream, &table)
+            .with(move |builder| builder.worker_id(id).failover(F))
+            .start(Script::default())
+    };
+    let first = start("first");
+    wait_for_shares(&table.rows, &[1]).await;
+    let second = start("second");
+    first.crash().await;
+    wait_for("the second worker's lease", async || {
+        held(&table.rows).await.get("second") == Some(&1)
+    })
+    .await;
+    assert_eq!(marks.count(), 0, "the lease had to expire");
+    second.stop().await.unwrap();
+    assert_eq!(marks.count(), 1, "a graceful stop is marked");
+}
+
 #[tokio::test]
 async fn a_handler_that_does_not_return_refuses_the_hand_over() {
     let mut world = FleetWorld::new(2);

@@ -34,6 +34,7 @@ mod cool_down;
 mod engine;
 mod entries;
 mod lease_entry;
+mod namesake;
 #[cfg(test)]
 mod notation;
 mod own_row;
@@ -48,7 +49,7 @@ pub use entries::{LeaseEntries, OwnTokens};
 pub use lease_entry::LeaseEntry;
 #[cfg(test)]
 pub(crate) use lease_entry::{HandedOver, LeaseWork};
-pub use own_row::{FoundRow, Namesake, NamesakeVerdict, heartbeat_pause};
+pub use own_row::{OwnRow, RowCommand, RowEvent, RowFailure};
 #[cfg(test)]
 pub(crate) use request::OwnRequest;
 pub use scan::Scan;

@@ -1,12 +1,31 @@
-//! The notation of the text cases on one lease; it is described at the top of the file of cases.
+//! The notations of the text cases of the fleet; each is described at the top of its file of cases.
 
 use std::time::Duration;
 
+use crate::decide::cases::setting;
 use crate::decide::expiry::Timing;
 use crate::decide::members::notation::{lease, seconds};
+use crate::lease::WorkerRow;
 use crate::model::{Lease, LeaseKey, WorkerId};
 
 use super::{HandedOver, LeaseEntries, LeaseWork};
+
+/// The row of the worker `ME`, from a process, a counter, and perhaps `leaving` and `F=30`.
+pub(super) fn worker_row(words: &[&str]) -> WorkerRow {
+    let [process, counter, rest @ ..] = words else {
+        panic!("a process and a counter, not {words:?}");
+    };
+    let mut row = WorkerRow::new("ME".into(), (*process).into(), Duration::from_secs(10));
+    row.counter = counter.parse().expect("a counter");
+    for word in rest {
+        match setting(word) {
+            ("F", failover) => row.failover = seconds(failover).since_origin(),
+            ("leaving", _) => row.leaving = true,
+            other => panic!("what is {other:?} of a row?"),
+        }
+    }
+    row
+}
 
 /// One lease, as the worker `ME` knows it.
 #[derive(Debug)]

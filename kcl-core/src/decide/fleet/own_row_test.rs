@@ -1,68 +1,107 @@
 use crate::decide::cases::{run, setting};
-use crate::decide::members::notation::seconds;
+use crate::decide::members::notation::{at, seconds};
+use crate::lease::{MalformedRow, RowKey};
 
+use super::super::notation::worker_row;
 use super::*;
 
-fn row(words: &[&str]) -> WorkerRow {
-    let [process, counter, rest @ ..] = words else {
-        panic!("a process and a counter, not {words:?}");
-    };
-    let mut row = WorkerRow::new("ME".into(), (*process).into(), Duration::from_secs(10));
-    row.counter = counter.parse().expect("a counter");
-    for word in rest {
-        match setting(word) {
-            ("F", failover) => row.failover = seconds(failover).since_origin(),
-            ("leaving", _) => row.leaving = true,
-            other => panic!("what is {other:?} of a row?"),
-        }
+fn error(word: &str) -> Error {
+    let source = || "the fault of the case".into();
+    match word {
+        "conflict" => Error::conflict(None),
+        "malformed" => Error::Malformed(Box::new(MalformedRow::new(
+            RowKey::Worker("ME".into()),
+            "leaseCounter",
+            Some("seven"),
+            "a number",
+        ))),
+        "throttled" => Error::Throttled { source: source() },
+        "unanswered" => Error::Unknown { source: source() },
+        "denied" => Error::Denied {
+            message: "no rights".to_owned(),
+        },
+        other => panic!("what is `{other}`?"),
     }
-    row
+}
+
+fn event(words: &[&str]) -> RowEvent {
+    match *words {
+        ["joins"] => RowEvent::Join,
+        ["starts"] => RowEvent::Keep,
+        ["wakes", ref rest @ ..] => RowEvent::Wake {
+            audits: rest.first().map_or(0, |word| {
+                let (_, audits) = setting(word);
+                audits.parse().expect("a number of audits")
+            }),
+        },
+        ["stops"] => RowEvent::Leave,
+        ["gave", "all", "up"] => RowEvent::Left { keeps: false },
+        ["kept", "all"] => RowEvent::Left { keeps: true },
+        ["written"] => RowEvent::Written(Ok(())),
+        ["write", word] => RowEvent::Written(Err(error(word))),
+        ["reads", "nothing"] => RowEvent::Read(Ok(None)),
+        ["read", word] => RowEvent::Read(Err(error(word))),
+        ["reads", ref rest @ ..] => RowEvent::Read(Ok(Some(worker_row(rest)))),
+        ref other => panic!("what is {other:?}?"),
+    }
+}
+
+fn text(row: &WorkerRow) -> String {
+    let mut text = format!("{} {}", row.incarnation.as_str(), row.counter);
+    if row.leaving {
+        text.push_str(" leaving");
+    }
+    if row.audits > 0 {
+        text.push_str(&format!(" audits={}", row.audits));
+    }
+    text
+}
+
+fn command(command: &RowCommand) -> String {
+    match command {
+        RowCommand::Create(row) => format!("create {}", text(row)),
+        RowCommand::Read => "read".to_owned(),
+        RowCommand::Replace { seen, next } => format!("replace {} by {}", text(seen), text(next)),
+        RowCommand::Delete(row) => format!("delete {}", text(row)),
+        RowCommand::Announce => "announce".to_owned(),
+        RowCommand::Fail(RowFailure::NameIsTaken) => "stop: another process lives".to_owned(),
+        RowCommand::Fail(RowFailure::Table(error)) => format!("fail: {error}"),
+    }
 }
 
 fn tell(given: &[&str]) -> String {
-    let timing = Timing::for_failover(Duration::from_secs(10));
-    let mut namesake: Option<Namesake> = None;
-    let mut answers = Vec::new();
-    for line in given {
-        let words: Vec<&str> = line.trim_end_matches('?').split_whitespace().collect();
-        match *words {
-            ["found", "at", when, ref rest @ ..] => match &mut namesake {
-                Some(namesake) => namesake.see(row(rest), seconds(when)),
-                None => namesake = Some(Namesake::new(row(rest), seconds(when))),
-            },
-            ["what", "follows", "at", when] => {
-                let namesake = namesake.as_ref().expect("a row was found");
-                answers.push(match namesake.judge(seconds(when), &timing) {
-                    NamesakeVerdict::Replace => "replace it".to_owned(),
-                    NamesakeVerdict::Wait => "wait".to_owned(),
-                    NamesakeVerdict::Duplicate => "stop: another process lives".to_owned(),
-                });
-            }
-            ["process", me, "finds", ref rest @ ..] => {
-                let found = (rest != ["nothing"]).then(|| row(rest));
-                answers.push(match FoundRow::of(found, Some(&me.into())) {
-                    FoundRow::Own(row) => format!("its own, with {}", row.counter),
-                    FoundRow::Others => "another process's".to_owned(),
-                    FoundRow::Missing => "nothing: it is made again".to_owned(),
-                });
-            }
-            _ => panic!("what is `{line}`?"),
-        }
-    }
-    answers.join("\n")
-}
-
-#[test]
-fn a_worker_minds_its_own_row_as_the_cases_say() {
-    run("own_row.txt", tell);
-}
-
-#[test]
-fn a_heartbeat_without_an_answer_does_not_wait_for_its_turn() {
     let timing = Timing::for_failover(Duration::from_secs(9));
-    let pause = |is_watching, is_late| heartbeat_pause(is_watching, is_late, &timing).as_secs();
-    assert_eq!(
-        [pause(false, false), pause(false, true), pause(true, false)],
-        [3, 1, 1]
-    );
+    let mut own = OwnRow::new("ME".into(), timing);
+    let mut tokens = 0;
+    let mut token = || {
+        tokens += 1;
+        Token::new(format!("me{tokens}"))
+    };
+    let mut told = Vec::new();
+    for line in given {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [when, words @ ..] = &*words else {
+            panic!("what is `{line}`?");
+        };
+        let commands = own.on(event(words), seconds(when), &mut token);
+        let mut follows: Vec<_> = commands.iter().map(command).collect();
+        follows.extend(
+            own.next_wakeup()
+                .map(|moment| format!("wake at {}", at(moment))),
+        );
+        told.push(if follows.is_empty() {
+            "nothing".to_owned()
+        } else {
+            follows.join(", ")
+        });
+    }
+    if own.former_left() {
+        told.push("the former process had left".to_owned());
+    }
+    told.join("\n")
+}
+
+#[test]
+fn a_worker_keeps_its_own_row_as_the_cases_say() {
+    run("own_row.txt", tell);
 }

@@ -166,6 +166,11 @@ impl WantedPhase {
         self.0.now() < Self::DRAIN
     }
 
+    /// The root is gone.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.0.now() >= Self::NOTHING
+    }
+
     /// Nothing more is to be taken, and the coordination ends when the last lease is given up.
     /// Cancel safe.
     pub(super) async fn drain(&self) {
