@@ -8,30 +8,15 @@
 
 use crate::model::{LeaseKey, WorkerId};
 
-/// The scores of the workers for one lease: what all of them share is computed once. A plan
-/// compares each lease with many workers.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LeaseScores(u64);
+mod scored_workers;
 
-impl LeaseScores {
-    /// Hashes the key, so that only the worker's name is left to add.
-    #[must_use]
-    pub(super) fn new(lease: &LeaseKey) -> Self {
-        let stream = lease.stream.as_deref().unwrap_or_default();
-        Self(add(add(EMPTY, stream), lease.shard.as_str()))
-    }
-
-    /// The score of a worker for the lease.
-    #[must_use]
-    pub(super) fn of(self, worker: &WorkerId) -> u64 {
-        finish(add(self.0, worker.as_str()))
-    }
-}
+pub(super) use scored_workers::{LeaseHash, ScoredWorkers};
 
 /// The score of a worker for a lease.
 #[must_use]
 pub(super) fn lease_score(lease: &LeaseKey, worker: &WorkerId) -> u64 {
-    LeaseScores::new(lease).of(worker)
+    let stream = lease.stream.as_deref().unwrap_or_default();
+    score(&[stream, lease.shard.as_str(), worker.as_str()])
 }
 
 /// The score of some texts together.
@@ -43,10 +28,16 @@ pub(super) fn score(texts: &[&str]) -> u64 {
 /// FNV-1a of nothing.
 const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;
 
+/// The byte that ends a text: none that UTF-8 uses.
+const END: u8 = 0xff;
+
 /// FNV-1a of one more text and the byte that ends it.
 fn add(hash: u64, text: &str) -> u64 {
-    let add = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-    add(text.bytes().fold(hash, add), 0xff)
+    add_byte(text.bytes().fold(hash, add_byte), END)
+}
+
+const fn add_byte(hash: u64, byte: u8) -> u64 {
+    (hash ^ byte as u64).wrapping_mul(0x100_0000_01b3)
 }
 
 /// The finalizer of SplitMix64.

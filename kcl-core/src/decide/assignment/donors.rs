@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use crate::decide::fleet::LeaseEntry;
-use crate::decide::rendezvous::LeaseScores;
+use crate::decide::rendezvous::LeaseHash;
 use crate::model::{LeaseKey, WorkerId};
 
 use super::fleet::Fleet;
@@ -27,12 +27,22 @@ pub(super) struct Donors<'a> {
     fleet: &'a Fleet<'a>,
     /// By the places of the owners. A place is the index in [`Fleet::live`]. KCL workers that do
     /// not answer requests have none.
-    leases: Vec<Vec<MovableLease<'a>>>,
+    donors: Vec<Donor<'a>>,
     /// Which of the leases of a donor a worker requests next, the last first.
     ///
     /// By donor and receiver. It is filled when it is first needed, and again when all of its
     /// leases were taken by others.
     favourites: BTreeMap<(usize, usize), Vec<usize>>,
+    /// The scores of one worker for the leases of one donor, which the next ones overwrite.
+    scores: Vec<u64>,
+}
+
+/// The leases of one worker that can be requested.
+#[derive(Debug, Default)]
+struct Donor<'a> {
+    leases: Vec<MovableLease<'a>>,
+    /// By the places of its leases.
+    hashes: Vec<LeaseHash>,
 }
 
 /// A lease that may change hands, once in a plan.
@@ -43,8 +53,6 @@ struct MovableLease<'a> {
     /// Whether this worker leaves it alone for now. What other workers leave alone is not known
     /// here.
     own: &'a LeaseEntry,
-    /// Prepared once for the lease, because it is compared for many workers.
-    scores: LeaseScores,
     /// Another move of this plan has it already: a lease moves at most once.
     is_taken: bool,
 }
@@ -71,8 +79,8 @@ impl<'a> Donors<'a> {
                 }
             })
             .collect();
-        let mut by_owner: Vec<Vec<MovableLease<'a>>> = Vec::new();
-        by_owner.resize_with(fleet.live.len(), Vec::new);
+        let mut by_owner: Vec<Donor<'a>> = Vec::new();
+        by_owner.resize_with(fleet.live.len(), Donor::default);
         for lease in leases.iter().filter(|lease| lease.is_held_for_itself()) {
             let row = lease.seen.row;
             let Some(place) = lease
@@ -88,18 +96,20 @@ impl<'a> Donors<'a> {
                 None => false,
             };
             if askable {
-                by_owner[place].push(MovableLease {
+                let donor = &mut by_owner[place];
+                donor.hashes.push(fleet.scored.hash(&row.key));
+                donor.leases.push(MovableLease {
                     key: &row.key,
                     own: lease.own,
-                    scores: LeaseScores::new(&row.key),
                     is_taken: false,
                 });
             }
         }
         Self {
             fleet,
-            leases: by_owner,
+            donors: by_owner,
             favourites: BTreeMap::new(),
+            scores: Vec::new(),
         }
     }
 
@@ -108,33 +118,37 @@ impl<'a> Donors<'a> {
     /// this worker may ask for.
     pub(super) fn pick(&mut self, from: usize, to: usize) -> Option<&'a LeaseKey> {
         let favourites = self.favourites.entry((from, to)).or_default();
-        let leases = &mut self.leases[from];
+        let Donor { leases, hashes } = &mut self.donors[from];
         while let Some(next) = favourites.pop() {
             if !std::mem::replace(&mut leases[next].is_taken, true) {
                 return Some(leases[next].key);
             }
         }
-        *favourites = seek(leases, to, self.fleet);
+        let scored = &self.fleet.scored;
+        scored.score_leases(to, hashes, &mut self.scores);
+        *favourites = seek(leases, &self.scores, to, self.fleet);
         let next = favourites.pop()?;
         leases[next].is_taken = true;
         Some(leases[next].key)
     }
 }
 
-/// The leases that a worker requests first, the first of them last. Scores are 64-bit hashes, so
-/// ties are as good as impossible; the key decides them, so that all workers agree.
+/// The leases with the highest `scores` of a worker, which requests them first: the first of them
+/// last. Scores are 64-bit hashes, so ties are as good as impossible; the key decides them, so that
+/// all workers agree.
 ///
 /// Leases that this worker has been refused, or is busy with, are skipped only in its own part of
 /// the plan. For other workers it assumes that they ask.
-fn seek(leases: &[MovableLease<'_>], to: usize, fleet: &Fleet<'_>) -> Vec<usize> {
-    let id = &fleet.live[to];
+fn seek(leases: &[MovableLease<'_>], scores: &[u64], to: usize, fleet: &Fleet<'_>) -> Vec<usize> {
     let is_me = fleet.my_place == Some(to);
     let mut best: Vec<(u64, &LeaseKey, usize)> = Vec::with_capacity(AT_A_TIME + 1);
-    for (place, lease) in leases.iter().enumerate() {
-        if lease.is_taken {
+    // The least of the best, once there are enough.
+    let mut least = 0;
+    for (place, (lease, score)) in leases.iter().zip(scores).enumerate() {
+        if *score < least || lease.is_taken {
             continue;
         }
-        let next = (lease.scores.of(id), lease.key, place);
+        let next = (*score, lease.key, place);
         if best.len() == AT_A_TIME && best.first().is_some_and(|least| next < *least) {
             continue;
         }
@@ -145,6 +159,93 @@ fn seek(leases: &[MovableLease<'_>], to: usize, fleet: &Fleet<'_>) -> Vec<usize>
         if best.len() > AT_A_TIME {
             best.remove(0);
         }
+        if let [(score, ..), ..] = best[..]
+            && best.len() == AT_A_TIME
+        {
+            least = score;
+        }
     }
     best.into_iter().map(|(_, _, place)| place).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::super::me::Me;
+    use super::super::property_test::AllOwn;
+    use super::*;
+    use crate::decide::expiry::Timing;
+    use crate::decide::fleet::LeaseEntries;
+    use crate::decide::members::Members;
+    use crate::decide::rendezvous::lease_score;
+    use crate::lease::WorkerRow;
+    use crate::model::{Checkpoint, Lease, Moment};
+
+    const F: Duration = Duration::from_secs(10);
+
+    proptest! {
+        /// Against a reference that goes over all leases for each pick.
+        #[test]
+        fn a_worker_is_given_its_best_lease_that_is_left(
+            owners in prop::collection::vec(0_usize..3, 1..120),
+            refused in prop::collection::btree_set(0_usize..120, 0..20),
+            picks in prop::collection::vec((0_usize..3, 0_usize..8), 1..80),
+        ) {
+            let (timing, now) = (Timing::for_failover(F), Moment::from_origin(F));
+            let ids: Vec<WorkerId> = (0..8).map(|id| format!("w{id}").as_str().into()).collect();
+            let rows: Vec<Lease> = owners
+                .iter()
+                .enumerate()
+                .map(|(shard, owner)| {
+                    let key = LeaseKey::single(format!("shardId-{shard:012}"));
+                    let row = Lease::new(key, Checkpoint::TrimHorizon);
+                    row.owned_by(ids[*owner].clone(), "t".into())
+                })
+                .collect();
+            let workers: Vec<_> = ids
+                .iter()
+                .map(|id| WorkerRow::new(id.clone(), "1".into(), F))
+                .collect();
+            let mut members = Members::default();
+            members.look(&rows, &workers, now, now, &timing);
+            let mut entries = LeaseEntries::default();
+            for (shard, row) in rows.iter().enumerate() {
+                entries.see(row.clone(), now);
+                if refused.contains(&shard) {
+                    entries.refuse(&row.key, now);
+                }
+            }
+            let me = Me {
+                id: &ids[7],
+                room: 100,
+                max_moves: 8,
+                leaving: false,
+                passive: false,
+                stole: None,
+                former_left: false,
+                leases: &entries,
+                tokens: &AllOwn,
+            };
+            let fleet = Fleet::new(&me, &members, now, &timing);
+            let leases: Vec<_> = entries
+                .known()
+                .map(|(row, own)| PlannedLease::of(members.lease(row), own, &fleet))
+                .collect();
+            let mut donors = Donors::new(&leases, |_| true, &fleet);
+            let mut left: Vec<&Lease> = rows.iter().collect();
+            for (from, to) in picks {
+                let expected = left
+                    .iter()
+                    .filter(|row| row.owner.as_ref() == Some(&ids[from]))
+                    .filter(|row| to != 7 || !entries.is_refused(&row.key, now))
+                    .map(|row| &row.key)
+                    .max_by_key(|key| (lease_score(key, &ids[to]), *key));
+                prop_assert_eq!(donors.pick(from, to), expected);
+                left.retain(|row| Some(&row.key) != expected);
+            }
+        }
+    }
 }

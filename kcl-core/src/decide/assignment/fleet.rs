@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::decide::expiry::Timing;
 use crate::decide::fleet::LeaseEntry;
 use crate::decide::members::{Members, SeenLease};
-use crate::decide::rendezvous::score;
+use crate::decide::rendezvous::{ScoredWorkers, score};
 use crate::model::{LeaseKey, Moment, WorkerId};
 
 use super::me::Me;
@@ -19,7 +19,7 @@ use super::me::Me;
 const CLAIM_LIMIT: Duration = Duration::from_secs(2);
 /// A worker that does not get the change signal sees the hand-over at its next scan; a second scan
 /// allows for a slow one.
-const LOOKS_TO_CLAIM: u32 = 2;
+const SCANS_TO_CLAIM: u32 = 2;
 
 /// The workers that are alive at a moment: this one included, unless it is leaving.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub(super) struct Fleet<'a> {
     pub(super) timing: &'a Timing,
     /// The live workers, ordered by name.
     pub(super) live: Vec<WorkerId>,
+    /// Their scores for leases, of which a plan needs very many.
+    pub(super) scored: ScoredWorkers,
     /// This worker's place among them. `None` while it is leaving: then no free lease may count for
     /// it.
     pub(super) my_place: Option<usize>,
@@ -66,6 +68,7 @@ impl<'a> Fleet<'a> {
             now,
             timing,
             my_place: live.binary_search(me.id).ok(),
+            scored: ScoredWorkers::new(&live),
             live,
             foreign,
             has_rows: members.has_rows(),
@@ -127,13 +130,13 @@ impl<'a> Fleet<'a> {
             .failover(to)
             .unwrap_or_default()
             .max(self.timing.failover);
-        CLAIM_LIMIT.max(Timing::for_failover(failover).look * LOOKS_TO_CLAIM)
+        CLAIM_LIMIT.max(Timing::for_failover(failover).look * SCANS_TO_CLAIM)
     }
 
     /// Whether this worker is the one that has to delete the row of `other`: the first in rank of
     /// the live workers of this framework. One worker deletes it and not all of them: the write is
     /// conditional, so more would do no harm, but each costs a call.
-    pub(super) fn is_mine_to_bury(&self, other: &WorkerId) -> bool {
+    pub(super) fn is_mine_to_reap(&self, other: &WorkerId) -> bool {
         let ours = self
             .live
             .iter()

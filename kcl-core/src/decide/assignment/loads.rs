@@ -3,7 +3,6 @@
 //! Counts include what is on its way. If a requested lease still counted for its owner, every
 //! worker would ask that owner for more, until it had too few.
 
-use crate::decide::rendezvous::LeaseScores;
 use crate::model::{LeaseKey, WorkerId};
 
 use super::fleet::Fleet;
@@ -18,6 +17,8 @@ pub(super) struct Loads<'a> {
     fleet: &'a Fleet<'a>,
     /// As long as [`Fleet::live`].
     loads: Vec<usize>,
+    /// The scores of one lease, which the next one overwrites.
+    scores: Vec<u64>,
 }
 
 /// Who should take a lease. A free lease is reserved for nobody. The order only keeps workers from
@@ -40,7 +41,11 @@ impl<'a> Loads<'a> {
                 *load += lease.weight(fleet);
             }
         }
-        Self { fleet, loads }
+        Self {
+            fleet,
+            loads,
+            scores: Vec::new(),
+        }
     }
 
     /// 0 for a worker that is not alive.
@@ -79,48 +84,31 @@ impl<'a> Loads<'a> {
     }
 
     /// The order in which the live workers except `without` should take the lease: the one with the
-    /// fewest leases first, and of several such the one with the highest score. `None` if there is
-    /// no worker.
+    /// fewest leases first, and of several such the one with the highest score, or the first by name.
+    /// `None` if there is no worker.
     ///
-    /// Scores are computed only where loads do not decide: many leases may be free at a time.
-    /// `without` is the former owner: its lease expires because it does not write, so it would not
-    /// take it either.
-    pub(super) fn order(&self, key: &LeaseKey, without: Option<&WorkerId>) -> Option<TakeOrder> {
+    /// Thousands of leases may be free at a time, so it goes over all workers without a branch that
+    /// depends on their loads. `without` is the former owner: its lease expires because it does not
+    /// write, so it would not take it either.
+    pub(super) fn order(
+        &mut self,
+        key: &LeaseKey,
+        without: Option<&WorkerId>,
+    ) -> Option<TakeOrder> {
         let without = without.and_then(|worker| self.fleet.place(worker));
-        let scores = LeaseScores::new(key);
-        let score = |place: usize| scores.of(&self.fleet.live[place]);
-        let mine = self
-            .fleet
-            .my_place
-            .filter(|me| Some(*me) != without)
-            .map(|me| (me, self.loads[me], score(me)));
-        let my_load = mine.map(|(_, load, _)| load);
-        let (mut least, mut highest, mut first) = (usize::MAX, 0, None);
-        let mut before_me = 0;
-        for (place, load) in self.loads.iter().copied().enumerate() {
-            if Some(place) == without {
-                continue;
-            }
-            before_me += usize::from(my_load.is_some_and(|mine| load < mine));
-            if load > least && Some(load) != my_load {
-                continue;
-            }
-            let score = score(place);
-            // Of two with the same score the first by name comes first.
-            if let Some((me, my_load, my_score)) = mine
-                && load == my_load
-                && (score > my_score || (score == my_score && place < me))
-            {
-                before_me += 1;
-            }
-            if load < least || (load == least && score > highest) {
-                (least, highest, first) = (load, score, Some(place));
-            }
+        let me = self.fleet.my_place.filter(|me| Some(*me) != without);
+        let scored = &self.fleet.scored;
+        scored.score_workers(scored.hash(key), &mut self.scores);
+        // A worker with so many leases comes before none.
+        let left_out = without.map(|place| std::mem::replace(&mut self.loads[place], usize::MAX));
+        let order = first_of(&self.loads, &self.scores).map(|first| TakeOrder {
+            first,
+            my_rank: me.map(|me| count_before(me, &self.loads, &self.scores)),
+        });
+        if let (Some(place), Some(load)) = (without, left_out) {
+            self.loads[place] = load;
         }
-        Some(TakeOrder {
-            first: first?,
-            my_rank: mine.map(|_| before_me),
-        })
+        order
     }
 
     /// Counts the leases of dead and leaving workers, which will be free, for the workers that will
@@ -140,6 +128,40 @@ impl<'a> Loads<'a> {
     }
 }
 
+/// The place with the highest score of those with the fewest leases.
+fn first_of(loads: &[usize], scores: &[u64]) -> Option<usize> {
+    let least = loads
+        .iter()
+        .copied()
+        .min()
+        .filter(|load| *load < usize::MAX)?;
+    let mut first: Option<(usize, u64)> = None;
+    for (place, (load, score)) in loads.iter().zip(scores).enumerate() {
+        // The score of the others is below every score.
+        let score = if *load == least { Some(*score) } else { None };
+        if score > first.map(|(_, highest)| highest) {
+            first = score.map(|score| (place, score));
+        }
+    }
+    first.map(|(place, _)| place)
+}
+
+/// How many places come before this one.
+fn count_before(me: usize, loads: &[usize], scores: &[u64]) -> usize {
+    let (my_load, my_score) = (loads[me], scores[me]);
+    let before = loads
+        .iter()
+        .zip(scores)
+        .enumerate()
+        .map(|(place, (load, score))| {
+            let is_equal = *load == my_load;
+            let is_higher = *score > my_score;
+            let is_earlier = *score == my_score && place < me;
+            usize::from(*load < my_load) + usize::from(is_equal & (is_higher | is_earlier))
+        });
+    before.sum()
+}
+
 /// How many unfinished leases count for each live worker, by their places. The second count that a
 /// request from a KCL worker has to pass: the KCL counts finished leases as well.
 pub(super) fn unfinished(leases: &[PlannedLease<'_>], fleet: &Fleet<'_>) -> Vec<usize> {
@@ -150,4 +172,35 @@ pub(super) fn unfinished(leases: &[PlannedLease<'_>], fleet: &Fleet<'_>) -> Vec<
         }
     }
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cmp::Reverse;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_first_and_the_rank_are_those_of_a_sort(
+            workers in prop::collection::vec(
+                (prop_oneof![8 => 0_usize..4, 1 => Just(usize::MAX)], 0_u64..4),
+                1..12,
+            ),
+            me in any::<prop::sample::Index>(),
+        ) {
+            let (loads, scores): (Vec<usize>, Vec<u64>) = workers.iter().copied().unzip();
+            let mut order: Vec<usize> = (0..workers.len())
+                .filter(|place| loads[*place] < usize::MAX)
+                .collect();
+            order.sort_by_key(|place| (loads[*place], Reverse(scores[*place]), *place));
+            prop_assert_eq!(first_of(&loads, &scores), order.first().copied());
+            let me = me.index(workers.len());
+            if let Some(rank) = order.iter().position(|place| *place == me) {
+                prop_assert_eq!(count_before(me, &loads, &scores), rank);
+            }
+        }
+    }
 }

@@ -23,7 +23,7 @@ use super::planned_lease::PlannedLease;
 
 /// How many scans without a change show that no worker is about to request what is meant for it.
 /// Two, because one scan may fall between a plan and its first write.
-const LOOKS_OF_CALM: u32 = 2;
+const SCANS_OF_CALM: u32 = 2;
 
 /// Computes the moves of the whole fleet, from the worker with the most leases to the one with the
 /// fewest until they differ by at most one, and returns the first `most` of this worker's own.
@@ -51,7 +51,7 @@ pub(super) fn my_moves(
     if most == 0 || !levels.has_two_more_than(me) {
         return moves;
     }
-    let alone = fleet.members.calm(fleet.now) >= fleet.timing.look * LOOKS_OF_CALM;
+    let alone = fleet.members.calm(fleet.now) >= fleet.timing.look * SCANS_OF_CALM;
     let ours = |worker: &WorkerId| fleet.is_ours(worker) && !fleet.foreign.contains(worker);
     let mut receivers: BTreeSet<(usize, usize)> = (0..fleet.live.len())
         .filter(|place| *place == me || (!alone && ours(&fleet.live[*place])))

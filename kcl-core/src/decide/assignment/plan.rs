@@ -44,7 +44,7 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 const MIXED_MOVES: usize = 1;
 /// How many scans other workers have to take a lease for which this worker has no room. Before
 /// that, a lease that nobody has taken yet is usual, and a report of it would be noise.
-const LOOKS_FOR_OTHERS: u32 = 2;
+const SCANS_FOR_OTHERS: u32 = 2;
 
 /// What to do about the leases of the table.
 ///
@@ -216,7 +216,7 @@ fn is_request_of(row: &Lease, me: &WorkerId) -> bool {
 /// has taken it. A lone worker has nobody to wait for.
 fn is_left(take: &Take, age: Option<Duration>, fleet: &Fleet<'_>) -> bool {
     let alone = || fleet.live.len() == 1;
-    let for_long = || age.is_some_and(|age| age >= fleet.timing.look * LOOKS_FOR_OTHERS);
+    let for_long = || age.is_some_and(|age| age >= fleet.timing.look * SCANS_FOR_OTHERS);
     take.at <= fleet.now + delay(take.rank) && (alone() || for_long())
 }
 
@@ -370,7 +370,7 @@ fn dead(workers: &BTreeMap<WorkerId, WorkerRow>, fleet: &Fleet<'_>) -> Vec<Worke
         .rows()
         .flat_map(|row| row.owner.iter().chain(&row.checkpoint_owner))
         .collect();
-    dead.retain(|worker| !named.contains(worker) && fleet.is_mine_to_bury(worker));
+    dead.retain(|worker| !named.contains(worker) && fleet.is_mine_to_reap(worker));
     dead.into_iter().cloned().collect()
 }
 

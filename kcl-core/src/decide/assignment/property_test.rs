@@ -29,7 +29,7 @@ impl Numbers {
 
 /// Every tenancy is this process's.
 #[derive(Debug)]
-struct AllOwn;
+pub(super) struct AllOwn;
 
 impl OwnTokens for AllOwn {
     fn is_ours(&self, _: &Lease) -> bool {
