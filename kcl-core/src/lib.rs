@@ -93,6 +93,12 @@ pub mod aggregate;
 // For operators.
 pub mod admin;
 
+/// What this project's own lease tables share with the core. It may change in any release.
+#[doc(hidden)]
+pub mod backend {
+    pub use crate::decide::members::WatchedRow;
+}
+
 mod memory_wait;
 pub mod meters;
 #[cfg(test)]

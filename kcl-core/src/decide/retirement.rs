@@ -1,19 +1,17 @@
 //! Whether workers of an application are running, before something that they use is removed.
 //!
-//! It is the rule of `crate::decide::members` in its simplest form, for a program that looks twice
-//! and knows nothing of the fleet: a counter that has moved between two readings was moved by
-//! somebody. It needs no clock but the pause in between, and errs on the safe side: a worker that
-//! has died in the pause counts as alive.
+//! [`Members`] says who has shown life, as it does for the workers among themselves; this only adds
+//! how long to watch. It errs on the safe side, because to ask again later costs nothing: a worker
+//! that has died in the pause counts as alive, and so does one that a lease newly names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::decide::expiry::Timing;
 use crate::lease::ScanPage;
-use crate::model::{LeaseKey, WorkerId};
+use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 
-/// What shows that a worker is alive: its row (`None` as lease) and its leases, each with its
-/// counter.
-type Signs<'a> = BTreeMap<(&'a WorkerId, Option<&'a LeaseKey>), u64>;
+use super::members::Members;
 
 /// How long to wait between two scans of the table: a live worker increases a counter within the
 /// failover time, its own or `failover`, whichever is longer. `None` if the table names no worker.
@@ -26,33 +24,44 @@ pub fn watch_for(table: &ScanPage, failover: Duration) -> Option<Duration> {
         .iter()
         .map(|row| row.failover)
         .fold(failover, Duration::max);
-    (!signs(table).is_empty()).then_some(longest)
+    let is_named = |row: &Lease| row.actual_owner().is_some();
+    let names_one = !table.workers.is_empty() || table.leases.iter().any(is_named);
+    names_one.then_some(longest)
 }
 
-/// The workers that have increased a counter between the two scans, or have joined in between. A
-/// release moves the counter as well, and leaves no owner: it is no sign.
+/// The workers that may be running: they have shown life between the two scans, or a lease names
+/// them that did not before. The latter shows a worker of another framework that has just joined,
+/// and one that has only requested a lease in a table without rows of workers.
 #[must_use]
-pub fn alive(before: &ScanPage, after: &ScanPage) -> BTreeSet<WorkerId> {
-    let (before, after) = (signs(before), signs(after));
-    after
-        .iter()
-        .filter(|(sign, counter)| before.get(*sign) != Some(*counter))
-        .map(|((worker, _), _)| (*worker).clone())
+pub fn alive(before: &ScanPage, after: &ScanPage, failover: Duration) -> BTreeSet<WorkerId> {
+    let timing = Timing::for_failover(failover);
+    let (first, second) = (Moment::default(), Moment::default() + failover);
+    let mut members = Members::default();
+    for (table, at) in [(before, first), (after, second)] {
+        members.look(&table.leases, &table.workers, at, at, &timing);
+    }
+    let named_before = named(before);
+    let newly_named = named(after)
+        .into_iter()
+        .filter(|name| !named_before.contains(name))
+        .map(|(_, worker)| worker);
+    members
+        .alive_after(first)
+        .chain(newly_named)
+        .cloned()
         .collect()
 }
 
-/// Leases count by `leaseOwner`, so a worker that has only requested one may be named. That errs on
-/// the safe side, too.
-fn signs(table: &ScanPage) -> Signs<'_> {
-    let workers = table
-        .workers
-        .iter()
-        .map(|row| ((&row.worker, None), row.counter));
-    let leases = table
+/// The workers that each lease names.
+fn named(table: &ScanPage) -> BTreeSet<(&LeaseKey, &WorkerId)> {
+    table
         .leases
         .iter()
-        .filter_map(|lease| Some(((lease.owner.as_ref()?, Some(&lease.key)), lease.counter)));
-    workers.chain(leases).collect()
+        .flat_map(|row| {
+            let names = row.owner.iter().chain(&row.checkpoint_owner);
+            names.map(|worker| (&row.key, worker))
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -108,7 +117,7 @@ mod tests {
             &[(Some("b"), 2), (Some("c"), 3), (None, 1)],
         );
         assert_eq!(
-            names(&alive(&before, &before)),
+            names(&alive(&before, &before, FAILOVER)),
             [""; 0],
             "all of them are dead"
         );
@@ -116,11 +125,11 @@ mod tests {
             &[("a", 2), ("b", 5)],
             &[(Some("b"), 2), (Some("c"), 4), (None, 2)],
         );
-        assert_eq!(names(&alive(&before, &after)), ["a", "c"]);
+        assert_eq!(names(&alive(&before, &after, FAILOVER)), ["a", "c"]);
         let after = table(
             &[("a", 1), ("b", 5), ("d", 1)],
             &[(Some("b"), 2), (Some("e"), 3), (None, 1)],
         );
-        assert_eq!(names(&alive(&before, &after)), ["d", "e"]);
+        assert_eq!(names(&alive(&before, &after, FAILOVER)), ["d", "e"]);
     }
 }

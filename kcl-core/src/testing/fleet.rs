@@ -5,7 +5,6 @@
 //! fleet here is not only rows, it has also been scanned six times at the pace of a real worker, on
 //! a clock that is only a number.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::decide::assignment::{Me, plan};
@@ -44,9 +43,7 @@ pub enum FleetScene {
 pub struct SeenFleet {
     /// What the worker knows of each lease, as after its last scan.
     leases: LeaseEntries,
-    /// The rows of the workers, as of the last scan.
-    workers: BTreeMap<WorkerId, WorkerRow>,
-    /// Who is alive, as judged from all scans.
+    /// The rows of the workers, and who is alive, as judged from all scans.
     members: Members,
     /// The worker that makes the plan.
     me: WorkerId,
@@ -116,10 +113,6 @@ impl SeenFleet {
         }
         Self {
             leases,
-            workers: workers
-                .into_iter()
-                .map(|row| (row.worker.clone(), row))
-                .collect(),
             members,
             me,
             now,
@@ -147,7 +140,7 @@ impl SeenFleet {
             leases: &self.leases,
             tokens: &NoOtherProcess,
         };
-        let plan = plan(&me, &self.workers, &self.members, self.now, &self.timing);
+        let plan = plan(&me, &self.members, self.now, &self.timing);
         plan.take.len() + plan.request.len()
     }
 }

@@ -139,7 +139,7 @@ async fn retire(parts: &WorkerParts) -> Result<usize, RetireError> {
     let before = look().await?;
     if let Some(span) = watch_for(&before, parts.settings.failover) {
         pause(&*parts.clock, span).await;
-        let workers = alive(&before, &look().await?);
+        let workers = alive(&before, &look().await?, span);
         if !workers.is_empty() {
             return Err(RetireError::AtWork { workers });
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use kcl_core::backend::WatchedRow;
 use kcl_core::lease::WorkerRow;
 use kcl_core::model::{Moment, WorkerId};
 
@@ -19,10 +20,10 @@ pub(crate) struct StaleWorkers {
 /// The rows of the current scan and of the one before, which may be only half replaced.
 #[derive(Debug, Default)]
 struct StaleScans {
-    /// Each row of this scan, and since when it has been unchanged.
-    now: BTreeMap<WorkerId, (WorkerRow, Moment)>,
-    /// The same of the scan before: a row that is not in the next scan is forgotten.
-    before: BTreeMap<WorkerId, (WorkerRow, Moment)>,
+    /// The rows that this scan has shown so far.
+    now: BTreeMap<WorkerId, WatchedRow>,
+    /// Those of the scan before: a row that is missing in between is watched anew.
+    before: BTreeMap<WorkerId, WatchedRow>,
 }
 
 impl StaleWorkers {
@@ -39,11 +40,15 @@ impl StaleWorkers {
             *before = std::mem::take(now);
         }
         for row in rows {
-            let since = before
-                .get(&row.worker)
-                .filter(|(seen, _)| *seen == row)
-                .map_or(at, |(_, since)| *since);
-            now.insert(row.worker.clone(), (row, since));
+            let worker = row.worker.clone();
+            let watched = match before.remove(&worker).or_else(|| now.remove(&worker)) {
+                Some(mut watched) => {
+                    watched.see(row, at);
+                    watched
+                }
+                None => WatchedRow::new(row, at),
+            };
+            now.insert(worker, watched);
         }
     }
 
@@ -56,8 +61,8 @@ impl StaleWorkers {
         let dead = scans
             .now
             .values()
-            .filter(|(row, since)| at.since(*since) >= row.failover);
-        dead.map(|(row, _)| row.clone()).collect()
+            .filter(|watched| watched.stands_still(at, watched.row().failover));
+        dead.map(|watched| watched.row().clone()).collect()
     }
 
     /// Forgets a row that no longer exists or has changed.

@@ -15,12 +15,11 @@
 //! write has its own condition, and a plan from old rows costs only refused writes.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
 use crate::decide::members::{Members, SeenLease, is_moved_by_another};
-use crate::lease::WorkerRow;
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 
 use super::fleet::Fleet;
@@ -104,13 +103,7 @@ pub struct Ask {
 /// Makes the plan from what is known at `now`. It is a pure function: the same view and moment give
 /// the same plan, in any worker and in a test.
 #[must_use]
-pub fn plan(
-    me: &Me<'_>,
-    workers: &BTreeMap<WorkerId, WorkerRow>,
-    members: &Members,
-    now: Moment,
-    timing: &Timing,
-) -> Plan {
+pub fn plan(me: &Me<'_>, members: &Members, now: Moment, timing: &Timing) -> Plan {
     let fleet = Fleet::new(me, members, now, timing);
     let leases: Vec<_> = me
         .leases
@@ -176,7 +169,7 @@ pub fn plan(
         plan.request = my_moves(&leases, &unfinished, &loads, &fleet, most);
     }
     if !takes_nothing {
-        plan.reap = dead(workers, &fleet);
+        plan.reap = dead(&fleet);
     }
     plan
 }
@@ -354,9 +347,11 @@ fn withdrawals(
 /// The workers whose rows this worker has to delete: they are silent, and no lease names them. The
 /// leases of a dead worker are taken first, and its row is deleted when none of them names it any
 /// more.
-fn dead(workers: &BTreeMap<WorkerId, WorkerRow>, fleet: &Fleet<'_>) -> Vec<WorkerId> {
-    let mut dead: Vec<_> = workers
-        .keys()
+fn dead(fleet: &Fleet<'_>) -> Vec<WorkerId> {
+    let mut dead: Vec<_> = fleet
+        .members
+        .rows()
+        .map(|row| &row.worker)
         .filter(|worker| {
             *worker != fleet.me.id && fleet.members.is_silent(worker, fleet.now, fleet.timing)
         })

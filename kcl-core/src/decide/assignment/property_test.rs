@@ -121,11 +121,7 @@ impl ScannedFleet {
             leases: &leases,
             tokens: &AllOwn,
         };
-        let workers = workers
-            .into_iter()
-            .map(|row| (row.worker.clone(), row))
-            .collect();
-        plan(&me, &workers, &members, now, &timing)
+        plan(&me, &members, now, &timing)
     }
 
     fn row(&self, key: &LeaseKey) -> &Lease {

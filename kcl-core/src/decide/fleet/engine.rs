@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::decide::assignment::{Me, Plan, Take, is_duplicated, plan};
@@ -42,9 +41,7 @@ pub struct Engine {
     pub(super) settings: FleetSettings,
     /// What is known about each lease.
     pub leases: LeaseEntries,
-    /// The rows of the workers.
-    workers: BTreeMap<WorkerId, WorkerRow>,
-    /// Which workers are alive.
+    /// The rows of the workers, and which of them are alive.
     pub members: Members,
     /// When it scans, audits and takes leases.
     pub schedule: Schedule,
@@ -73,7 +70,6 @@ impl Engine {
             schedule: Schedule::new(settings.timing.look, settings.audit_every),
             settings,
             leases: LeaseEntries::default(),
-            workers: BTreeMap::new(),
             members: Members::default(),
             led: None,
             has_malformed: false,
@@ -119,10 +115,6 @@ impl Engine {
         let patience = self.patience();
         self.leases
             .scan(leases, (begun, ended), me, timing.look, patience);
-        self.workers = workers
-            .into_iter()
-            .map(|row| (row.worker.clone(), row))
-            .collect();
         true
     }
 
@@ -138,8 +130,8 @@ impl Engine {
     pub fn patience(&self) -> Duration {
         let timing = &self.settings.timing;
         let failover = self
-            .workers
-            .values()
+            .members
+            .rows()
             .map(|row| row.failover)
             .fold(timing.failover, Duration::max);
         let holder = Timing::for_failover(failover);
@@ -154,12 +146,9 @@ impl Engine {
 
     /// Adds the row of a worker that was read on its own; `None` if it does not exist.
     pub fn see_worker(&mut self, worker: &WorkerId, row: Option<WorkerRow>, at: Moment) {
-        if let Some(row) = row {
-            self.members.see_worker(&row, at);
-            self.workers.insert(worker.clone(), row);
-        } else {
-            self.members.see_no_worker(worker, at);
-            self.workers.remove(worker);
+        match row {
+            Some(row) => self.members.see_worker(&row, at),
+            None => self.members.see_no_worker(worker, at),
         }
     }
 
@@ -167,8 +156,8 @@ impl Engine {
     /// are counted elsewhere.
     fn has_new_audit(&mut self) -> bool {
         let audits = self
-            .workers
-            .values()
+            .members
+            .rows()
             .filter(|row| row.worker != self.settings.me)
             .map(|row| row.audits)
             .sum();
@@ -230,7 +219,7 @@ impl Engine {
             commands.push(FleetCommand::Steal(row));
         }
         for worker in plan.reap {
-            commands.extend(self.workers.remove(&worker).map(FleetCommand::Reap));
+            commands.extend(self.members.reap(&worker).map(FleetCommand::Reap));
         }
         let others = self.has_others();
         self.schedule.seen(seen, others);
@@ -257,13 +246,7 @@ impl Engine {
         {
             return Err(NameIsTaken);
         }
-        Ok(plan(
-            &me,
-            &self.workers,
-            members,
-            seen,
-            &self.settings.timing,
-        ))
+        Ok(plan(&me, members, seen, &self.settings.timing))
     }
 
     /// The leases to take at `now`. A worker that was paused takes nothing until it has scanned
@@ -311,9 +294,9 @@ impl Engine {
             .known()
             .any(|(row, entry)| is_another(row, entry))
             || self
-                .workers
-                .keys()
-                .any(|worker| *worker != self.settings.me)
+                .members
+                .rows()
+                .any(|row| row.worker != self.settings.me)
             || self.has_malformed
             || !self.leases.is_whole()
     }

@@ -54,10 +54,32 @@ fn the_own_audit_of_a_worker_is_no_news_to_it() {
         (&other, 2, true),
     ] {
         let mut row = worker(id);
-        row.audits = audits;
-        engine.workers.insert(id.clone(), row);
+        (row.audits, row.counter) = (audits, audits);
+        engine.see_worker(id, Some(row), Moment::default());
         assert_eq!(engine.has_new_audit(), is_news, "{id} {audits}");
     }
+}
+
+/// Scans are read with less consistency than single rows, and may be seconds old: a worker that
+/// counted an audit twice would put its own off.
+#[test]
+fn a_scan_from_before_an_audit_does_not_show_it_twice() {
+    let mut engine = engine(10);
+    let at = |seconds| Moment::from_origin(Duration::from_secs(seconds));
+    let other = WorkerId::from("other");
+    let before = worker(&other);
+    let after = WorkerRow {
+        audits: 1,
+        ..before.next()
+    };
+    engine.see_worker(&other, Some(after.clone()), at(1));
+    assert!(engine.has_new_audit());
+    let mut stale = scan(Vec::new(), at(2));
+    stale.workers = vec![before];
+    engine.scanned(stale);
+    assert!(!engine.has_new_audit());
+    engine.see_worker(&other, Some(after), at(3));
+    assert!(!engine.has_new_audit(), "it was seen before");
 }
 
 #[test]

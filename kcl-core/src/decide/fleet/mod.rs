@@ -22,8 +22,9 @@
 //!     +-----------------------------------------------------+----------------+
 //! ```
 //!
-//! [`Schedule`](schedule::Schedule) says when it scans, audits and takes; [`Namesake`] whether another
-//! process lives under its name.
+//! [`Schedule`](schedule::Schedule) says when it scans, audits and takes. [`OwnRow`] decides about the
+//! worker's own row: heartbeats, the leaving mark, and what to do if another process has its name. It
+//! has its own task, because no heartbeat may wait for a scan.
 //!
 //! A lease with which this worker has anything to do is not taken: two consumers of one shard must
 //! never be. So it is with one that it leaves alone for now: it cools down after a

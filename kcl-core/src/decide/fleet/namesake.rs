@@ -1,5 +1,5 @@
 use crate::decide::expiry::Timing;
-use crate::decide::members::is_moved_by_another;
+use crate::decide::members::WatchedRow;
 use crate::lease::WorkerRow;
 use crate::model::Moment;
 
@@ -18,52 +18,37 @@ pub enum NamesakeVerdict {
 /// Another process's row with this worker's name, watched to find out whether that process is
 /// alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Namesake {
-    row: WorkerRow,
-    /// When its counter was first seen at its current value.
-    since: Moment,
-    /// How many times the counter was seen to grow.
-    moves: u32,
-}
+pub struct Namesake(WatchedRow);
 
 impl Namesake {
     /// Begins with the row as it was found at `now`.
     #[must_use]
     pub const fn new(row: WorkerRow, now: Moment) -> Self {
-        Self {
-            row,
-            since: now,
-            moves: 0,
-        }
+        Self(WatchedRow::new(row, now))
     }
 
     /// The row as it was last seen.
     #[must_use]
     pub const fn row(&self) -> &WorkerRow {
-        &self.row
+        self.0.row()
     }
 
     /// Adds the row as it was read at `now`.
     pub fn see(&mut self, row: WorkerRow, now: Moment) {
-        if row != self.row {
-            *self = Self {
-                row,
-                since: now,
-                moves: self.moves + 1,
-            };
-        }
+        self.0.see(row, now);
     }
 
     /// The verdict from what was seen until `now`.
     #[must_use]
     pub fn judge(&self, now: Moment, timing: &Timing) -> NamesakeVerdict {
-        if self.row.leaving {
+        let row = self.0.row();
+        if row.leaving {
             return NamesakeVerdict::Replace;
         }
-        if is_moved_by_another(self.moves) {
+        if self.0.is_moved_by_another() {
             return NamesakeVerdict::Duplicate;
         }
-        if now.since(self.since) >= timing.adopts_after(self.row.failover) {
+        if self.0.stands_still(now, timing.adopts_after(row.failover)) {
             NamesakeVerdict::Replace
         } else {
             NamesakeVerdict::Wait

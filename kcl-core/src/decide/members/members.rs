@@ -259,7 +259,7 @@ impl Members {
         self.workers
             .get(worker)
             .and_then(|worker| worker.row.as_ref())
-            .is_some_and(|row| row.leaving)
+            .is_some_and(|watched| watched.row().leaving)
     }
 
     /// When a worker was last seen alive. It does not restart after a pause of the observer, unlike
@@ -290,6 +290,33 @@ impl Members {
             .filter(|worker| self.is_alive(worker, now, timing))
             .cloned()
             .collect()
+    }
+
+    /// The newest known rows of the workers, ordered by name, except those that this observer has
+    /// deleted.
+    pub fn rows(&self) -> impl Iterator<Item = &WorkerRow> {
+        self.workers
+            .values()
+            .filter(|worker| !worker.is_reaped)
+            .filter_map(|worker| Some(worker.row.as_ref()?.row()))
+    }
+
+    /// The row of a dead worker, to be deleted. It is not given again unless the table shows it
+    /// again.
+    pub fn reap(&mut self, worker: &WorkerId) -> Option<WorkerRow> {
+        let dead = self.workers.get_mut(worker)?;
+        let row = dead.row.as_ref().filter(|_| !dead.is_reaped)?.row().clone();
+        dead.is_reaped = true;
+        Some(row)
+    }
+
+    /// The workers that were seen alive after this moment.
+    pub fn alive_after(&self, moment: Moment) -> impl Iterator<Item = &WorkerId> {
+        let is_alive = move |worker: &WorkerObservation| worker.life > Some(moment);
+        self.workers
+            .iter()
+            .filter(move |(_, worker)| is_alive(worker))
+            .map(|(id, _)| id)
     }
 
     /// Whether any worker has a row. In a fleet together with an old KCL, none has.

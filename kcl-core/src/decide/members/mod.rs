@@ -27,10 +27,12 @@ mod members;
 #[cfg(test)]
 pub(crate) mod notation;
 mod seen_lease;
+mod watched_row;
 mod worker_observation;
 
 pub use members::Members;
 pub use seen_lease::SeenLease;
+pub use watched_row::WatchedRow;
 
 /// Whether a counter under a worker's own name that was seen to move so often, and not by this
 /// process, shows another live process with the same name. It may move once by a late write of a

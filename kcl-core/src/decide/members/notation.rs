@@ -351,7 +351,7 @@ impl MembersCase {
     }
 
     fn plan(&self, now: Moment) -> String {
-        write(&self.with_me(|me| plan(me, &self.workers, &self.members, now, &self.timing)))
+        write(&self.with_me(|me| plan(me, &self.members, now, &self.timing)))
     }
 }
 

@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use crate::lease::WorkerRow;
-use crate::model::{Moment, Token};
+use crate::model::Moment;
+
+use super::watched_row::WatchedRow;
 
 /// A worker, as an observer has seen it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WorkerObservation {
     /// Its row, or `None` while it has none. A KCL worker never has one.
-    pub(super) row: Option<RowObservation>,
+    pub(super) row: Option<WatchedRow>,
     /// The failover time that it last declared. It stays when the row is gone: leases that it still
     /// names are judged by it.
     pub(super) failover: Option<Duration>,
@@ -25,17 +27,8 @@ pub(super) struct WorkerObservation {
     /// When its row was last looked for. Whether it was there or not. A request is judged without
     /// another read of the row if that is recent.
     pub(super) read: Option<Moment>,
-}
-
-/// The row of a worker, as an observer has seen it.
-#[derive(Clone, Debug)]
-pub(super) struct RowObservation {
-    /// Which process wrote it. A restarted one begins its counter anew.
-    incarnation: Token,
-    /// Its last value in this incarnation.
-    counter: u64,
-    /// The mark with which a worker says that it gives up its leases. From then on it gets none.
-    pub(super) leaving: bool,
+    /// Whether this observer has its row deleted. A reading that shows the row takes that back.
+    pub(super) is_reaped: bool,
 }
 
 impl WorkerObservation {
@@ -46,23 +39,22 @@ impl WorkerObservation {
     }
 
     /// Adds a reading of its row, and returns whether the worker is new or its leaving mark has
-    /// changed. A reading that is older than what was seen before is ignored.
+    /// changed.
     pub(super) fn see(&mut self, row: &WorkerRow, at: Moment) -> bool {
-        self.read = Some(at);
-        let before = self.row.as_ref();
-        let same_process = before.filter(|before| before.incarnation == row.incarnation);
-        if same_process.is_some_and(|before| row.counter <= before.counter) {
-            return false;
+        (self.read, self.is_reaped) = (Some(at), false);
+        let was_leaving = self.row.as_ref().map(|before| before.row().leaving);
+        let is_alive = match &mut self.row {
+            Some(before) => before.see(row.clone(), at),
+            None => {
+                self.row = Some(WatchedRow::new(row.clone(), at));
+                true
+            }
+        };
+        if is_alive {
+            self.failover = Some(row.failover);
+            self.lives(at);
         }
-        let came_or_leaves = before.is_none_or(|before| before.leaving != row.leaving);
-        self.failover = Some(row.failover);
-        self.row = Some(RowObservation {
-            incarnation: row.incarnation.clone(),
-            counter: row.counter,
-            leaving: row.leaving,
-        });
-        self.lives(at);
-        came_or_leaves
+        is_alive && was_leaving != Some(row.leaving)
     }
 
     /// Notes that its row was looked for and does not exist: a worker that had a row has left, or

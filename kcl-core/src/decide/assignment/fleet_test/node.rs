@@ -256,7 +256,7 @@ impl TestNode {
             leases: &leases,
             tokens: &NodeTokens(&self.held),
         };
-        plan(&me, &self.workers, &self.members, now, &self.timing)
+        plan(&me, &self.members, now, &self.timing)
     }
 
     /// Everything except the takes, which wait for their time.
