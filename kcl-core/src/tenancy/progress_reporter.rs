@@ -14,10 +14,15 @@ use super::held::{HeldState, lock};
 use super::progress::micros;
 
 /// Says that a shard's loop turned, from wherever a part of it runs.
+///
+/// A lease is renewed only while its consumer makes progress: a worker whose consumer hangs would
+/// otherwise keep the shard for ever and read nothing. So each part of the loop reports, and waits
+/// that are nobody's fault report too.
 #[derive(Clone, Debug)]
 pub(crate) struct ProgressReporter {
     shared: Arc<HeldState>,
     clock: Arc<dyn Clock>,
+    /// `None` for a part of the loop that reads nothing.
     teller: Option<Teller>,
 }
 
@@ -108,6 +113,7 @@ impl ProgressReporter {
         self.failed_with(kind, error);
     }
 
+    /// Outside of the lock: the listener may ask for what is locked.
     fn tell(&self, news: Option<ReadingChange>, error: Option<Arc<str>>) {
         if let (Some(news), Some(teller)) = (news, &self.teller) {
             (teller.listener)(news, error.unwrap_or_default());

@@ -21,10 +21,13 @@ use crate::lease::{
 /// Carries writes out until it is known what became of them.
 #[derive(Clone, Debug)]
 pub(crate) struct TableClient {
+    /// Its calls are not bounded in time, so they go through [`read`](Self::read) and
+    /// [`write`](Self::write).
     pub(crate) table: Arc<dyn LeaseTable>,
     pub(crate) clock: Arc<dyn Clock>,
     /// How long one call may take; one that takes longer counts as unanswered.
     pub(crate) call_limit: Duration,
+    /// The tokens of this process: they are issued with the writes that begin tenancies.
     pub(crate) begun: IssuedTokens,
     /// Hears that a write on a lease does not go through, well before its time is over.
     trouble: ErrorListener,

@@ -11,6 +11,7 @@ pub(crate) struct TableHealth(Arc<Mutex<(Outages, Option<Arc<str>>)>>);
 
 impl TableHealth {
     /// Takes in what a call that ended at `now` came to.
+    /// A refused condition and a malformed row are answers of a table that works.
     pub(crate) fn note<T>(&self, call: TableCall, answer: &Result<T, Error>, now: Moment) {
         let mut known = self.lock();
         match answer {

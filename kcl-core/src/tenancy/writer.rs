@@ -21,11 +21,19 @@ pub(crate) use crate::decide::keeping::Limits;
 /// A checkpoint renews.
 ///
 /// It runs on the coordination runtime, where no handler can stop it.
+///
+/// ```text
+///   orders of the consumer and of the coordination ---+
+///   Keeping: renew, checkpoint, refuse, give up, lose -+--> one write at a time --> settled: the row
+///   a position that is finished ----------------------+                        --> lost: the tenancy is over
+/// ```
 #[derive(Debug)]
 pub(crate) struct Writer {
     settler: TableClient,
+    /// This worker's name: a row that shows it as the previous owner is a request to it.
     me: WorkerId,
-    /// The row as the table has shown it last.
+    /// The row as the table has shown it last. The next write is made of it, and expects its counter
+    /// and token.
     row: Lease,
     /// When its writes were sent, and what follows by the clock.
     keeping: Keeping,
@@ -38,8 +46,12 @@ pub(crate) struct Writer {
     /// It is to be given up whoever asks for it.
     giving_up: bool,
     notes: mpsc::UnboundedSender<FromWriter>,
+    /// What the consumer reads without waiting: whether the lease is held, and what is stored.
     shared: Arc<HeldState>,
+    /// From the consumer and from the coordination, in one queue: they are carried out in the order
+    /// in which they were given.
     orders: mpsc::UnboundedReceiver<Order>,
+    /// Tells the consumer once why the lease is gone.
     loss: watch::Sender<Option<LossReason>>,
 }
 
@@ -64,11 +76,11 @@ pub(crate) enum TenancyEnd {
     Ended,
     /// The lease is free.
     Released,
-    /// It was handed over to this worker.
+    /// It was handed over to the worker that the row names.
     HandedOver(Box<Lease>),
     /// It is this worker's still, for the next process under its name.
     Kept,
-    /// It is not ours any more.
+    /// It is not ours any more, or its time is over.
     Lost(LossReason),
     /// The table cannot be used.
     Broken(Error),
@@ -132,6 +144,7 @@ impl Writer {
         tenancy
     }
 
+    /// The loop, until the tenancy is over.
     async fn keep(&mut self) -> TenancyEnd {
         let clock = Arc::clone(&self.settler.clock);
         loop {
@@ -177,6 +190,7 @@ impl Writer {
             .filter(|position| self.row.checkpoint < Checkpoint::At(position.clone()))
     }
 
+    /// The clock says that something is due.
     async fn on_time(&mut self) -> Option<TenancyEnd> {
         let now = self.settler.clock.now();
         let mut step = self.step(now);
@@ -213,6 +227,7 @@ impl Writer {
         }
     }
 
+    /// What [`Keeping`] says, by what is known of the consumer now.
     fn step(&self, now: Moment) -> KeepStep {
         let progress = &self.shared.progress;
         let consumer = ConsumerProgress {
@@ -266,7 +281,9 @@ impl Writer {
 
 /// Why a write did not go through.
 enum Failed {
+    /// The tenancy is over.
     Tenancy(TenancyEnd),
+    /// Nobody knows what became of it. The lease is kept as long as its time lasts.
     Unsettled(BoxError),
 }
 

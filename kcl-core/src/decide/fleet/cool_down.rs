@@ -1,3 +1,6 @@
+//! A lease that failed here is left to others for a while. If there is no other worker, it is taken
+//! again by this one, and a shard that cannot be read is tried about once a minute.
+
 use std::time::Duration;
 
 use crate::model::Moment;

@@ -1,3 +1,16 @@
+//! The decisions of one worker about the fleet. What it is told comes in four kinds, and each may be
+//! older than what it knows already:
+//!
+//! | told by | how old it may be | what of it is used |
+//! |---|---|---|
+//! | [`scanned`](Engine::scanned) | seconds: another scan may have begun later | all of it, except rows that were read on their own since |
+//! | [`see`](Engine::see), [`see_worker`](Engine::see_worker) | a call: this worker may have written since | the row |
+//! | [`acquired`](Engine::acquired), [`tenancy_ended`](Engine::tenancy_ended) | nothing: these are its own writes | the row, and what this worker does with it |
+//! | [`settle_moves`](Engine::settle_moves) | as the rows that came before | whether requests and hand-overs are over |
+//!
+//! Then [`act`](Engine::act) says what to do. It may be called at any time and as often as there is
+//! news: what was commanded and has not been answered is not commanded again.
+
 use std::time::Duration;
 
 use crate::decide::assignment::{Me, Plan, Take, is_duplicated, plan};
@@ -22,13 +35,15 @@ pub struct FleetSettings {
     pub me: WorkerId,
     /// The times that follow from its failover time.
     pub timing: Timing,
-    /// How many leases it may hold.
+    /// How many leases it may hold. What it is about to take counts too.
     pub max_leases: usize,
-    /// How many requests it may have open at the same time.
+    /// How many requests it may have open at the same time. Each drains a shard at another worker, and
+    /// too many at once would stop half of the fleet.
     pub max_moves: usize,
     /// How often a worker of the fleet has to audit.
     pub audit_every: Duration,
-    /// Its reading ends at a bound.
+    /// Its reading ends at a bound: then it looks at the table as soon as it is done with a lease,
+    /// which may have been the last one.
     pub reading_ends: bool,
 }
 
@@ -39,7 +54,8 @@ pub struct FleetSettings {
 #[derive(Debug)]
 pub struct Engine {
     pub(super) settings: FleetSettings,
-    /// What is known about each lease.
+    /// What is known about each lease. The loop reads it, and tells it of answers that concern one
+    /// lease alone.
     pub leases: LeaseEntries,
     /// The rows of the workers, and which of them are alive.
     pub members: Members,
@@ -52,9 +68,11 @@ pub struct Engine {
     has_malformed: bool,
     /// The number of audits of all other workers, as last seen.
     audits: u64,
-    /// When it last took, or tried to take, a lease from a live KCL worker.
+    /// When it last took, or tried to take, a lease from a live KCL worker. A KCL worker does so
+    /// once in twice the failover time, and so does this one.
     stole: Option<Moment>,
-    /// Whether the previous process with this name left gracefully.
+    /// Whether the previous process with this name left gracefully. Then nobody works on the leases
+    /// that it kept, and they are adopted without waiting for them to stand still.
     pub former_left: bool,
 }
 
@@ -226,6 +244,8 @@ impl Engine {
         Ok(commands)
     }
 
+    /// The plan by the rows as they were read at `seen`. Before it, the rows are searched for a
+    /// second process with this worker's name: nothing may be done on its leases.
     fn plan(&self, seen: Moment, works: bool, tokens: &dyn OwnTokens) -> Result<Plan, NameIsTaken> {
         let me = Me {
             id: &self.settings.me,

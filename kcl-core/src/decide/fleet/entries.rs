@@ -12,6 +12,8 @@ use super::request::{OwnRequest, RequestState};
 /// Everything that this worker knows about leases, one entry per lease.
 #[derive(Clone, Debug, Default)]
 pub struct LeaseEntries {
+    /// Ordered, so that every worker goes over them in the same order: plans are compared by tests
+    /// and by other workers' conduct.
     entries: BTreeMap<LeaseKey, LeaseEntry>,
     /// How many of them this worker is working on, and how many of those are kept by a writer.
     engaged: usize,
@@ -55,6 +57,8 @@ impl LeaseEntries {
         self.known().map(|(row, _)| row)
     }
 
+    /// The entry of a lease, which may be one of which nothing is known yet. One that is blank again
+    /// is dropped by the next scan.
     fn entry(&mut self, key: &LeaseKey) -> &mut LeaseEntry {
         self.entries.entry(key.clone()).or_default()
     }
@@ -175,6 +179,7 @@ impl LeaseEntries {
         self.work(key) != LeaseWork::Nothing
     }
 
+    /// The only way to change what this worker does with a lease: the counts follow it.
     fn set_work(&mut self, key: &LeaseKey, work: LeaseWork) {
         let before = std::mem::replace(&mut self.entry(key).work, work);
         let is_held = |work| usize::from(matches!(work, LeaseWork::Held { .. }));
@@ -243,14 +248,15 @@ impl LeaseEntries {
         entry.cool_down = Some(CoolDown::after(entry.cool_down, now, tries));
     }
 
-    /// Ends the cool-down after a success.
+    /// Ends the cool-down after a success: the next failure starts with the shortest pause again.
     pub fn forgive(&mut self, key: &LeaseKey) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.cool_down = None;
         }
     }
 
-    /// Notes that it was read up to the bound.
+    /// Notes that it was read up to the bound. It is released, and would be taken again by the next
+    /// plan, to be read once more up to the same bound.
     pub fn finish_reading(&mut self, key: &LeaseKey) {
         self.entry(key).is_read = true;
     }
@@ -307,14 +313,16 @@ impl LeaseEntries {
         });
     }
 
-    /// Ends a request that was not refused.
+    /// Ends a request that was not refused: a lease whose request was refused is left alone for a
+    /// minute, and for this one there is no reason to.
     pub fn end_request(&mut self, key: &LeaseKey) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.request = None;
         }
     }
 
-    /// Notes that a lease was handed over.
+    /// Notes that a lease was handed over. Until it is seen to be claimed, the worker that handed it
+    /// over is the one that takes it back if the other does not come.
     pub fn hand_over(&mut self, key: &LeaseKey, handed_over: HandedOver) {
         self.entry(key).handed_over = Some(handed_over);
     }

@@ -40,6 +40,8 @@ mod namesake;
 mod notation;
 mod own_row;
 mod request;
+mod row_call;
+mod row_event;
 mod scan;
 mod schedule;
 mod tenancy;
@@ -50,9 +52,10 @@ pub use entries::{LeaseEntries, OwnTokens};
 pub use lease_entry::LeaseEntry;
 #[cfg(test)]
 pub(crate) use lease_entry::{HandedOver, LeaseWork};
-pub use own_row::{OwnRow, RowCommand, RowEvent, RowFailure};
+pub use own_row::OwnRow;
 #[cfg(test)]
 pub(crate) use request::OwnRequest;
+pub use row_event::{RowCommand, RowEvent, RowFailure};
 pub use scan::Scan;
 pub use schedule::{AuditOutcome, DueStep, ReadingStep};
 pub use tenancy::{AcquiredLease, After, TenancyOutcome};

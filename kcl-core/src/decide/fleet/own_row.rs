@@ -1,3 +1,6 @@
+//! The decisions about the worker's own row. They are apart from the engine of the leases, because a
+//! heartbeat must not wait for anything: neither for a scan of 10,000 rows nor for a plan.
+
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
@@ -5,6 +8,8 @@ use crate::lease::{Error, WorkerRow};
 use crate::model::{Moment, Token, WorkerId};
 
 use super::namesake::{Namesake, NamesakeVerdict};
+use super::row_call::{Joining, RowCall};
+use super::row_event::{RowCommand, RowEvent, RowFailure};
 
 /// How often a step is tried before the worker goes on without it: of a row that several processes
 /// write at the same time, each try may find another's.
@@ -39,8 +44,11 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 pub struct OwnRow {
     me: WorkerId,
     timing: Timing,
+    /// Whose the row is.
     name: NameState,
+    /// What the worker wants of it now. A call that was made for an earlier aim is not waited for.
     aim: RowAim,
+    /// The call that is under way. An answer without a call is ignored: its caller has given it up.
     call: Option<RowCall>,
     /// When it wants to be woken.
     wakes: Option<Moment>,
@@ -74,97 +82,6 @@ enum RowAim {
     Mark,
     /// To delete it.
     Delete,
-}
-
-/// The call that is under way, with what its answer is compared with.
-#[derive(Debug)]
-enum RowCall {
-    /// To create the row.
-    Create(Joining),
-    /// To read the row that is there already.
-    ReadToJoin(Joining),
-    /// To replace the row of a former process that has left.
-    Succeed(Joining),
-    /// A heartbeat: this row.
-    Beat(WorkerRow),
-    /// To read what is there in place of the own row, after a write of `wrote` was refused.
-    FindOwn { wrote: WorkerRow },
-    /// To read the row that is watched.
-    Watch,
-    /// To replace the row of a former process that is dead by this one.
-    Adopt(WorkerRow),
-    /// To set the leaving mark: this row.
-    Mark(WorkerRow),
-    /// To delete the row.
-    Delete,
-    /// To read what is there in place of the row that was to be deleted.
-    ReadToDelete,
-}
-
-/// An attempt to make the row.
-#[derive(Clone, Debug)]
-struct Joining {
-    /// The row as this process wants it.
-    fresh: WorkerRow,
-    /// How many tries are left.
-    left: u32,
-}
-
-/// What happens to the own row.
-#[derive(Debug)]
-pub enum RowEvent {
-    /// The worker starts, and wants its row before it looks for leases.
-    Join,
-    /// The worker has started: its row shows life from now on.
-    Keep,
-    /// The time to wake up has come. The row says how many audits this worker has made.
-    Wake {
-        /// That number.
-        audits: u64,
-    },
-    /// The worker stops. A call under way is given up.
-    Leave,
-    /// Every lease is given up.
-    Left {
-        /// The leases stay this worker's name's, and so does the row, with its mark: the next
-        /// process of this name adopts them at once.
-        keeps: bool,
-    },
-    /// The answer to a write.
-    Written(Result<(), Error>),
-    /// The answer to a read of the row with this worker's name.
-    Read(Result<Option<WorkerRow>, Error>),
-}
-
-/// What is to be done about the own row.
-#[derive(Debug)]
-pub enum RowCommand {
-    /// Create the row.
-    Create(WorkerRow),
-    /// Read the row with this worker's name.
-    Read,
-    /// Replace this row, if it is still as it was seen.
-    Replace {
-        /// The row as it was seen.
-        seen: WorkerRow,
-        /// The row to be.
-        next: WorkerRow,
-    },
-    /// Delete the row, if it is still as it was seen.
-    Delete(WorkerRow),
-    /// Tell the other workers that the row has changed.
-    Announce,
-    /// The worker cannot go on, or cannot start now.
-    Fail(RowFailure),
-}
-
-/// Why a worker cannot have its row.
-#[derive(Debug)]
-pub enum RowFailure {
-    /// Another live process works under its name.
-    NameIsTaken,
-    /// The lease table has failed. While the worker starts, a transient error is one too.
-    Table(Error),
 }
 
 impl OwnRow {
@@ -235,6 +152,7 @@ impl OwnRow {
         }
     }
 
+    /// Makes this call. Its answer is the next event.
     fn call(&mut self, call: RowCall, command: RowCommand) -> Vec<RowCommand> {
         self.call = Some(call);
         vec![command]
@@ -267,6 +185,8 @@ impl OwnRow {
 
 /// To make the row.
 impl OwnRow {
+    /// Makes a row of a new process. Each attempt is a process of its own to the others: one whose
+    /// answer was lost may be there already, and stands still from then on.
     fn join(&mut self, token: &mut dyn FnMut() -> Token) -> Vec<RowCommand> {
         let fresh = WorkerRow::new(self.me.clone(), token(), self.timing.failover);
         self.create(Joining { fresh, left: TRIES })
@@ -290,6 +210,7 @@ impl OwnRow {
         }
     }
 
+    /// The name is this process's. The others are told, so that they count it before their next scan.
     fn joined(&mut self, row: WorkerRow, now: Moment) -> Vec<RowCommand> {
         self.name = NameState::Own(row);
         let mut commands = vec![RowCommand::Announce];
@@ -329,6 +250,7 @@ impl OwnRow {
 
 /// To show life.
 impl OwnRow {
+    /// The time for a heartbeat has come, or for another look at a row that is watched.
     fn beat(&mut self, audits: u64, token: &mut dyn FnMut() -> Token) -> Vec<RowCommand> {
         let seen = match &self.name {
             NameState::Watched(_) => return self.call(RowCall::Watch, RowCommand::Read),
@@ -432,6 +354,7 @@ impl OwnRow {
         )
     }
 
+    /// The table did not answer, or is busy.
     fn end_later(&mut self, now: Moment) -> Vec<RowCommand> {
         self.wakes = Some(now + BETWEEN_TRIES * self.tries);
         Vec::new()

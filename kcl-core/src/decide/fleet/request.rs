@@ -1,3 +1,6 @@
+//! A request of this worker for a lease of another, and how it ends. The row is the only answer: a
+//! hand-over makes this worker its owner, a refusal makes the other its owner again.
+
 use std::time::Duration;
 
 use crate::model::{Lease, Moment, WorkerId};

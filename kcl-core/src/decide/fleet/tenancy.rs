@@ -1,3 +1,7 @@
+//! The tenancies of this worker, from the acquisition of a lease to the moment when nobody in this
+//! process works on it any more. Two things have to end for that, in either order: the writer, with
+//! which the lease is given up, and the consumer, whose handler may be inside a call for long after.
+
 use crate::decide::reading::PATIENCE;
 use crate::model::{Lease, LeaseKey, Moment};
 

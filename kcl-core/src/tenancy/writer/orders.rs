@@ -1,4 +1,9 @@
 //! What the consumer and the coordination ask of a writer, and the last write on the lease.
+//!
+//! A request of another worker may be withdrawn or changed at any time, also while the last batch is
+//! processed. So nothing is remembered of it but the name of the heir, and each write is made of the
+//! row as it is then: a lease is handed over only if the row still shows that request, and is
+//! released otherwise.
 
 use crate::decide::checkpoint::{Accepted, commit};
 use crate::lease::{Write, with_causes};
@@ -9,6 +14,7 @@ use crate::tenancy::table_client::WriteOutcome;
 use super::{Failed, TenancyEnd, Writer};
 
 impl Writer {
+    /// Carries an order out. Returns how the tenancy ended, if it did by that.
     pub(super) async fn carry_out(&mut self, order: Order) -> Option<TenancyEnd> {
         match order {
             Order::Abandon => Some(self.give_up(LossReason::Released).await),

@@ -22,6 +22,8 @@ impl Writer {
         }
     }
 
+    /// Takes in what became of a write: the row, until when the lease is valid, and what the consumer
+    /// may know to be stored.
     pub(super) async fn take_in(&mut self, outcome: WriteOutcome) -> Result<(), Failed> {
         match outcome {
             WriteOutcome::Stored {
@@ -74,6 +76,7 @@ impl Writer {
         })
     }
 
+    /// A write is settled that was sent at this moment, from which the lease is valid anew.
     fn renewed(&mut self, sent: Moment) {
         self.shared.set_unsettled(None);
         self.keeping.sent = sent;

@@ -1,3 +1,16 @@
+//! The audit: the shards of the streams compared with the leases.
+//!
+//! ```text
+//!   describe the streams --> read the rows --> list the shards --> what is missing?
+//!                                                                     | something: read the rows again, judge again
+//!                                                                     +--> create, fill in, delete
+//! ```
+//!
+//! The rows are read before the shards are listed, because what can go wrong then is harmless: a
+//! lease that is created in between is missing in the rows, and the second read finds it. In the
+//! other order a shard that is opened in between would be missing in the listing, and its lease would
+//! look like that of a shard that has left the stream.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::assignment::share;
@@ -98,6 +111,8 @@ impl Context {
         Ok(audited)
     }
 
+    /// The audit of one stream, with `room` for leases of this worker's. What it has created is added
+    /// to `audited` only at the end: after a failure it is left to the next scan.
     async fn audit_stream(
         &self,
         of: &ReadStream,
@@ -257,7 +272,7 @@ pub(super) fn stand_ins(malformed: &[MalformedRow], of: &ReadStream) -> Vec<Leas
         .collect()
 }
 
-/// The leases of one stream.
+/// The leases of one stream, by their shards: within a stream that is what identifies them.
 pub(super) fn by_shard<'a>(rows: impl IntoIterator<Item = &'a Lease>) -> Leases<'a> {
     rows.into_iter()
         .map(|row| (row.key.shard.clone(), row))

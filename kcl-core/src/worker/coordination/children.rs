@@ -1,3 +1,12 @@
+//! What follows a shard that has ended, or is gone.
+//!
+//! The leases of the children are created before the end of the parent is stored. If it were the
+//! other way round, a crash in between would leave children without leases and nobody who is
+//! responsible for them, until the next audit.
+//!
+//! That a shard is gone is believed only when a listing shows what followed it, or has lacked it for
+//! longer than listings lag behind: one listing may simply not show it yet.
+
 use std::sync::Arc;
 
 use crate::decide::shards::{
@@ -115,6 +124,8 @@ impl Context {
         }
     }
 
+    /// Where the shard of this lease is, as a listing that is begun now shows. `checkpoint` is how far
+    /// it was read, whether that is stored or not.
     async fn look_for(
         &self,
         of: &ReadStream,
@@ -158,6 +169,7 @@ impl Context {
         ))
     }
 
+    /// The leases of a stream, by a read that many may share.
     async fn rows_of(&self, of: &ReadStream) -> Result<StreamRows, CoordinationError> {
         let table = self.all_rows().await?;
         let readable = table
@@ -175,12 +187,14 @@ impl Context {
 
 /// The leases of a stream.
 struct StreamRows {
+    /// Those that can be judged by what is done of them.
     readable: Vec<Lease>,
     /// See [`stand_ins`].
     unreadable: Vec<Lease>,
 }
 
 impl StreamRows {
+    /// All of them: which leases exist is judged by malformed ones too.
     fn all(self) -> Vec<Lease> {
         let mut all = self.readable;
         all.extend(self.unreadable);

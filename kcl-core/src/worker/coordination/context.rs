@@ -21,17 +21,24 @@ use super::error::CoordinationError;
 use super::link::WantedPhase;
 use super::listing::APART;
 
-/// What the parts of the coordination work with.
+/// What the loop and its jobs work with. Nothing in it decides about a lease: jobs run side by side,
+/// and would otherwise depend on which of them is first.
 pub(super) struct Context {
+    /// The worker: its settings, streams, events, metrics.
     pub(super) inner: Arc<WorkerInner>,
+    /// The calls of the table, each bounded in time.
     pub(super) settler: TableClient,
+    /// The times that follow from the failover time.
     pub(super) timing: Timing,
     wanted: WantedPhase,
-    /// Since when shards that the service did not know are missing from the listing.
+    /// Since when shards that the service did not know are missing from the listing. One listing may
+    /// lack a shard that is there, so a shard has left only after it was missing for a while.
     unlisted: Mutex<BTreeMap<LeaseKey, Moment>>,
-    /// Audits that this worker has done.
+    /// Audits that this worker has done. Its row tells the number to the other workers, which then
+    /// need not audit.
     audits: AtomicU64,
-    /// The rows of the table, for those who need them for the sake of one lease.
+    /// The rows of the table, for those who need them for the sake of one lease. When a stream is
+    /// resharded, hundreds of leases need them at the same moment: one read serves all.
     rows: SingleFlight<ScanPage, CoordinationError>,
     /// Turns of those who read the rows of parents.
     parents: Semaphore,
@@ -39,6 +46,7 @@ pub(super) struct Context {
 
 /// What an audit has shown and done.
 pub(super) struct Audited {
+    /// The rows as they were before anything was created.
     pub(super) look: Scan,
     /// The leases that it made.
     pub(super) made: Vec<LeaseKey>,
@@ -60,7 +68,9 @@ pub(super) type Acquired = (Lease, Moment);
 
 /// How often a page of a listing or of the table is tried before the whole is given up for now.
 pub(super) const TRIES: u32 = 5;
+/// From the first try to the second; after each further one that much more.
 pub(super) const BETWEEN_TRIES: Duration = Duration::from_millis(200);
+
 impl Context {
     pub(super) fn new(inner: Arc<WorkerInner>, wanted: WantedPhase) -> Self {
         let timing = inner.parts.settings.timing();
@@ -92,10 +102,12 @@ impl Context {
         }
     }
 
+    /// This worker's name.
     pub(super) fn me(&self) -> &WorkerId {
         &self.inner.parts.worker
     }
 
+    /// The clock of the worker. Only differences of its times mean anything.
     pub(super) fn clock(&self) -> &Arc<dyn Clock> {
         &self.inner.parts.clock
     }
@@ -146,6 +158,7 @@ impl Context {
         self.wanted.drain().await;
     }
 
+    /// Locked for the moment: no await may come before the guard is dropped.
     pub(super) fn unlisted(&self) -> MutexGuard<'_, BTreeMap<LeaseKey, Moment>> {
         self.unlisted.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -156,6 +169,7 @@ impl Context {
         self.parents.acquire().await.ok()
     }
 
+    /// How many audits this worker has done.
     pub(super) fn audits(&self) -> u64 {
         self.audits.load(Ordering::Relaxed)
     }

@@ -37,42 +37,59 @@ use job_result::JobResult;
 /// The loop of the coordination: sees what others do, decides what concerns this worker, and keeps
 /// the writers of its leases.
 ///
-/// Whatever waits for the table or the stream (looks, takes, requests, listings, the making of
-/// leases) runs in jobs beside it: the loop itself is never deaf.
+/// Whatever waits for the table or the stream (scans, takes, requests, listings, the creation of
+/// leases) runs in jobs beside it. A worker that waited for a slow scan would hear too late that a
+/// lease of its own is requested, and would give its leases up too late at a stop.
 pub(super) struct Coordinator {
     context: Arc<Context>,
+    /// To the root. Unbounded, because the loop must not wait for a root that is busy; there is at
+    /// most one message a lease that is acquired.
     news: mpsc::UnboundedSender<ToRoot>,
+    /// From the root and the consumers. That it is closed shows that the root is gone.
     requests: mpsc::UnboundedReceiver<Request>,
+    /// Whether leases are to be taken, or given up.
     wanted: WantedPhase,
+    /// One writer for each held lease: nothing else writes to it. Each ends with what became of its
+    /// lease, and with the token of the tenancy, as another one may follow under the same key.
     writers: Tasks<(LeaseKey, Option<Token>, TenancyEnd)>,
+    /// What writers have to say while they go on, both ends: each new writer gets a sender.
     notes: (
         mpsc::UnboundedSender<FromWriter>,
         mpsc::UnboundedReceiver<FromWriter>,
     ),
+    /// The calls under way. None is ever dropped before its answer: a take that is given up halfway
+    /// would leave a row that names a worker which does not read.
     jobs: Tasks<JobResult>,
-    /// Jobs under way.
+    /// How many of them there are. A worker that stops waits for all of them, because each may still
+    /// bring a lease.
     at_work: usize,
-    /// What runs as long as the worker does: its presence, the listener.
+    /// What runs as long as the worker does: its heartbeat, and the reader of the change signal.
     services: Tasks<Result<(), RunError>>,
+    /// Tells other workers of changes.
     announcer: Announcer,
+    /// Sends what the announcer was told. It outlives the services, whose last words it sends.
     announcing: Tasks,
     /// Tells of what stands still, as long as there is a lease.
     #[expect(dead_code, reason = "held for its drop")]
     reporting: Tasks,
+    /// What the reader of the change signal has heard, both ends: the reader starts only after the
+    /// first audit.
     heard: (
         mpsc::UnboundedSender<ChangeNotice>,
         mpsc::UnboundedReceiver<ChangeNotice>,
     ),
+    /// One task for each held lease whose shard has parents, until they are finished.
     gates: Tasks,
     /// What this worker knows of the fleet, and what it does next.
     engine: Engine,
-    /// The writers of the leases that are held.
+    /// The way to the writer of each held lease. An entry lives as long as the writer does.
     orders: BTreeMap<LeaseKey, Orders>,
     /// What kept the worker from starting, as it was said last.
     not_started: Option<CoordinationError>,
-    /// The changes of the streams that the first audit saw.
+    /// The changes of the streams that the first audit saw. A stream that is added while it runs
+    /// must not be missed.
     streams_seen: u64,
-    /// The root was told that the reading is done.
+    /// The root was told that the reading is done. It is told once, whatever later scans show.
     told_read: bool,
     /// Shards are being listed for subscriptions that have been quiet for long.
     listing: bool,
@@ -80,10 +97,13 @@ pub(super) struct Coordinator {
     describing: bool,
     /// The worker has said that it has begun.
     started: bool,
-    /// Counts the ends of shards that this worker has stored or heard of.
+    /// Counts the ends of shards that this worker has stored or heard of. The gates wait for it, and
+    /// read the rows of their parents when it moves: so a child begins as soon as its parent is
+    /// finished, not at the next scan.
     ends: Watermark,
     /// Reaches 1 when every lease is given up.
     gone: Watermark,
+    /// How many leases were reported as left unread, so that the same state is reported once.
     left: usize,
 }
 
@@ -91,6 +111,7 @@ pub(super) struct Coordinator {
 const BEGIN: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
 
 impl Coordinator {
+    /// It does nothing before it [runs](Self::run), besides what sends announcements and reports.
     pub(super) fn new(
         inner: Arc<WorkerInner>,
         news: mpsc::UnboundedSender<ToRoot>,
@@ -208,6 +229,9 @@ impl Coordinator {
         Ok(())
     }
 
+    /// One attempt to begin, in an order that matters: the table and its streams are checked before
+    /// anything is written to it, the signal is read before the rows, and the worker's row is made
+    /// before its first lease. What has succeeded is not done again by the next attempt.
     async fn first_audit(
         &mut self,
         presence: &mut Option<Heartbeat>,
@@ -304,6 +328,8 @@ impl Coordinator {
         }
     }
 
+    /// The engine wanted to be woken. Takes come first: they were planned to the moment, and whoever
+    /// is late finds the lease taken.
     fn on_time(&mut self, now: Moment) {
         self.take_due(now);
         match self.engine.due(now) {
@@ -313,6 +339,7 @@ impl Coordinator {
         }
     }
 
+    /// Starts a job, whose result comes to [`on_done`](Self::on_done).
     fn job(&mut self, job: impl Future<Output = JobResult> + Send + 'static) {
         self.at_work += 1;
         self.jobs.start(job);
@@ -361,6 +388,7 @@ impl Coordinator {
         }
     }
 
+    /// A step failed in a way that passes. `what` completes the sentence "failed ...".
     fn step_failed(&self, what: &'static str, trouble: &CoordinationError) {
         self.context.inner.outlet.say(Event::StepFailed {
             what,
@@ -378,6 +406,8 @@ impl Coordinator {
         }
     }
 
+    /// Tells other workers that this lease has changed, so that they read its row before their next
+    /// scan.
     fn announce(&self, key: &LeaseKey) {
         self.announcer.say(Changed::Lease(key.clone()));
     }

@@ -1,4 +1,8 @@
-//! The making of leases.
+//! The creation of leases.
+//!
+//! A creation may be answered after the row exists, or not at all. So the token that the row is to
+//! bear is issued before the call: if a row with it is found, this worker made it, whatever the
+//! answer was. A token whose row may exist is abandoned and never forgotten.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +15,8 @@ use crate::worker::streams::ReadStream;
 
 use super::context::{Acquired, BETWEEN_TRIES, Context, TRIES};
 
-/// How many leases are made at the same time.
+/// How many leases are created at the same time: enough that 10,000 take seconds, and few enough that
+/// renewals still get their turn with the table.
 pub(super) const AT_ONCE: usize = 16;
 
 impl Context {

@@ -20,6 +20,7 @@ use super::signal::Announcer;
 pub(super) struct Heartbeat {
     context: Arc<Context>,
     announcer: Announcer,
+    /// What is known of the row, and what is done about it next.
     row: OwnRow,
 }
 

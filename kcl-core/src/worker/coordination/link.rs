@@ -43,32 +43,35 @@ pub(crate) enum ToRoot {
 
 /// What the root and the consumers ask for.
 pub(crate) enum Request {
+    /// A shard has ended: the leases of its children are to be created, before its end is stored.
     Children {
         stream: Arc<ReadStream>,
         parent: LeaseKey,
         children: Vec<ChildShard>,
         answer: oneshot::Sender<Result<Vec<ChildShard>, Unanswered>>,
     },
+    /// An answer has said that a shard has ended: is that so?
     End {
         stream: Arc<ReadStream>,
         shard: ShardId,
         said: SaidEnd,
         answer: oneshot::Sender<Result<EndVerdict, Unanswered>>,
     },
+    /// The service does not know a shard: where is it?
     ShardFate {
         stream: Arc<ReadStream>,
         lease: LeaseKey,
         checkpoint: Checkpoint,
         answer: oneshot::Sender<ShardFate>,
     },
+    /// What time is it for the service? A lease that begins at the tip needs it, as the clock of this
+    /// machine may be off.
     StartTime {
         stream: Arc<ReadStream>,
         answer: oneshot::Sender<Result<Timestamp, Unanswered>>,
     },
-    ConsumerEnded {
-        lease: LeaseKey,
-        after: After,
-    },
+    /// Nobody works on a lease any more.
+    ConsumerEnded { lease: LeaseKey, after: After },
 }
 
 /// A question that was not answered: what kind of failure that was, if it was one of the stream,
@@ -86,6 +89,7 @@ impl Unanswered {
         }
     }
 
+    /// The answer to what is asked of a coordination that has ended. Who asks is about to end too.
     fn coordination_ended() -> Self {
         Self {
             kind: None,

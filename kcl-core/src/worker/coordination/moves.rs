@@ -58,6 +58,8 @@ impl Context {
         self.begin_tenancy(seen, Write::claim).await
     }
 
+    /// Sends the write that begins a tenancy, under a fresh token, until its fate is known or the
+    /// failover time is over.
     async fn begin_tenancy(
         &self,
         seen: &Lease,

@@ -36,6 +36,8 @@ impl Announcer {
     }
 }
 
+/// Sends what was said, together, until every announcer is gone. A try that fails is repeated with
+/// what was said meanwhile.
 async fn announce_all(context: Arc<Context>, mut said: mpsc::UnboundedReceiver<Changed>) {
     let clock = Arc::clone(context.clock());
     while let Some(first) = said.recv().await {

@@ -17,6 +17,8 @@ use super::{Coordinator, JobResult};
 const LISTED_EVERY: u32 = 2;
 
 impl Coordinator {
+    /// Starts an audit beside the loop. It is given the leases that are known of late, because a scan
+    /// that misses one would make the audit create it anew, from the initial position.
     pub(super) fn audit(&mut self) {
         let now = self.context.clock().now();
         self.engine.schedule.audit_begins(now);
@@ -25,6 +27,8 @@ impl Coordinator {
         self.job(async move { JobResult::Audited(context.audit(room, known).await) });
     }
 
+    /// An audit is done. Its scan is taken in like any other, before the leases that it created are
+    /// begun: the plan that follows must know of both.
     pub(super) fn on_audited(&mut self, audited: Audited) {
         self.context.count_audit();
         let seen = audited.look.begun;

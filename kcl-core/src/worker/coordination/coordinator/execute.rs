@@ -1,4 +1,6 @@
-//! What the engine commands, carried out.
+//! What the engine commands, carried out. Each command is one job, so a slow write holds up no
+//! other. There is no rule here: whether a command is still right is decided by the condition of
+//! its write.
 
 use std::sync::Arc;
 
@@ -36,6 +38,7 @@ impl Coordinator {
         self.carry_out(commands);
     }
 
+    /// Starts the job of each command, in the order of the plan.
     fn carry_out(&mut self, commands: Vec<FleetCommand>) {
         for command in commands {
             let context = Arc::clone(&self.context);
@@ -73,6 +76,8 @@ impl Coordinator {
         }
     }
 
+    /// Reports leases that stay unread because no worker has room. The event comes when their number
+    /// changes; the status always has them.
     fn tell_left(&mut self, leases: Vec<LeaseKey>) {
         let left: Arc<[LeaseKey]> = leases.into();
         if !left.is_empty() && left.len() != self.left {

@@ -1,4 +1,8 @@
-//! What is seen and heard of the table: looks, hints, requests for leases.
+//! What is seen and heard of the table: scans, hints, requests for leases.
+//!
+//! A scan shows all rows and may be seconds old. A hint names rows, which are read one by one and
+//! are newer. Both end in the same steps: the engine takes the rows in, moves that are over are
+//! settled, requests for own leases go to their writers, and a plan is made.
 
 use std::sync::Arc;
 
@@ -51,6 +55,7 @@ impl Coordinator {
         is_news
     }
 
+    /// A scan is there.
     pub(super) fn on_looked(&mut self, look: Scan) {
         let now = look.begun;
         if self.see_all(look) {
@@ -69,6 +74,8 @@ impl Coordinator {
         }
     }
 
+    /// The change signal tells of something. The rows that it names are read beside the loop, all at
+    /// the same time; without names it is for the schedule to say when to scan.
     pub(super) fn on_heard(&mut self, heard: ChangeNotice) {
         if !self.context.is_working() {
             return;
@@ -120,6 +127,8 @@ impl Coordinator {
         }
     }
 
+    /// Takes in one row that was read or written; `None` if it does not exist, or nothing is known
+    /// of it any more.
     pub(super) fn see(&mut self, key: &LeaseKey, row: Option<Lease>, at: Moment) {
         match row {
             Some(row) => {
@@ -154,6 +163,7 @@ impl Coordinator {
         self.finish_reading(now);
     }
 
+    /// A writer has something to say while it goes on.
     pub(super) fn on_note(&mut self, note: FromWriter) {
         match note {
             FromWriter::Asked { lease, by } => self.answer(lease, by, false),
@@ -220,6 +230,8 @@ impl Coordinator {
         }
     }
 
+    /// A service has ended, which it does by itself only at the end of the worker or for a reason to
+    /// end it.
     pub(super) fn on_service(&mut self, ended: Result<Result<(), RunError>, String>) {
         let cause = match ended {
             Ok(Ok(())) => return,

@@ -1,4 +1,11 @@
-//! What jobs, consumers and writers came to.
+//! What jobs and consumers came to: each answer goes to the engine or to whoever has asked, and what
+//! is new of the rows leads to a plan.
+//!
+//! The order within an answer matters in two places. Rows that a hint has named are taken in only
+//! if this worker has not written them since they were asked for; otherwise they are read again, as
+//! an old row would undo what is known of the own write. And a consumer that has asked for the
+//! leases of child shards is answered only after those that are this worker's are acquired: its next
+//! step may be to store the end of the parent, on which other workers begin to read the children.
 
 use std::sync::Arc;
 
@@ -14,6 +21,10 @@ use super::super::signal::ChangeNotice;
 use super::{Coordinator, JobResult};
 
 impl Coordinator {
+    /// A consumer asks for something that takes a call, or tells that it has ended.
+    ///
+    /// The room for new leases is taken as it is now. It may be gone when the job creates them: what
+    /// is too much is then given back.
     pub(super) fn on_request(&mut self, request: Request) {
         let (context, room) = (Arc::clone(&self.context), self.engine.room());
         match request {
@@ -61,6 +72,8 @@ impl Coordinator {
         }
     }
 
+    /// A job has ended. One that panicked is a defect of this crate: the worker ends, and what was
+    /// under way is found by others.
     pub(super) fn on_done(&mut self, done: Result<JobResult, String>) {
         self.at_work = self.at_work.saturating_sub(1);
         let now = self.context.clock().now();

@@ -1,4 +1,15 @@
 //! The leases that this worker holds: how a tenancy begins, and what follows its end.
+//!
+//! ```text
+//!   acquired row --> Engine::acquired --> Work       a writer, a gate for its parents, an Assignment to the root
+//!                                    |--> GiveBack   a writer that gives the lease back at once
+//!                                    +--> Abandon    nothing: the next plan finds the row
+//!
+//!   a writer ends --> the token is ended or abandoned --> Engine::tenancy_ended --> other workers are told
+//! ```
+//!
+//! A token is *ended* when no row can bear it any more, and *abandoned* when one may: a row with an
+//! abandoned token is this worker's to take again, and no evidence of a second process.
 
 use std::sync::Arc;
 
@@ -17,6 +28,7 @@ use super::super::link::{Assignment, ToRoot};
 use super::Coordinator;
 
 impl Coordinator {
+    /// Begins the tenancies of these leases, which the table says are this worker's.
     pub(super) fn acquire_all(&mut self, acquired: impl IntoIterator<Item = Acquired>) {
         for (row, sent) in acquired {
             self.acquire(row, sent);
@@ -24,6 +36,7 @@ impl Coordinator {
         self.count();
     }
 
+    /// Sets the gauge of held leases.
     fn count(&self) {
         self.context
             .inner
@@ -32,7 +45,9 @@ impl Coordinator {
             .set(self.engine.leases.held() as f64);
     }
 
-    /// A lease is ours: a writer keeps it, the root works on it.
+    /// A lease is this worker's: a writer keeps it, and the root works on it. `sent` is when the
+    /// acquiring write was sent, from which the lease is valid for a while: not from its answer, as
+    /// other workers count from when the row changed.
     fn acquire(&mut self, row: crate::model::Lease, sent: Moment) {
         let context = Arc::clone(&self.context);
         let key = row.key.clone();
@@ -101,6 +116,8 @@ impl Coordinator {
         })));
     }
 
+    /// A writer has ended, and with it the tenancy. Other workers are told of it unless the row was
+    /// left as it is (`Kept`) or its fate is not known (`Broken`).
     pub(super) fn on_tenancy(
         &mut self,
         ended: Result<(LeaseKey, Option<Token>, TenancyEnd), String>,
