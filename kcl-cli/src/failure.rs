@@ -77,7 +77,7 @@ impl Failure {
     /// A cause is left out if the text so far already contains it. The errors of the SDK and of
     /// this workspace both repeat their causes in part, and the same sentence twice hides the one
     /// that helps.
-    fn chain(&self) -> String {
+    pub(crate) fn chain(&self) -> String {
         let mut text = self.what.clone();
         let mut cause = self.source();
         while let Some(error) = cause {

@@ -8,7 +8,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 #[cfg(feature = "local")]
 use crate::commands::local;
 use crate::commands::{
-    backup, check, cost, generated, lag, leases, multilang, shards, status, tail, watch, workers,
+    backup, check, cost, generated, lag, leases, multilang, serve, shards, status, tail, watch,
+    workers,
 };
 use crate::failure::{Ended, Failure};
 use crate::say::log::LogFormat;
@@ -30,6 +31,7 @@ Examples:
   kcl check billing --ask-stream                   what is wrong, and what to do
   kcl lag billing --max 5m                         how far behind; exit code 1 if over 5 min
   kcl tail orders --from trim-horizon --limit 10   the records of a stream
+  kcl serve billing                                a page that shows it live
 
 Exit codes:
   0  done; nothing is wrong
@@ -61,6 +63,7 @@ pub(crate) enum Command {
     Import(backup::ImportOptions),
     Cost(cost::CostOptions),
     Watch(watch::WatchOptions),
+    Serve(serve::ServeOptions),
     #[cfg(feature = "local")]
     Local(local::LocalOptions),
     Multilang(multilang::MultilangOptions),
@@ -105,6 +108,7 @@ impl Command {
             Self::Import(options) => options.run().await,
             Self::Cost(options) => options.run().await,
             Self::Watch(options) => options.run().await,
+            Self::Serve(options) => options.run().await,
             #[cfg(feature = "local")]
             Self::Local(options) => options.run().await,
             Self::Multilang(options) => options.run().await,

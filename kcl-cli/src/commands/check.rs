@@ -60,7 +60,7 @@ pub(crate) struct CheckOptions {
 
 /// The JSON of `kcl check`.
 #[derive(Debug, Serialize)]
-struct CheckDocument<'a> {
+pub(super) struct CheckDocument<'a> {
     application: &'a str,
     /// In the form of `--lease-table`, so that a monitor of many tables can say which one is ill.
     lease_table: String,
@@ -75,10 +75,34 @@ struct CheckDocument<'a> {
     asked: Option<Asked>,
 }
 
+impl<'a> CheckDocument<'a> {
+    pub(super) fn new(
+        table: &'a OpenTable,
+        fleet: &FleetView,
+        findings: &'a [Finding],
+        asked: Option<Asked>,
+    ) -> Self {
+        Self {
+            application: &table.application,
+            lease_table: table.place.to_string(),
+            watched_seconds: fleet.watched.as_secs_f64(),
+            problems: problems(findings),
+            findings,
+            asked,
+        }
+    }
+}
+
+/// How many findings need somebody.
+pub(super) fn problems(findings: &[Finding]) -> usize {
+    let is_problem = |it: &&Finding| it.level == Level::Problem;
+    findings.iter().filter(is_problem).count()
+}
+
 /// The pause before the second reading. Creating the leases of a reshard or claiming a lease that
 /// was handed over takes a worker well under a second, so what is still there after two seconds is
 /// not a change under way.
-const AGAIN: Duration = Duration::from_secs(2);
+pub(super) const AGAIN: Duration = Duration::from_secs(2);
 
 impl CheckOptions {
     /// Watches until every worker is judged, compares, and reads once more if a finding may be of a
@@ -100,16 +124,9 @@ impl CheckOptions {
             SystemClock.sleep_until(SystemClock.now() + AGAIN).await;
             found = self.confirmed(&table, of.as_ref(), found).await?;
         }
-        let problems = found.iter().filter(|it| it.level == Level::Problem).count();
+        let problems = problems(&found);
         if self.output.json {
-            Output::json(&CheckDocument {
-                application: &table.application,
-                lease_table: table.place.to_string(),
-                watched_seconds: fleet.watched.as_secs_f64(),
-                problems,
-                findings: &found,
-                asked,
-            })?;
+            Output::json(&CheckDocument::new(&table, &fleet, &found, asked))?;
         } else {
             say(&table, &fleet, &found, problems).write()?;
         }
@@ -162,7 +179,7 @@ impl CheckOptions {
 
 /// Whether a finding can be the shadow of a change under way. The other kinds need a state that no
 /// worker writes even for a moment, or have been watched for as long as they take.
-const fn is_of_a_moment(kind: FindingKind) -> bool {
+pub(super) const fn is_of_a_moment(kind: FindingKind) -> bool {
     matches!(
         kind,
         FindingKind::Hole | FindingKind::MissingLease | FindingKind::ImpossibleRow

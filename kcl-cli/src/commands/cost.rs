@@ -8,14 +8,14 @@
 //! travel with the renewals.
 
 use clap::Args;
-use kcl_core::admin::{FleetCost, LeaseState, cost};
+use kcl_core::admin::{FleetCost, FleetView, LeaseState, LeaseView, cost};
 use serde::Serialize;
 
 use super::watching::{Patience, found};
 use crate::arguments::{OutputArguments, TableArguments};
 use crate::failure::{Ended, Failure};
 use crate::say::{Output, Paint, TextTable, count, span};
-use crate::table_at::TableAt;
+use crate::table_at::{OpenTable, TableAt};
 
 /// Computes what the fleet asks of its lease table and its stream: calls, units and dollars.
 ///
@@ -32,10 +32,10 @@ pub(crate) struct CostOptions {
     #[command(flatten)]
     table: TableArguments,
     /// Dollars per million write units.
-    #[arg(long, value_name = "DOLLARS", default_value_t = 0.625, value_parser = price)]
+    #[arg(long, value_name = "DOLLARS", default_value_t = WRITE_PRICE, value_parser = price)]
     write_price: f64,
     /// Dollars per million read units.
-    #[arg(long, value_name = "DOLLARS", default_value_t = 0.125, value_parser = price)]
+    #[arg(long, value_name = "DOLLARS", default_value_t = READ_PRICE, value_parser = price)]
     read_price: f64,
     #[command(flatten)]
     output: OutputArguments,
@@ -43,14 +43,14 @@ pub(crate) struct CostOptions {
 
 /// The JSON of `kcl cost`.
 #[derive(Debug, Serialize)]
-struct CostDocument<'a> {
+pub(super) struct CostDocument<'a> {
     /// Whose fleet was computed: one table in SQLite may have the rows of several.
     application: &'a str,
     /// In the form of `--lease-table`; its kind decides whether anything is charged.
     lease_table: String,
     /// The lines of the table, from kcl-core.
     #[serde(flatten)]
-    fleet: &'a FleetCost,
+    fleet: FleetCost,
     /// The sum over all lines. One write of a row of at most 1 KB takes one unit.
     write_units_per_hour: f64,
     /// The sum over all lines. An eventually consistent read of 4 KB takes half a unit.
@@ -62,6 +62,9 @@ struct CostDocument<'a> {
     get_records_per_hour: [f64; 2],
 }
 
+/// Dollars per million units, on demand, in us-east-1, in November 2026.
+const WRITE_PRICE: f64 = 0.625;
+const READ_PRICE: f64 = 0.125;
 /// Hours in a month, as AWS counts them in its own estimates: 365 × 24 / 12.
 const MONTH: f64 = 730.0;
 /// How often a worker polls a shard in an hour with default settings: once a second if it is idle,
@@ -77,34 +80,51 @@ fn price(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "expected a price in dollars, such as 0.625".to_owned())
 }
 
+impl<'a> CostDocument<'a> {
+    /// With the prices of dollars for a million units.
+    fn new(table: &'a OpenTable, fleet: &FleetView, write_price: f64, read_price: f64) -> Self {
+        let cost = cost(fleet);
+        let (writes, reads) = (cost.write_units(), cost.read_units());
+        let is_charged = matches!(table.place, TableAt::Dynamo(_));
+        let month = (writes * write_price + reads * read_price) / 1e6 * MONTH;
+        Self {
+            application: &table.application,
+            lease_table: table.place.to_string(),
+            fleet: cost,
+            write_units_per_hour: writes,
+            read_units_per_hour: reads,
+            dollars_per_month: is_charged.then_some(month),
+            get_records_per_hour: POLLS.map(|polls| polls * read_shards(fleet) as f64),
+        }
+    }
+
+    /// With the prices that hold if nothing is said of them.
+    pub(super) fn at_list_prices(table: &'a OpenTable, fleet: &FleetView) -> Self {
+        Self::new(table, fleet, WRITE_PRICE, READ_PRICE)
+    }
+}
+
+/// The shards that somebody reads.
+fn read_shards(fleet: &FleetView) -> usize {
+    let is_read = |view: &&LeaseView| view.state == LeaseState::Held && view.waits_for.is_none();
+    fleet.leases.iter().filter(is_read).count()
+}
+
 impl CostOptions {
     /// Reads the table once and computes. Shards that wait for their parents are not polled and do
     /// not count.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = self.table.to_read().await?;
         let fleet = found(&table, Patience::NONE).await?;
-        let cost = cost(&fleet);
-        let (writes, reads) = (cost.write_units(), cost.read_units());
-        let is_charged = matches!(table.place, TableAt::Dynamo(_));
-        let month = (writes * self.write_price + reads * self.read_price) / 1e6 * MONTH;
-        let shards = fleet
-            .leases
-            .iter()
-            .filter(|view| view.state == LeaseState::Held && view.waits_for.is_none())
-            .count();
-        let polls = POLLS.map(|polls| polls * shards as f64);
+        let (write_price, read_price) = (self.write_price, self.read_price);
+        let document = CostDocument::new(&table, &fleet, write_price, read_price);
         if self.output.json {
-            Output::json(&CostDocument {
-                application: &table.application,
-                lease_table: table.place.to_string(),
-                fleet: &cost,
-                write_units_per_hour: writes,
-                read_units_per_hour: reads,
-                dollars_per_month: is_charged.then_some(month),
-                get_records_per_hour: polls,
-            })?;
+            Output::json(&document)?;
             return Ok(Ended::Well);
         }
+        let cost = &document.fleet;
+        let (writes, reads) = (document.write_units_per_hour, document.read_units_per_hour);
+        let polls = document.get_records_per_hour;
         let (mut out, paint) = (Output::default(), Paint::of_output());
         out.line(format_args!(
             "{}, {} of {} held, failover time {}. Per hour:",
@@ -132,7 +152,7 @@ impl CostOptions {
             number(reads),
         ]);
         out.text(&lines);
-        if is_charged {
+        if let Some(month) = document.dollars_per_month {
             out.line(format_args!(
                 "${month:.2} per month ({MONTH} hours), at ${} per million write units and ${} per \
                  million read units.",
@@ -146,7 +166,7 @@ impl CostOptions {
              does not charge for. By fan-out: none.",
             number(polls[0]),
             number(polls[1]),
-            count(shards, "shard", "shards")
+            count(read_shards(&fleet), "shard", "shards")
         ));
         out.write()?;
         Ok(Ended::Well)

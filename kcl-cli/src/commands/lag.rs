@@ -18,7 +18,7 @@ use clap::Args;
 use kcl_core::admin::{Asked, LeaseLag};
 use serde::Serialize;
 
-use super::of_stream::{measured, stream_of};
+use super::of_stream::{OfStream, measured, stream_of};
 use super::watching::{Patience, found};
 use crate::arguments::{OutputArguments, StreamOfArguments, TableArguments};
 use crate::failure::{Ended, Failure};
@@ -55,7 +55,7 @@ pub(crate) struct LagOptions {
 
 /// The JSON of `kcl lag`.
 #[derive(Debug, Serialize)]
-struct LagDocument<'a> {
+pub(super) struct LagDocument<'a> {
     /// Whose checkpoints were compared with the stream.
     application: &'a str,
     /// The stream that was asked, by the name or ARN that led to it.
@@ -71,6 +71,30 @@ struct LagDocument<'a> {
     asked: Asked,
 }
 
+impl<'a> LagDocument<'a> {
+    pub(super) fn new(
+        application: &'a str,
+        of: &OfStream,
+        leases: &'a [LeaseLag],
+        asked: Asked,
+    ) -> Self {
+        let worst = leases.iter().filter_map(|lag| lag.behind).max();
+        Self {
+            application,
+            stream: of.name.to_string(),
+            max_behind_seconds: worst.map(|worst| worst.as_secs_f64()),
+            retention_seconds: of.view.description.retention.as_secs_f64(),
+            leases,
+            asked,
+        }
+    }
+}
+
+/// The furthest behind first, before it what could not be asked.
+pub(super) fn sort(lags: &mut [LeaseLag]) {
+    lags.sort_by_key(|lag| (lag.behind.is_some(), Reverse(lag.behind), lag.lease.clone()));
+}
+
 impl LagOptions {
     /// Reads the leases once, asks the stream at each checkpoint, and prints the worst first.
     ///
@@ -80,18 +104,10 @@ impl LagOptions {
         let fleet = found(&table, Patience::NONE).await?;
         let of = stream_of(&table, &fleet, &self.stream).await?;
         let (mut lags, asked) = measured(&of, &fleet).await;
-        // The furthest behind first, before it what could not be asked.
-        lags.sort_by_key(|lag| (lag.behind.is_some(), Reverse(lag.behind), lag.lease.clone()));
+        sort(&mut lags);
         let worst = lags.iter().filter_map(|lag| lag.behind).max();
         if self.output.json {
-            Output::json(&LagDocument {
-                application: &table.application,
-                stream: of.name.to_string(),
-                max_behind_seconds: worst.map(|worst| worst.as_secs_f64()),
-                retention_seconds: of.view.description.retention.as_secs_f64(),
-                leases: &lags,
-                asked,
-            })?;
+            Output::json(&LagDocument::new(&table.application, &of, &lags, asked))?;
         } else {
             self.say(&lags, asked, worst).write()?;
         }

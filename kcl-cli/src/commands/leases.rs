@@ -21,6 +21,7 @@ use super::watching::{Patience, found, hint, state};
 use crate::arguments::{OutputArguments, TableArguments, WatchArguments};
 use crate::failure::{Ended, Failure};
 use crate::say::{Output, Paint, TextTable};
+use crate::table_at::OpenTable;
 
 /// Lists the leases: who holds each of them, how far it is, and what it waits for.
 ///
@@ -72,7 +73,7 @@ enum WantedState {
 /// The JSON of `kcl leases`. Its leases have the fields of an export, so that one parser reads
 /// both.
 #[derive(Debug, Serialize)]
-struct LeasesDocument<'a> {
+pub(super) struct LeasesDocument<'a> {
     application: &'a str,
     /// In the form of `--lease-table`, so that it can be copied into the next command.
     lease_table: String,
@@ -83,6 +84,22 @@ struct LeasesDocument<'a> {
     leases: Vec<&'a LeaseView>,
     /// All of them: a row that cannot be read cannot be compared with a filter either.
     malformed: &'a [MalformedRow],
+}
+
+impl<'a> LeasesDocument<'a> {
+    pub(super) fn new(
+        table: &'a OpenTable,
+        fleet: &'a FleetView,
+        leases: Vec<&'a LeaseView>,
+    ) -> Self {
+        Self {
+            application: &table.application,
+            lease_table: table.place.to_string(),
+            watched_seconds: fleet.watched.as_secs_f64(),
+            leases,
+            malformed: &fleet.malformed,
+        }
+    }
 }
 
 impl WantedState {
@@ -108,13 +125,7 @@ impl LeasesOptions {
         let fleet = found(&table, Patience::NONE.or(&self.watch)).await?;
         let leases: Vec<&LeaseView> = fleet.leases.iter().filter(|it| self.wants(it)).collect();
         if self.output.json {
-            Output::json(&LeasesDocument {
-                application: &table.application,
-                lease_table: table.place.to_string(),
-                watched_seconds: fleet.watched.as_secs_f64(),
-                leases,
-                malformed: &fleet.malformed,
-            })?;
+            Output::json(&LeasesDocument::new(&table, &fleet, leases))?;
             return Ok(Ended::Well);
         }
         let mut out = Output::default();
@@ -172,7 +183,7 @@ impl LeasesOptions {
 /// What there is to say about a lease beside its state, the most urgent first: why it is stuck, who
 /// waits for it, which parent it waits for, its prepared checkpoint, and the time at which its
 /// shard begins to be read.
-fn note(view: &LeaseView) -> String {
+pub(super) fn note(view: &LeaseView) -> String {
     let stuck = view.stuck.as_ref().map(ToString::to_string);
     let awaited = view
         .awaited_by

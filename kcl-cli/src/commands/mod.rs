@@ -18,6 +18,7 @@ pub(crate) mod leases;
 pub(crate) mod local;
 pub(crate) mod multilang;
 mod of_stream;
+pub(crate) mod serve;
 pub(crate) mod shards;
 pub(crate) mod status;
 pub(crate) mod tail;

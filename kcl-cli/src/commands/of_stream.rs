@@ -18,7 +18,7 @@ use crate::stream_at;
 use crate::table_at::OpenTable;
 
 /// A stream that an application reads, opened and listed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct OfStream {
     /// As given on the command line or as the leases have it, for messages.
     pub(super) name: StreamName,
@@ -92,21 +92,35 @@ fn named(table: &OpenTable, fleet: &FleetView) -> Result<StreamName, Failure> {
 ///
 /// At most 16 shards are asked at the same time, and each lease moves the bar by one.
 pub(super) async fn measured(of: &OfStream, fleet: &FleetView) -> (Vec<LeaseLag>, Asked) {
+    let leases = leases_of(of, fleet);
+    let progress = Progress::new("asking the stream", leases.len());
+    measure(of, &leases, |done| progress.at(done, leases.len())).await
+}
+
+/// The unfinished leases of this stream.
+pub(super) fn leases_of(of: &OfStream, fleet: &FleetView) -> Vec<Lease> {
     let identity = of.view.description.identity();
     let is_of_it = |lease: &Lease| lease.key.stream.as_ref().is_none_or(|it| *it == identity);
-    let leases: Vec<Lease> = fleet
+    fleet
         .leases
         .iter()
         .filter(|view| view.state != LeaseState::Ended && is_of_it(&view.lease))
         .map(|view| view.lease.clone())
-        .collect();
-    let progress = Progress::new("asking the stream", leases.len());
+        .collect()
+}
+
+/// Asks the stream how far behind these leases are; `tell` hears how many are done.
+pub(super) async fn measure(
+    of: &OfStream,
+    leases: &[Lease],
+    tell: impl FnMut(usize),
+) -> (Vec<LeaseLag>, Asked) {
     measure_lag(
         Arc::clone(&of.stream),
         of.view.description.retention,
-        &leases,
+        leases,
         Arc::new(SystemClock),
-        |done| progress.at(done, leases.len()),
+        tell,
     )
     .await
 }

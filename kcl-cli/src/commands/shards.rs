@@ -42,7 +42,7 @@ pub(crate) struct ShardsOptions {
 
 /// The JSON of `kcl shards`.
 #[derive(Debug, Serialize)]
-struct ShardsDocument {
+pub(super) struct ShardsDocument {
     /// As given on the command line.
     stream: String,
     arn: String,
@@ -70,6 +70,19 @@ struct ShardRecord {
     depth: usize,
 }
 
+impl ShardsDocument {
+    pub(super) fn new(name: &StreamName, view: &StreamView) -> Self {
+        let description = &view.description;
+        Self {
+            stream: name.to_string(),
+            arn: description.arn.to_string(),
+            created_at: description.created_at.as_millis(),
+            retention_seconds: description.retention.as_secs_f64(),
+            shards: view.tree().iter().map(record).collect(),
+        }
+    }
+}
+
 impl ShardsOptions {
     /// Describes the stream and lists all its shards, page by page. Closed shards are in the
     /// listing until their last record has expired.
@@ -80,13 +93,7 @@ impl ShardsOptions {
             .map_err(|error| stream_at::failed(&self.stream, error))?;
         let description = &view.description;
         if self.output.json {
-            Output::json(&ShardsDocument {
-                stream: self.stream.to_string(),
-                arn: description.arn.to_string(),
-                created_at: description.created_at.as_millis(),
-                retention_seconds: description.retention.as_secs_f64(),
-                shards: view.tree().iter().map(record).collect(),
-            })?;
+            Output::json(&ShardsDocument::new(&self.stream, &view))?;
             return Ok(Ended::Well);
         }
         let (mut out, paint) = (Output::default(), Paint::of_output());

@@ -48,13 +48,23 @@ const LISTED: usize = 20;
 
 /// The JSON of `kcl status`.
 #[derive(Debug, Serialize)]
-struct StatusDocument<'a> {
+pub(super) struct StatusDocument<'a> {
     /// As given on the command line; the rows are read under this name.
     application: &'a str,
     /// In the form of `--lease-table`.
     lease_table: String,
     #[serde(flatten)]
     summary: Summary<'a>,
+}
+
+impl<'a> StatusDocument<'a> {
+    pub(super) fn new(table: &'a OpenTable, summary: Summary<'a>) -> Self {
+        Self {
+            application: &table.application,
+            lease_table: table.place.to_string(),
+            summary,
+        }
+    }
 }
 
 /// A fleet in a few figures, for people and as JSON.
@@ -118,11 +128,7 @@ impl StatusOptions {
         let fleet = found(&table, Patience::For(A_MOMENT).or(&self.watch)).await?;
         let summary = Summary::of(&fleet);
         if self.output.json {
-            Output::json(&StatusDocument {
-                application: &table.application,
-                lease_table: table.place.to_string(),
-                summary,
-            })?;
+            Output::json(&StatusDocument::new(&table, summary))?;
             return Ok(Ended::Well);
         }
         let mut out = Output::default();

@@ -13,7 +13,7 @@
 //! | dead | no counter moved for as long as other workers wait before they take its leases |
 
 use clap::Args;
-use kcl_core::admin::WorkerView;
+use kcl_core::admin::{FleetView, WorkerView};
 use serde::Serialize;
 
 use super::status::workers;
@@ -21,6 +21,7 @@ use super::watching::{Patience, found, hint};
 use crate::arguments::{OutputArguments, TableArguments, WatchArguments};
 use crate::failure::{Ended, Failure};
 use crate::say::{Output, Paint};
+use crate::table_at::OpenTable;
 
 /// Lists the workers: which of them are alive, and how many leases each one holds.
 ///
@@ -42,7 +43,7 @@ pub(crate) struct WorkersOptions {
 
 /// The JSON of `kcl workers`.
 #[derive(Debug, Serialize)]
-struct WorkersDocument<'a> {
+pub(super) struct WorkersDocument<'a> {
     application: &'a str,
     /// In the form of `--lease-table`.
     lease_table: String,
@@ -55,6 +56,18 @@ struct WorkersDocument<'a> {
     workers: &'a [WorkerView],
 }
 
+impl<'a> WorkersDocument<'a> {
+    pub(super) fn new(table: &'a OpenTable, fleet: &'a FleetView) -> Self {
+        Self {
+            application: &table.application,
+            lease_table: table.place.to_string(),
+            watched_seconds: fleet.watched.as_secs_f64(),
+            judged: fleet.judged,
+            workers: &fleet.workers,
+        }
+    }
+}
+
 impl WorkersOptions {
     /// Watches and prints. A dead worker is not exit code 1: other workers take its leases, and
     /// `kcl check` is the command that says whether somebody has to act.
@@ -62,13 +75,7 @@ impl WorkersOptions {
         let table = self.table.to_read().await?;
         let fleet = found(&table, Patience::UntilJudged.or(&self.watch)).await?;
         if self.output.json {
-            Output::json(&WorkersDocument {
-                application: &table.application,
-                lease_table: table.place.to_string(),
-                watched_seconds: fleet.watched.as_secs_f64(),
-                judged: fleet.judged,
-                workers: &fleet.workers,
-            })?;
+            Output::json(&WorkersDocument::new(&table, &fleet))?;
             return Ok(Ended::Well);
         }
         let mut out = Output::default();

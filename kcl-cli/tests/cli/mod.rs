@@ -6,4 +6,5 @@ mod multilang;
 mod program;
 mod scene;
 mod seen;
+mod served;
 mod shown;

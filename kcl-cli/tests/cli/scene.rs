@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -174,6 +175,7 @@ impl Running {
 pub(crate) struct Server {
     pub(crate) dynamo: Dynamo,
     endpoint: String,
+    asked: Arc<AtomicUsize>,
     _server: JoinSet<()>,
 }
 
@@ -181,8 +183,11 @@ impl Server {
     pub(crate) async fn start() -> Self {
         let dynamo = Dynamo::new();
         let answering = dynamo.clone();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
         let answer = move |headers: HeaderMap, body: Bytes| {
             let dynamo = answering.clone();
+            counted.fetch_add(1, Ordering::SeqCst);
             async move { answer(&dynamo, &headers, &body) }
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -193,8 +198,14 @@ impl Server {
         Self {
             dynamo,
             endpoint,
+            asked,
             _server: server,
         }
+    }
+
+    /// How many calls it has answered over the network.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
     }
 
     /// As the command line takes it.

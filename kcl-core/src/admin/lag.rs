@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 
 use crate::decide::gap::{DataGap, judge_first, shard_gone};
 use crate::decide::lag::age;
@@ -142,20 +143,25 @@ pub async fn measure_lag(
     clock: Arc<dyn Clock>,
     mut tell: impl FnMut(usize),
 ) -> (Vec<LeaseLag>, Asked) {
-    let unfinished = leases
-        .iter()
-        .filter(|lease| !lease.checkpoint.is_shard_end());
-    let mut asking = futures_util::stream::iter(unfinished.map(|lease| {
-        let asking = Asking {
-            stream: &*stream,
-            clock: &*clock,
-            asked: Asked::default(),
-        };
-        asking.lag(lease, retention)
-    }))
-    .buffer_unordered(AT_ONCE);
     let (mut all, mut asked) = (Vec::new(), Asked::default());
-    while let Some((lag, more)) = asking.next().await {
+    // By hand and not as a stream of closures, which could not be sent to another thread.
+    let (mut ahead, mut asking) = (leases.iter(), FuturesUnordered::new());
+    loop {
+        while asking.len() < AT_ONCE
+            && let Some(lease) = ahead.next()
+        {
+            if !lease.checkpoint.is_shard_end() {
+                let one = Asking {
+                    stream: &*stream,
+                    clock: &*clock,
+                    asked: Asked::default(),
+                };
+                asking.push(one.lag(lease, retention));
+            }
+        }
+        let Some((lag, more)) = asking.next().await else {
+            break;
+        };
         asked.get_shard_iterator += more.get_shard_iterator;
         asked.get_records += more.get_records;
         asked.records += more.records;

@@ -166,10 +166,7 @@ impl Observer {
                 .look(&self.rows.leases, &self.rows.workers, sent, now, &timing);
         } else {
             let Self { members, rows, .. } = self;
-            rows.workers
-                .iter()
-                .for_each(|row| members.see_worker(row, now));
-            rows.leases.iter().for_each(|row| members.see(row, now));
+            members.see_table(&rows.leases, &rows.workers, now, &timing);
         }
         self.members
             .see_answering(self.rows.foreign.answering.iter().cloned());

@@ -64,6 +64,19 @@ impl Members {
             self.changed = Some(ended);
         }
         self.last_look = Some(begun);
+        self.see_table(rows, workers, ended, timing);
+    }
+
+    /// Adds all rows of the table without asking how long the last scan is ago, for an observer
+    /// that knows from other reads that it was not paused. What is no longer there is forgotten, so
+    /// that an observer that watches for weeks does not keep every worker that ever was.
+    pub fn see_table(
+        &mut self,
+        rows: &[Lease],
+        workers: &[WorkerRow],
+        ended: Moment,
+        timing: &Timing,
+    ) {
         let listed: BTreeSet<_> = workers.iter().map(|row| &row.worker).collect();
         for (id, worker) in &mut self.workers {
             if !listed.contains(id) && worker.see_none(ended) {

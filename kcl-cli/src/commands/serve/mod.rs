@@ -1,0 +1,230 @@
+//! `kcl serve`: a page that shows fleets live, and what Prometheus, KEDA and scripts read.
+//!
+//! ```text
+//!   lease table --> Watcher, at a fixed pace -----+--> Snapshot --> /api, /metrics, /scale
+//!   stream -------> LagAsker, at a slower pace ---+            +--> Live --> every open page
+//! ```
+//!
+//! There is one [`Watcher`] and at most one [`LagAsker`] an application; what is asked of the
+//! program reads the last [`Snapshot`] and never the table. No route writes.
+
+mod figures;
+mod happening;
+mod history;
+mod hosts;
+mod lag_round;
+mod routes;
+mod scale;
+mod snapshot;
+mod tree;
+mod watcher;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use kcl_core::{Clock as _, SystemClock};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::arguments::StreamOfArguments;
+use crate::failure::{Ended, Failure};
+use crate::parse;
+use crate::say::Output;
+use crate::table_at::{OpenTable, TableAt};
+use hosts::Hosts;
+use lag_round::{LagAsker, LagState};
+use routes::{Shown, Site};
+use scale::ScaleRules;
+use watcher::Watcher;
+
+/// Serves a page that shows applications live, until SIGTERM or Ctrl-C. Read-only.
+///
+/// Beside the page at / there are /api/... (JSON, as of --json), /metrics for Prometheus, /scale for
+/// KEDA, and /healthz: docs/cli.md lists them. The table is read at a fixed pace, however many pages
+/// are open. The first line on standard output is the address.
+///
+/// It has no login. It listens on loopback, and answers only to loopback names and those of
+/// --allow-host, so that no foreign page in a browser can read it. With --address, everybody who
+/// reaches the port sees everything.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kcl serve billing --lease-table dynamo
+  kcl serve billing orders --port 8080
+  kcl serve billing --table sqlite:leases.sqlite --no-lag
+  kcl serve billing --every 10s --lag-every 1m           for a large table that costs money
+  kcl serve billing --address 0.0.0.0 --allow-host kcl   in a cluster, behind the service `kcl`")]
+pub(crate) struct ServeOptions {
+    /// The names of the applications.
+    #[arg(value_name = "APP", required = true)]
+    applications: Vec<String>,
+    /// Where their leases are: as of the other commands, the same for all.
+    #[arg(
+        long,
+        visible_alias = "table",
+        value_name = "sqlite:PATH|dynamo[:TABLE]"
+    )]
+    lease_table: Option<TableAt>,
+    /// The URL of DynamoDB, with --lease-table dynamo. Default: AWS_ENDPOINT_URL_DYNAMODB,
+    /// AWS_ENDPOINT_URL, or AWS itself.
+    #[arg(long, value_name = "URL", value_parser = parse::endpoint)]
+    dynamo_endpoint: Option<String>,
+    /// The port; 0 picks a free one.
+    #[arg(long, default_value_t = 7878)]
+    port: u16,
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    address: IpAddr,
+    /// Answers to this host name too. May be given several times.
+    #[arg(long, value_name = "NAME", value_parser = hosts::name)]
+    allow_host: Vec<String>,
+    /// From one reading of the table to the next; at least 200ms.
+    #[arg(long, value_name = "SPAN", default_value = "1s", value_parser = parse::span)]
+    every: Duration,
+    /// From one question to the stream how far behind the leases are to the next; at least 1s. It
+    /// asks each shard for a GetRecords, of the five a second that all its readers share.
+    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = parse::span)]
+    lag_every: Duration,
+    /// Does not ask the stream: no lag is shown, and /scale goes by the number of leases.
+    #[arg(long, conflicts_with = "stream")]
+    no_lag: bool,
+    #[command(flatten)]
+    stream: StreamOfArguments,
+    #[command(flatten)]
+    scale: ScaleArguments,
+}
+
+/// What /scale goes by.
+#[derive(Args, Clone, Copy, Debug)]
+struct ScaleArguments {
+    /// For /scale: how many shards one worker reads with ease. Measure it: 8 is a guess.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    shards_per_worker: u32,
+    /// For /scale: a lease that is less far behind asks for no worker. Longer than your checkpoints
+    /// are apart.
+    #[arg(long, value_name = "SPAN", default_value = "1m", value_parser = parse::span)]
+    tolerate_behind: Duration,
+    /// For /scale: within this time a lease that is further behind should have caught up.
+    #[arg(long, value_name = "SPAN", default_value = "10m", value_parser = parse::span)]
+    catch_up_within: Duration,
+    /// For /scale: never fewer workers.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    min_workers: usize,
+    /// For /scale: never more workers.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    max_workers: usize,
+}
+
+const FASTEST: Duration = Duration::from_millis(200);
+const FASTEST_LAG: Duration = Duration::from_secs(1);
+/// How long requests that are being answered may take at the end.
+const GRACE: Duration = Duration::from_secs(2);
+
+impl ScaleArguments {
+    fn rules(self) -> ScaleRules {
+        ScaleRules {
+            shards_per_worker: f64::from(self.shards_per_worker),
+            tolerated: self.tolerate_behind,
+            catch_up_within: self.catch_up_within,
+            min: self.min_workers,
+            max: self.max_workers,
+        }
+    }
+}
+
+impl ServeOptions {
+    pub(crate) async fn run(self) -> Result<Ended, Failure> {
+        let signal = kcl_core::stop_signal()
+            .map_err(|error| Failure::new("cannot wait for Ctrl-C", error))?;
+        let listener = self.listen().await?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| Failure::new("cannot listen", error))?;
+        let mut tasks = JoinSet::new();
+        let mut shown = Vec::new();
+        for application in &self.applications {
+            if shown
+                .iter()
+                .any(|it: &Shown| it.table.application == *application)
+            {
+                return Err(Failure::of(format!("`{application}` was given twice")));
+            }
+            shown.push(self.show(application, &mut tasks).await?);
+        }
+        let (end, ending) = watch::channel(false);
+        let router = routes::router(Site {
+            shown: shown.into(),
+            hosts: Hosts::new(&self.allow_host),
+            ending: ending.clone(),
+        });
+        Output::now(&format!("http://{address}"))?;
+        let mut stopping = ending.clone();
+        let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+            // The sender outlives the server, so that this ends for no other reason.
+            let _ = stopping.wait_for(|ending| *ending).await;
+        });
+        let stop = async {
+            let _ = signal.await;
+            end.send_replace(true);
+            SystemClock.sleep_until(SystemClock.now() + GRACE).await;
+        };
+        tokio::select! {
+            biased;
+            served = serving => {
+                served.map_err(|error| Failure::new("cannot serve any longer", error))?;
+            }
+            () = stop => {}
+            Some(ended) = tasks.join_next() => {
+                let why = ended.err().map_or_else(String::new, |error| format!(": {error}"));
+                return Err(Failure::of(format!("an observer has ended{why}")));
+            }
+        }
+        Ok(Ended::Well)
+    }
+
+    async fn listen(&self) -> Result<TcpListener, Failure> {
+        let at = SocketAddr::new(self.address, self.port);
+        TcpListener::bind(at).await.map_err(|error| {
+            let hint = match error.kind() {
+                std::io::ErrorKind::AddrInUse => {
+                    ": the port is taken, --port names another one, and 0 a free one"
+                }
+                _ => "",
+            };
+            Failure::new(format!("cannot listen on {at}{hint}"), error)
+        })
+    }
+
+    /// Starts to watch an application.
+    async fn show(&self, application: &str, tasks: &mut JoinSet<()>) -> Result<Shown, Failure> {
+        let place = self.lease_table.clone();
+        let endpoint = self.dynamo_endpoint.as_deref();
+        let table = OpenTable::open(application, place, endpoint, false).await?;
+        let table = Arc::new(table);
+        let not_yet = if self.no_lag {
+            "the stream is not asked (--no-lag)"
+        } else {
+            "not measured yet"
+        };
+        let (tell, lag) = watch::channel(LagState::Err(not_yet.to_owned()));
+        let (every, lag_every) = (self.every.max(FASTEST), self.lag_every.max(FASTEST_LAG));
+        let rules = self.scale.rules();
+        let (watcher, snapshots) =
+            Watcher::start(Arc::clone(&table), every, lag_every, rules, lag).await?;
+        tasks.spawn(watcher.run());
+        if !self.no_lag {
+            let asker = LagAsker {
+                table: Arc::clone(&table),
+                stream: self.stream.clone(),
+                every: lag_every,
+                snapshots: snapshots.clone(),
+                tell,
+            };
+            tasks.spawn(asker.run());
+        }
+        Ok(Shown { table, snapshots })
+    }
+}

@@ -1,0 +1,393 @@
+//! What is asked for by which path. There are only reads.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures_util::stream;
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::figures;
+use super::hosts::Hosts;
+use super::snapshot::Snapshot;
+use super::tree::{TreePage, Wish};
+use crate::commands::check::CheckDocument;
+use crate::commands::cost::CostDocument;
+use crate::commands::lag::LagDocument;
+use crate::commands::leases::LeasesDocument;
+use crate::commands::shards::ShardsDocument;
+use crate::commands::status::{StatusDocument, Summary};
+use crate::commands::workers::WorkersDocument;
+use crate::table_at::OpenTable;
+
+/// An application that is shown.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    pub(super) table: Arc<OpenTable>,
+    pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
+}
+
+/// What the handlers share.
+#[derive(Clone, Debug)]
+pub(super) struct Site {
+    pub(super) shown: Arc<[Shown]>,
+    pub(super) hosts: Hosts,
+    /// True once the program ends: then the pages' streams end too.
+    pub(super) ending: watch::Receiver<bool>,
+}
+
+/// The page asks for nothing that is not from here, and no other page may frame it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                      img-src 'self' data:; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// The files of the page: path, type, text.
+const FILES: [(&str, &str, &str); 7] = [
+    (
+        "/",
+        "text/html; charset=utf-8",
+        include_str!("page/index.html"),
+    ),
+    (
+        "/page.css",
+        "text/css; charset=utf-8",
+        include_str!("page/page.css"),
+    ),
+    ("/page.js", JAVASCRIPT, include_str!("page/page.js")),
+    ("/chart.js", JAVASCRIPT, include_str!("page/chart.js")),
+    ("/draw.js", JAVASCRIPT, include_str!("page/draw.js")),
+    ("/shards.js", JAVASCRIPT, include_str!("page/shards.js")),
+    ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
+];
+
+pub(super) fn router(site: Site) -> Router {
+    let mut router = Router::new();
+    for (path, kind, text) in FILES {
+        router = router.route(
+            path,
+            get(move || async move { ([(CONTENT_TYPE, kind)], text) }),
+        );
+    }
+    let both = |router: Router<Site>, path: &str, handler: axum::routing::MethodRouter<Site>| {
+        router
+            .route(path, handler.clone())
+            .route(&format!("{path}/{{application}}"), handler)
+    };
+    let mut api: Router<Site> = Router::new()
+        .route("/healthz", get(health))
+        .route("/metrics", get(metrics))
+        .route("/api/applications", get(applications));
+    api = both(api, "/scale", get(scale));
+    api = both(api, "/api/status", get(status));
+    api = both(api, "/api/workers", get(workers));
+    api = both(api, "/api/leases", get(leases));
+    api = both(api, "/api/check", get(check));
+    api = both(api, "/api/cost", get(cost));
+    api = both(api, "/api/lag", get(lag));
+    api = both(api, "/api/shards", get(shards));
+    api = both(api, "/api/tree", get(tree));
+    api = both(api, "/api/history", get(history));
+    api = both(api, "/api/live", get(live));
+    let guarded = site.clone();
+    router
+        .merge(api.with_state(site))
+        .fallback(|| async {
+            refused(
+                StatusCode::NOT_FOUND,
+                "there is nothing here: see /api in docs/cli.md",
+            )
+        })
+        .layer(middleware::from_fn_with_state(guarded, guard))
+}
+
+/// Refuses what is not asked under a known name or is no read, and says how the answers are used.
+async fn guard(State(site): State<Site>, request: Request, next: Next) -> Response {
+    let mut response = match refusal(
+        &site.hosts,
+        request.method(),
+        request.uri(),
+        request.headers(),
+    ) {
+        Some((status, why)) => refused(status, &why),
+        None => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CACHE_CONTROL, "no-store"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn refusal(
+    hosts: &Hosts,
+    method: &Method,
+    uri: &axum::http::Uri,
+    headers: &HeaderMap,
+) -> Option<(StatusCode, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    // By HTTP/2 the name is in the target.
+    let host = uri
+        .host()
+        .map(ToOwned::to_owned)
+        .or_else(|| headers.get(HOST).map(text));
+    let host = host.unwrap_or_default();
+    if !hosts.allows(&host) {
+        return Some((
+            StatusCode::FORBIDDEN,
+            format!(
+                "the host `{host}` is not answered: --allow-host adds names to those of loopback"
+            ),
+        ));
+    }
+    if let Some(origin) = headers.get(ORIGIN).map(text)
+        && !hosts.allows_origin(&origin)
+    {
+        let why = format!("the origin `{origin}` is not answered");
+        return Some((StatusCode::FORBIDDEN, why));
+    }
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        let why = format!("{method} is not answered: expected GET, nothing can be changed here");
+        return Some((StatusCode::METHOD_NOT_ALLOWED, why));
+    }
+    None
+}
+
+fn refused(status: StatusCode, why: &str) -> Response {
+    (status, format!("{why}\n")).into_response()
+}
+
+fn document(document: &impl Serialize) -> Response {
+    match serde_json::to_vec(document) {
+        Ok(text) => ([(CONTENT_TYPE, "application/json")], Body::from(text)).into_response(),
+        Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+/// The application that the path names, or the first one.
+fn named(site: &Site, path: Option<Path<String>>) -> Result<(Shown, Arc<Snapshot>), Response> {
+    let shown = match &path {
+        None => site.shown.first(),
+        Some(Path(name)) => site.shown.iter().find(|it| it.table.application == *name),
+    };
+    let Some(shown) = shown else {
+        let all: Vec<&str> = site
+            .shown
+            .iter()
+            .map(|it| it.table.application.as_str())
+            .collect();
+        let why = format!(
+            "this application is not shown here: expected {}",
+            all.join(", ")
+        );
+        return Err(refused(StatusCode::NOT_FOUND, &why));
+    };
+    let snapshot = Arc::clone(&*shown.snapshots.borrow());
+    Ok((shown.clone(), snapshot))
+}
+
+type Named = Option<Path<String>>;
+type Answer = Result<Response, Response>;
+
+async fn health(State(site): State<Site>) -> Response {
+    for shown in site.shown.iter() {
+        if let Some(error) = &shown.snapshots.borrow().error {
+            return refused(StatusCode::SERVICE_UNAVAILABLE, error);
+        }
+    }
+    refused(StatusCode::OK, "ok")
+}
+
+async fn metrics(State(site): State<Site>) -> Response {
+    let all: Vec<(&str, Arc<Snapshot>)> = site
+        .shown
+        .iter()
+        .map(|it| {
+            (
+                it.table.application.as_str(),
+                Arc::clone(&*it.snapshots.borrow()),
+            )
+        })
+        .collect();
+    let text = figures::text(all.iter().map(|(name, snapshot)| (*name, &**snapshot)));
+    (
+        [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        text,
+    )
+        .into_response()
+}
+
+async fn applications(State(site): State<Site>) -> Response {
+    let one = |shown: &Shown| {
+        json!({
+            "application": shown.table.application,
+            "lease_table": shown.table.place.to_string(),
+        })
+    };
+    document(&site.shown.iter().map(one).collect::<Vec<_>>())
+}
+
+/// Nothing is said of a table that cannot be read: then KEDA keeps what there is, or takes its
+/// fallback.
+async fn scale(State(site): State<Site>, path: Named) -> Answer {
+    let (shown, snapshot) = named(&site, path)?;
+    if let Some(error) = &snapshot.error {
+        return Err(refused(StatusCode::SERVICE_UNAVAILABLE, error));
+    }
+    #[derive(Serialize)]
+    struct ScaleDocument<'a> {
+        application: &'a str,
+        #[serde(flatten)]
+        wanted: &'a super::scale::Wanted,
+        max_behind_seconds: Option<f64>,
+    }
+    let figures = snapshot
+        .lag
+        .as_ref()
+        .map(|round| round.figures())
+        .unwrap_or_default();
+    Ok(document(&ScaleDocument {
+        application: &shown.table.application,
+        wanted: &snapshot.wanted,
+        max_behind_seconds: figures.max_behind_seconds,
+    }))
+}
+
+async fn status(State(site): State<Site>, path: Named) -> Answer {
+    let (shown, snapshot) = named(&site, path)?;
+    let summary = Summary::of(&snapshot.fleet);
+    Ok(document(&StatusDocument::new(&shown.table, summary)))
+}
+
+async fn workers(State(site): State<Site>, path: Named) -> Answer {
+    let (shown, snapshot) = named(&site, path)?;
+    Ok(document(&WorkersDocument::new(
+        &shown.table,
+        &snapshot.fleet,
+    )))
+}
+
+fn wish(RawQuery(query): RawQuery) -> Result<Wish, Response> {
+    Wish::read(&query.unwrap_or_default()).map_err(|why| refused(StatusCode::BAD_REQUEST, &why))
+}
+
+async fn leases(State(site): State<Site>, path: Named, query: RawQuery) -> Answer {
+    let (shown, snapshot) = named(&site, path)?;
+    let wish = wish(query)?;
+    let leases = snapshot.fleet.leases.iter().filter(|it| wish.wants(it));
+    let page = wish.page(leases.collect());
+    Ok(document(&LeasesDocument::new(
+        &shown.table,
+        &snapshot.fleet,
+        page,
+    )))
+}
+
+async fn check(State(site): State<Site>, path: Named) -> Answer {
+    let (shown, snapshot) = named(&site, path)?;
+    let asked = snapshot.lag.as_ref().ok().map(|round| round.asked);
+    let fleet = &snapshot.fleet;
+    Ok(document(&CheckDocument::new(
+        &shown.table,
+        fleet,
+        &snapshot.findings,
+        asked,
+    )))
+}
+
+async fn cost(State(site): State<Site>, path: Named) -> Answer {
+    let (shown, snapshot) = named(&site, path)?;
+    Ok(document(&CostDocument::at_list_prices(
+        &shown.table,
+        &snapshot.fleet,
+    )))
+}
+
+fn round(snapshot: &Snapshot) -> Result<&super::lag_round::LagRound, Response> {
+    let unknown = |why: &String| refused(StatusCode::SERVICE_UNAVAILABLE, why);
+    snapshot.lag.as_ref().map(|round| &**round).map_err(unknown)
+}
+
+async fn lag(State(site): State<Site>, path: Named) -> Answer {
+    let (shown, snapshot) = named(&site, path)?;
+    let round = round(&snapshot)?;
+    let application = &shown.table.application;
+    Ok(document(&LagDocument::new(
+        application,
+        &round.of,
+        &round.lags,
+        round.asked,
+    )))
+}
+
+async fn shards(State(site): State<Site>, path: Named) -> Answer {
+    let (_, snapshot) = named(&site, path)?;
+    let round = round(&snapshot)?;
+    Ok(document(&ShardsDocument::new(
+        &round.of.name,
+        &round.of.view,
+    )))
+}
+
+async fn tree(State(site): State<Site>, path: Named, query: RawQuery) -> Answer {
+    let (shown, snapshot) = named(&site, path)?;
+    let wish = wish(query)?;
+    Ok(document(&TreePage::new(
+        &shown.table.application,
+        &snapshot,
+        &wish,
+    )))
+}
+
+async fn history(State(site): State<Site>, path: Named) -> Answer {
+    let (shown, snapshot) = named(&site, path)?;
+    Ok(document(&json!({
+        "application": shown.table.application,
+        "samples": snapshot.history.samples(),
+        "happened": snapshot.history.newest(usize::MAX).collect::<Vec<_>>(),
+    })))
+}
+
+/// What a page draws, now and after each look, until the program ends.
+async fn live(State(site): State<Site>, path: Named) -> Answer {
+    let (shown, _) = named(&site, path)?;
+    let mut snapshots = shown.snapshots;
+    snapshots.mark_changed();
+    let events = stream::unfold(
+        (snapshots, site.ending),
+        async |(mut snapshots, mut ending)| {
+            tokio::select! {
+                biased;
+                _ = ending.wait_for(|ending| *ending) => return None,
+                changed = snapshots.changed() => changed.ok()?,
+            }
+            let text = Arc::clone(&snapshots.borrow_and_update().live);
+            Some((
+                Ok::<_, Infallible>(Event::default().data(text)),
+                (snapshots, ending),
+            ))
+        },
+    );
+    Ok(Sse::new(events)
+        .keep_alive(KeepAlive::default())
+        .into_response())
+}
