@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_worker_was_seen_to_get_through_replaces_what_was_declared() {
+    fn what_was_measured_replaces_what_was_declared() {
         // One worker reads 8 shards at half the pace of their producers.
         let mut late = demand(1, 8, &[(660, 0.5); 8]);
         assert_eq!(count(&late), 2);
