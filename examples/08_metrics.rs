@@ -1,17 +1,19 @@
 //! Metrics for Prometheus: a worker records its metrics through the `metrics` facade, and an
 //! application installs the recorder of its choice.
 //!
-//! The docs of `kcl_core::meters` list the metrics. A service returns the output of `render` for
-//! `/metrics`, or turns on the exporter's own HTTP server (its feature `http-listener`). Here they
-//! are printed once, at the end.
+//! The docs of `kcl_core::meters` list the metrics. The worker serves them as `/metrics`, next to
+//! `/healthz` and `/readyz` for probes (feature `health`); a service that has an HTTP server returns
+//! the output of `render` there. At the end they are printed once more.
 //!
 //! ```text
 //! cargo run --example 08_metrics
+//! curl http://127.0.0.1:9464/metrics    # while it runs
 //! ```
 
 use std::time::Duration;
 
 use examples::demo::Demo;
+use kcl_core::health::HealthServer;
 use kcl_core::processor::{ProcessRecordsInput, ShardRef};
 use kcl_core::{BoxError, Failure, MemoryLeaseTable, RecordProcessor, Worker};
 use metrics::counter;
@@ -51,6 +53,9 @@ async fn main() -> Result<(), BoxError> {
         .lease_table(MemoryLeaseTable::new())
         .processor(|_: &ShardRef| Orders)
         .build()?;
+    let shown = figures.clone();
+    let server = HealthServer::new(&worker).metrics(move || shown.render());
+    let _health = server.serve("127.0.0.1:9464").await?;
     worker
         .run_until(kcl_core::stop_signal()?, Duration::from_secs(10))
         .await?;

@@ -92,6 +92,8 @@ pub mod aggregate;
 
 // For operators.
 pub mod admin;
+#[cfg(feature = "health")]
+pub mod health;
 
 /// What this project's own lease tables share with the core. It may change in any release.
 #[doc(hidden)]

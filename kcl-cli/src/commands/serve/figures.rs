@@ -317,9 +317,9 @@ mod tests {
         let source = include_str!("figures.rs");
         let names: Vec<&str> = families().iter().map(|it| it.name).collect();
         let put: Vec<&str> = source
-            .split("put(\"")
+            .split("put(")
             .skip(1)
-            .filter_map(|rest| rest.split('"').next())
+            .filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next())
             .filter(|name| name.starts_with("kcl_"))
             .collect();
         assert!(put.iter().all(|name| names.contains(name)), "{put:?}");

@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,8 +64,8 @@ struct Live<'a> {
     error: Option<&'a str>,
     judged: bool,
     workers_by_life: BTreeMap<Life, usize>,
-    /// The first of them by name.
-    workers: &'a [WorkerView],
+    /// The first of them: the dead before the living, then by name.
+    workers: Vec<&'a WorkerView>,
     leases: usize,
     leases_by_state: BTreeMap<LeaseState, usize>,
     waiting_for_parents: usize,
@@ -146,6 +147,10 @@ impl Snapshot {
             },
         };
         let waits = fleet.leases.iter().filter(|it| it.waits_for.is_some());
+        let mut workers: Vec<&WorkerView> = fleet.workers.iter().collect();
+        // Stable, and they are by name.
+        workers.sort_by_key(|worker| Reverse(worker.life));
+        workers.truncate(WORKERS);
         Live {
             application: &table.application,
             lease_table: table.place.to_string(),
@@ -155,7 +160,7 @@ impl Snapshot {
             error: self.error.as_deref(),
             judged: fleet.judged,
             workers_by_life,
-            workers: &fleet.workers[..fleet.workers.len().min(WORKERS)],
+            workers,
             leases: fleet.leases.len(),
             leases_by_state,
             waiting_for_parents: waits.count(),
