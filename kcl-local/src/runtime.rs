@@ -5,6 +5,8 @@
 pub(crate) use server::{ServerRuntime, Tasks, blocking, now_ms, sleep};
 
 /// Blocks the thread that owns a connection for `span`. Nothing else runs on that thread.
+///
+/// It is for the one thing for which SQLite itself does not wait: the change of the journal mode.
 pub(crate) fn block_owner_thread(span: std::time::Duration) {
     std::thread::sleep(span);
 }
@@ -39,6 +41,7 @@ mod server {
     /// blocking.
     #[derive(Debug)]
     pub(crate) struct ServerRuntime {
+        /// None only while it is being dropped.
         runtime: Option<Runtime>,
     }
 

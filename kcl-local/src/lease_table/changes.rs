@@ -1,4 +1,8 @@
 //! The change signal: the latest announcements, numbered.
+//!
+//! An announcement gets the next number of its application and one row per change. The number is
+//! the value of the signal, so a worker compares two numbers and reads the rows that are newer than
+//! the one it knows. Numbers never go back: the newest announcement is never deleted.
 
 use kcl_core::lease::{ChangeSignal, Changed, RowKey};
 use kcl_core::model::{LeaseKey, WorkerId};
@@ -8,18 +12,24 @@ use rusqlite::{Connection, Row, params};
 use super::error::Failure;
 use super::lease_row::Reader;
 
+/// `kind` of a change of a lease.
 const LEASE: &str = "lease";
+/// `kind` of a change of a worker.
 const WORKER: &str = "worker";
 
-/// The value of the signal before the first announcement.
+/// The value of the signal before the first announcement. Announcements begin at 1, so a reader
+/// that saw this value gets all of them as hints as long as none was deleted.
 const FIRST: &str = "0";
 
-/// How many announcements are kept, as an integer for the database.
+/// How many rows are read, as an integer for the database. More may be in the file: an announcement
+/// is deleted only as a whole.
 fn recent() -> i64 {
     i64::try_from(ChangeSignal::RECENT).unwrap_or(i64::MAX)
 }
 
 /// Reads the latest announcements. The number of the newest one is the value of the signal.
+///
+/// It is one statement, so a write of another process cannot come between the value and the hints.
 pub(super) fn read(connection: &Connection, application: &Value) -> rusqlite::Result<ChangeSignal> {
     let mut select = connection.prepare_cached(
         "SELECT announcement, kind, stream, name FROM changes WHERE application = ? ORDER BY \
@@ -45,6 +55,7 @@ pub(super) fn read(connection: &Connection, application: &Value) -> rusqlite::Re
     Ok(signal)
 }
 
+/// One row: the number of its announcement, and what changed.
 fn changed(row: &Row<'_>) -> rusqlite::Result<(String, Changed)> {
     let reader = Reader {
         row,
@@ -63,7 +74,10 @@ fn changed(row: &Row<'_>) -> rusqlite::Result<(String, Changed)> {
     Ok((announcement.to_string(), changed))
 }
 
-/// Adds an announcement and deletes the oldest ones.
+/// Adds an announcement and deletes the oldest ones, inside the transaction of the caller.
+///
+/// The next number is computed in the same transaction, so two announcements never share one. A
+/// change that is named twice in an announcement is one row.
 pub(super) fn add(
     connection: &Connection,
     application: &Value,

@@ -1,3 +1,12 @@
+//! Why a file is not opened, and what an error of SQLite means for a call.
+//!
+//! | SQLite says | for a read or a write that is not committed | for a commit |
+//! |---|---|---|
+//! | busy, locked | `Throttled`: another process is writing | `Throttled`: nothing was written |
+//! | disk full, I/O error, out of memory | `Throttled`: it may pass | `Unknown`: only the file knows |
+//! | a value that cannot be read | `Malformed` | |
+//! | anything else | `Fatal` | `Unknown` |
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +20,23 @@ use super::schema::{APPLICATION_ID, MAJOR};
 
 /// Why an `SQLite` lease table cannot be opened. The file is unchanged. The `Debug` output is the
 /// same as `Display`, because that is what a `main` that returns the error prints.
+///
+/// # Examples
+/// ```
+/// use kcl_local::SqliteLeaseTable;
+/// use kcl_local::lease_table::OpenError;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("notes.txt");
+/// std::fs::write(&path, "not a database")?;
+/// let refused = SqliteLeaseTable::open(&path, "word-count").await;
+/// assert!(matches!(refused, Err(OpenError::Foreign { .. })));
+/// assert_eq!(std::fs::read_to_string(&path)?, "not a database");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -128,7 +154,8 @@ pub(super) fn file_moved(path: &Path, moved: Moved) -> Error {
     }
 }
 
-/// The malformed row in this error of a read, if it is one.
+/// The malformed row in this error of a read, if it is one. SQLite's errors are the only way out of
+/// a function that reads a row, so a malformed one travels inside a conversion failure.
 pub(super) fn malformed(error: &rusqlite::Error) -> Option<&MalformedRow> {
     match error {
         rusqlite::Error::FromSqlConversionFailure(_, _, source) => source.downcast_ref(),
@@ -136,7 +163,8 @@ pub(super) fn malformed(error: &rusqlite::Error) -> Option<&MalformedRow> {
     }
 }
 
-/// The row, or the malformed row; any other error ends the read.
+/// The row, or the malformed row; any other error ends the read. So a scan goes on past a row that
+/// was edited badly.
 pub(super) fn readable<T>(read: rusqlite::Result<T>) -> rusqlite::Result<Result<T, MalformedRow>> {
     match read {
         Ok(row) => Ok(Ok(row)),
@@ -147,7 +175,9 @@ pub(super) fn readable<T>(read: rusqlite::Result<T>) -> rusqlite::Result<Result<
 /// Why a request failed. Nothing of it is in the file.
 #[derive(Debug)]
 pub(super) enum Failure {
+    /// SQLite failed; what that means is decided when it is known whether anything was committed.
     Sqlite(rusqlite::Error),
+    /// The table itself says no, with a conflict for example.
     Table(Error),
 }
 
@@ -164,6 +194,7 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
+    /// The error for the caller, of a request of which nothing is in the file.
     pub(super) fn into_error(self, path: &Path) -> Error {
         match self {
             Self::Table(error) => error,
@@ -172,7 +203,8 @@ impl Failure {
     }
 }
 
-/// The error of a request that has written nothing.
+/// The error of a request that has written nothing. "No such table" gets a hint: the usual cause is
+/// a call before `setup`.
 pub(super) fn nothing_written(error: Arc<rusqlite::Error>, path: &Path) -> Error {
     if let Some(row) = malformed(&error) {
         return row.clone().into();
@@ -207,6 +239,7 @@ pub(super) fn commit_failed(error: Arc<rusqlite::Error>) -> Error {
     }
 }
 
+/// Whether another connection holds the lock that was needed.
 pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),

@@ -13,6 +13,9 @@ use super::schema::{SchemaState, StateError, judge, state};
 
 /// <https://sqlite.org/fileformat.html>, section 1.3: the first 16 bytes, and the length of the
 /// header.
+///
+/// It is read with ordinary file operations, so that a file of another program is recognised before
+/// SQLite touches it.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const HEADER: usize = 100;
 /// The offsets of the write version (2 with a write-ahead log), `user_version` and `application_id`
@@ -23,6 +26,13 @@ const APPLICATION_ID: usize = 68;
 
 /// Checks that the path is a lease table or can become one. Writes nothing anywhere. A file that
 /// this process has open already was checked then, and is not opened here.
+///
+/// # Errors
+/// The path is a folder or not a regular file, the file is of another program or of another
+/// version, or it cannot be written.
+///
+/// SQLite would create a `-wal` and a `-shm` beside a database that it opens, and would take an
+/// empty file for a new database: both would be changes to a file that may belong to somebody else.
 pub(super) fn inspect(path: &Path, opening: &Opening) -> Result<(), OpenError> {
     let io = |source| OpenError::Io {
         path: path.to_owned(),
@@ -65,6 +75,8 @@ pub(super) fn inspect(path: &Path, opening: &Opening) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// The check for a file that does not exist: SQLite would create it, but not its folder. Creating
+/// folders is left to the user, because a mistyped path would otherwise get a table of its own.
 fn folder_of(path: &Path) -> Result<(), OpenError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -79,6 +91,7 @@ fn folder_of(path: &Path) -> Result<(), OpenError> {
     })
 }
 
+/// Judges a file by its first 100 bytes: the marks of a lease table, or an empty database.
 fn judge_header(path: &Path, header: &[u8]) -> Result<SchemaState, OpenError> {
     if header.len() < HEADER || !header.starts_with(MAGIC) {
         return Err(OpenError::Foreign {
@@ -105,6 +118,9 @@ fn judge_header(path: &Path, header: &[u8]) -> Result<SchemaState, OpenError> {
 
 /// Counts the objects in a database without marks. Without a write-ahead log, a read-only
 /// connection writes nothing.
+///
+/// An empty database without marks is one that a lease table may use; one with a single table is
+/// another program's.
 fn count_objects(path: &Path) -> Result<u64, OpenError> {
     let sqlite = |source| OpenError::Sqlite {
         path: path.to_owned(),

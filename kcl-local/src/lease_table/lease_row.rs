@@ -1,4 +1,12 @@
 //! Conversion between a row of `leases` and a lease.
+//!
+//! | value | column type | why |
+//! |---|---|---|
+//! | sequence and sub-sequence numbers | TEXT | they have up to 129 digits, and 64 bits without a sign |
+//! | counters, times | INTEGER | 63 bits are enough, and SQL adds to them |
+//! | hash keys | TEXT | 128 bits |
+//! | parents, children | TEXT, separated by spaces | they are read and written as a whole |
+//! | no stream | an empty text, not NULL | it is part of the primary key |
 
 use bytes::Bytes;
 use kcl_core::lease::{Error, MalformedRow, RowKey};
@@ -17,6 +25,10 @@ pub(super) const COLUMNS: &str = "stream, shard, lease_owner, checkpoint_owner, 
      ending_hash_key, start_at, began_at, stream_arn, stream_created_at";
 
 /// The values of those columns, in the same order.
+///
+/// # Errors
+/// A value that the columns cannot hold: a key with an empty stream, a counter of 2^63 or more, or
+/// a shard whose name contains a space.
 pub(super) fn values(lease: &Lease) -> Result<Vec<Value>, Error> {
     let (stream, shard) = key(&lease.key)?;
     let [checkpoint, sub_sequence] = checkpoint(&lease.checkpoint);
@@ -47,6 +59,7 @@ pub(super) fn values(lease: &Lease) -> Result<Vec<Value>, Error> {
     ])
 }
 
+/// The error for a value that cannot be stored. It is fatal: the same value will not fit later.
 fn refused(message: String) -> Error {
     Error::Fatal {
         message,
@@ -55,6 +68,9 @@ fn refused(message: String) -> Error {
 }
 
 /// `stream` and `shard`.
+///
+/// # Errors
+/// A stream with an empty name, which would be read back as no stream.
 pub(super) fn key(key: &LeaseKey) -> Result<(Value, Value), Error> {
     let stream = match &key.stream {
         // In the table, an empty text means that there is no stream.
@@ -70,21 +86,27 @@ pub(super) fn key(key: &LeaseKey) -> Result<(Value, Value), Error> {
     Ok((text(stream), text(key.shard.as_str())))
 }
 
+/// A text column.
 pub(super) fn text(value: &str) -> Value {
     Value::Text(value.to_owned())
 }
 
+/// A text column that may be NULL.
 pub(super) fn optional(value: Option<&str>) -> Value {
     value.map_or(Value::Null, text)
 }
 
+/// A counter as SQLite's signed integer.
+///
+/// # Errors
+/// A value above 2^63 - 1. A counter grows by one per heartbeat and never gets there.
 pub(super) fn counter(what: &str, value: u64) -> Result<Value, Error> {
     i64::try_from(value)
         .map(Value::Integer)
         .map_err(|_| refused(format!("the {what} is {value}: expected 0 to {}", i64::MAX)))
 }
 
-/// A checkpoint and its sub-sequence number.
+/// A checkpoint and its sub-sequence number. A sentinel is its name, with 0 beside it.
 pub(super) fn checkpoint(checkpoint: &Checkpoint) -> [Value; 2] {
     match checkpoint.position() {
         Some(position) => [
@@ -113,6 +135,9 @@ pub(super) fn pending_values(pending: Option<&Pending>) -> [Value; 3] {
 
 /// Shard ids, separated by spaces, which ids never contain (the service's pattern is
 /// `[a-zA-Z0-9_.-]+`).
+///
+/// # Errors
+/// An empty id, or one that contains a space: it would be read back as two.
 pub(super) fn shards(shards: &[ShardId]) -> Result<Value, Error> {
     let names: Vec<&str> = shards.iter().map(ShardId::as_str).collect();
     match names
@@ -127,6 +152,8 @@ pub(super) fn shards(shards: &[ShardId]) -> Result<Value, Error> {
 }
 
 /// The lowest and the highest hash key.
+///
+/// Both are set, or neither: half a range is malformed.
 pub(super) fn hash_range(range: Option<&HashKeyRange>) -> [Value; 2] {
     range.map_or([Value::Null, Value::Null], |range| {
         [
@@ -138,6 +165,8 @@ pub(super) fn hash_range(range: Option<&HashKeyRange>) -> [Value; 2] {
 
 /// The time to open the shard at, the time at which the lease began, the stream's ARN and its
 /// creation time.
+///
+/// All four are written together, because they describe one stream and one beginning.
 pub(super) fn facts(facts: &Facts) -> [Value; 4] {
     let time =
         |time: Option<Timestamp>| time.map_or(Value::Null, |time| Value::Integer(time.as_millis()));
@@ -150,6 +179,9 @@ pub(super) fn facts(facts: &Facts) -> [Value; 4] {
 }
 
 /// Reads the lease from a row with [`COLUMNS`].
+///
+/// # Errors
+/// A malformed row, as a conversion failure of SQLite (see [`malformed`](super::error::malformed)).
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Lease> {
     let key = read_key(row)?;
     let reader = Reader {
@@ -223,18 +255,25 @@ pub(super) fn read_key(row: &Row<'_>) -> rusqlite::Result<LeaseKey> {
     })
 }
 
+/// Text that names a row. Bytes that are not text are replaced, because an error message must be
+/// able to name the row that they spoil.
 pub(super) fn text_of(row: &Row<'_>, column: &str) -> rusqlite::Result<String> {
     let bytes = row.get_ref(column)?.as_bytes().unwrap_or_default();
     Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
 /// Reads columns; its errors name the row of a malformed one.
+///
+/// It knows the row before it reads it, so that an error in any column names the row.
 pub(super) struct Reader<'a> {
     pub(super) row: &'a Row<'a>,
+    /// The row, for its errors.
     pub(super) of: RowKey,
 }
 
 impl Reader<'_> {
+    /// The value of a column, or the malformed row if it is of another type. The tables are STRICT,
+    /// but a file can be edited by programs that are not.
     pub(super) fn get<T: FromSql>(&self, column: &'static str) -> rusqlite::Result<T> {
         self.row.get(column).map_err(|error| match error {
             rusqlite::Error::FromSqlConversionFailure(..) => {
@@ -249,6 +288,7 @@ impl Reader<'_> {
         })
     }
 
+    /// The malformed row in the form of an error of SQLite.
     pub(super) fn broken(
         &self,
         column: &'static str,
@@ -260,12 +300,14 @@ impl Reader<'_> {
         rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(broken))
     }
 
+    /// A counter; a negative one was edited.
     pub(super) fn counter(&self, column: &'static str) -> rusqlite::Result<u64> {
         let value: i64 = self.get(column)?;
         u64::try_from(value)
             .map_err(|_| self.broken(column, &value.to_string(), "a whole number from 0"))
     }
 
+    /// Shard ids from a text with spaces between them.
     fn shards(&self, column: &'static str) -> rusqlite::Result<Vec<ShardId>> {
         Ok(self
             .get::<String>(column)?
@@ -274,6 +316,8 @@ impl Reader<'_> {
             .collect())
     }
 
+    /// A checkpoint from two columns. A number that cannot be parsed is an error and never a
+    /// default: a checkpoint that is guessed skips records or delivers them twice.
     fn checkpoint(
         &self,
         column: &'static str,

@@ -1,3 +1,10 @@
+//! Opens a file as a lease table, step by step, so that a file of another program is never changed.
+//!
+//! ```text
+//! inspect: metadata and header, by ordinary reads --> connection --> state: marks and objects, read only
+//!      refuses folders, foreign files, newer versions                    --> writable? --> settings
+//! ```
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,6 +47,7 @@ const STATEMENTS: usize = 64;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct OpenOptions {
+    /// How long a call waits for a lock that another process holds.
     busy_timeout: Duration,
 }
 
@@ -100,6 +108,11 @@ impl OpenOptions {
     }
 }
 
+/// Opens the connection. It runs on the thread that will own it.
+///
+/// The lock on all files of this module is held from the inspection until the connection is
+/// registered: another thread could otherwise close its descriptor of the same file in between, and
+/// release SQLite's locks.
 fn connect(path: PathBuf, busy_timeout: Duration) -> Result<Owned, OpenError> {
     let opening = Opening::begin();
     inspect(&path, &opening)?;
@@ -119,6 +132,7 @@ fn connect(path: PathBuf, busy_timeout: Duration) -> Result<Owned, OpenError> {
     Ok(owned)
 }
 
+/// SQLite's error, with the path that it belongs to.
 fn sqlite(path: &Path, source: rusqlite::Error) -> OpenError {
     OpenError::Sqlite {
         path: path.to_owned(),
@@ -140,6 +154,10 @@ fn is_read_only(connection: &Connection, busy_timeout: Duration) -> rusqlite::Re
     }
 }
 
+/// Settings of the connection, after the file was judged once more through it.
+///
+/// `synchronous = FULL` makes every acknowledged write survive a power failure. The module docs say
+/// why `NORMAL` would not do.
 fn configure(
     connection: &Connection,
     path: &Path,

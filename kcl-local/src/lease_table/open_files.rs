@@ -14,14 +14,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The device and inode of a file: a file may have several paths.
 type FileId = (u64, u64);
 
+/// How many connections this process has to each file.
 static OPEN: Mutex<BTreeMap<FileId, usize>> = Mutex::new(BTreeMap::new());
 
+/// The lock on the table above.
 fn all() -> MutexGuard<'static, BTreeMap<FileId, usize>> {
     // A poisoned lock is safe to use: at worst, a panic elsewhere leaves a count too high, and such
     // a file is not opened directly again.
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The file's identity, by its path and without opening it.
 #[cfg(unix)]
 fn id(path: &Path) -> std::io::Result<Option<FileId>> {
     use std::os::unix::fs::MetadataExt as _;
@@ -71,7 +74,9 @@ impl Opening {
 /// Registers that there is a connection to a file. Must be dropped after the connection.
 #[derive(Debug)]
 pub(super) struct OpenFile {
+    /// `None` where files have no such identity, or if it could not be found out.
     id: Option<FileId>,
+    /// The absolute path.
     path: PathBuf,
 }
 

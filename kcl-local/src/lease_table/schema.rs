@@ -1,3 +1,10 @@
+//! The tables, their version, and how a file gets from one to the other.
+//!
+//! A file belongs to a lease table if it has both marks in its header: the application id, and a
+//! version of the same major number. Minor versions only add columns. An older program leaves
+//! columns alone that it does not know, because all its statements name theirs; that is how
+//! processes of two versions can share a file during a deployment.
+
 use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -13,8 +20,12 @@ const VERSION: u32 = 100 * MAJOR + 1;
 
 /// The upgrade to each minor version, from 1.01 on. Programs with an older minor version name the
 /// columns that they know, and leave new ones alone.
+///
+/// A step is never changed after a release, because files exist that have taken it.
 const ADDED: [&str; 1] = ["ALTER TABLE leases ADD COLUMN began_at INTEGER"];
 
+/// The tables of a new file. `STRICT` makes SQLite check types; `WITHOUT ROWID` stores rows by
+/// their keys, which is how they are read.
 const TABLES: &str = "
 CREATE TABLE leases (
     application TEXT NOT NULL,
@@ -71,6 +82,9 @@ pub(super) enum SchemaState {
 
 /// Judges a database by its two marks (`application_id` and `user_version`) and, if it has none, by
 /// whether it is empty.
+///
+/// It is used twice, on the header before SQLite opens the file and on the open database: both must
+/// come to the same result.
 pub(super) fn judge(
     path: &Path,
     application_id: u32,
@@ -122,7 +136,9 @@ pub(super) fn state(connection: &Connection, path: &Path) -> Result<SchemaState,
 /// Why a database is not usable, or could not be judged.
 #[derive(Debug)]
 pub(super) enum StateError {
+    /// It is not a lease table that this program can use.
     Open(OpenError),
+    /// SQLite could not read it.
     Sqlite(rusqlite::Error),
 }
 
@@ -149,6 +165,12 @@ impl From<StateError> for Failure {
 
 /// Creates the tables if there are none, and turns on the write-ahead log. `wait` waits a little,
 /// or returns false when the time is up.
+///
+/// Safe to run from several processes at once: each step checks again inside its transaction, and
+/// the second process finds everything there.
+///
+/// # Errors
+/// Those of SQLite, or a file system that cannot keep a write-ahead log.
 pub(super) fn set_up(
     connection: &mut Connection,
     path: &Path,
@@ -179,6 +201,9 @@ fn minor(connection: &Connection) -> rusqlite::Result<usize> {
 }
 
 /// Upgrades a file of an older minor version to this one.
+///
+/// The version is written in the same transaction as the columns, so a crash leaves a file of the
+/// old version and not one that says more than it has.
 fn add_what_is_missing(connection: &mut Connection) -> rusqlite::Result<()> {
     if minor(connection)? >= ADDED.len() {
         return Ok(());
@@ -197,6 +222,12 @@ fn add_what_is_missing(connection: &mut Connection) -> rusqlite::Result<()> {
 
 /// Changing the journal mode needs exclusive access to the file and, unlike everything else, does
 /// not wait for it.
+///
+/// With the log, readers and the writer do not block each other. Without it every scan would hold
+/// up the renewals of all workers.
+///
+/// # Errors
+/// A file system that cannot share memory between processes, such as most network disks.
 fn use_write_ahead_log(
     connection: &Connection,
     path: &Path,

@@ -1,4 +1,7 @@
 //! Conditions and edits as SQL: one statement per write.
+//!
+//! The text depends only on which parts a condition and a change have, never on their values, so
+//! the connection's cache of prepared statements serves nearly every call.
 
 use kcl_core::lease::{CounterEdit, Edit, Edits, Error, Expect, Match, SwitchesEdit, WorkerRow};
 use kcl_core::model::{LeaseKey, Pending, Token, WorkerId};
@@ -10,20 +13,26 @@ use super::lease_row::{
 use super::worker_row;
 
 /// A statement and the values of its parameters.
+///
+/// Values are always bound and never written into the text: a worker's name may contain anything.
 #[derive(Debug, PartialEq)]
 pub(super) struct Statement {
+    /// With `?` for each value.
     pub(super) sql: String,
+    /// In the order of their places.
     pub(super) values: Vec<Value>,
 }
 
 /// A list of assignments or conditions, with their values.
 #[derive(Default)]
 struct Parts {
+    /// Fixed texts only: no value ever becomes part of a statement.
     texts: Vec<&'static str>,
     values: Vec<Value>,
 }
 
 impl Parts {
+    /// Adds a text with the values of its places.
     fn add(&mut self, text: &'static str, values: impl IntoIterator<Item = Value>) {
         self.texts.push(text);
         self.values.extend(values);
@@ -33,12 +42,13 @@ impl Parts {
 /// The condition on the key, with which every statement about one lease begins.
 const KEY: &str = "application = ? AND stream = ? AND shard = ?";
 
+/// The values for [`KEY`].
 fn key_values(application: &str, key: &LeaseKey) -> Result<Vec<Value>, Error> {
     let (stream, shard) = lease_row::key(key)?;
     Ok(vec![text(application), stream, shard])
 }
 
-/// Reads a lease.
+/// The statement that reads a lease.
 pub(super) fn get(application: &str, key: &LeaseKey) -> Result<Statement, Error> {
     let sql = format!("SELECT {COLUMNS} FROM leases WHERE {KEY}");
     Ok(Statement {
@@ -47,7 +57,8 @@ pub(super) fn get(application: &str, key: &LeaseKey) -> Result<Statement, Error>
     })
 }
 
-/// Changes a lease that is as expected, and returns it.
+/// The statement that changes a lease if it is as expected, and returns it. Condition and change
+/// are one statement, so nothing can come between them.
 pub(super) fn update(
     application: &str,
     key: &LeaseKey,
@@ -73,7 +84,8 @@ pub(super) fn update(
     })
 }
 
-/// Deletes a lease that is as expected, and returns its shard.
+/// The statement that deletes a lease if it is as expected. Its caller sees from the number of rows
+/// whether it was.
 pub(super) fn delete(
     application: &str,
     key: &LeaseKey,
@@ -93,8 +105,11 @@ pub(super) fn delete(
     Ok(Statement { sql, values })
 }
 
-/// Replaces the row `seen` of a worker by `row`; either may be `None` for no row. Returns `None` if
-/// they are not both rows of `worker`, because then no row can be as it was seen.
+/// The statement that replaces the row `seen` of a worker by `row`; either may be `None` for no
+/// row.
+///
+/// All columns are compared, so any difference from what was seen makes it change nothing. `None`
+/// if they are not both rows of `worker`, because then no row can be as it was seen.
 pub(super) fn write_worker(
     application: &str,
     worker: &WorkerId,
@@ -136,6 +151,9 @@ pub(super) fn write_worker(
 
 /// The condition of a write, part by part. It stands in the `WHERE` of the statement that changes
 /// the row, so that nothing can come between the check and the change.
+///
+/// A part that any value fulfils is left out. A condition on an attribute that must be absent is
+/// `IS NULL`, because a comparison with NULL is never true.
 fn conditions(expect: &Expect) -> Parts {
     let mut parts = Parts::default();
     if let Some(counter) = expect.counter {
@@ -191,6 +209,12 @@ impl Parts {
 
 /// What a write sets. The counters are computed from the row itself, not from what the caller has
 /// read.
+///
+/// Attributes that the edits keep are left out, so columns of a newer schema and edits of other
+/// programs stay.
+///
+/// # Errors
+/// A shard id that cannot be stored.
 fn assignments(edits: &Edits) -> Result<Parts, Error> {
     let mut sets = Parts::default();
     // Always an assignment, so that the statement is valid even if the edits set nothing.

@@ -1,3 +1,6 @@
+//! The contract of a lease table, carried out with single statements on the thread of the
+//! connection.
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,8 +46,12 @@ const PAGE: usize = 100;
 /// ```
 #[derive(Clone)]
 pub struct SqliteLeaseTable {
+    /// The thread that owns the connection. It is shared by all clones and ends with the last of
+    /// them.
     owner: Owner,
+    /// As it was given, for messages.
     path: Arc<PathBuf>,
+    /// Part of every key in the file.
     application: Arc<str>,
 }
 
@@ -66,6 +73,8 @@ impl SqliteLeaseTable {
     }
 
     /// The path of the file.
+    ///
+    /// It is the path that was given, relative or not: the file is checked by its absolute path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -82,6 +91,27 @@ impl SqliteLeaseTable {
     ///
     /// # Errors
     /// As of a [scan](LeaseTable::scan).
+    ///
+    /// # Examples
+    /// ```
+    /// use kcl_core::lease::LeaseTable;
+    /// use kcl_core::model::{Checkpoint, Lease, LeaseKey};
+    /// use kcl_local::SqliteLeaseTable;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("leases.sqlite");
+    /// let table = SqliteLeaseTable::open(&path, "word-count").await?;
+    /// table.setup().await?;
+    /// let key = LeaseKey::single("shardId-000000000000");
+    /// table.create(&Lease::new(key, Checkpoint::TrimHorizon)).await?;
+    ///
+    /// let other = SqliteLeaseTable::open(&path, "report").await?;
+    /// assert_eq!(other.applications().await?, ["word-count"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn applications(&self) -> Result<Vec<String>, Error> {
         let read = |owned: &mut super::thread::Owned| {
             let mut names = owned.connection.prepare_cached(
@@ -93,6 +123,7 @@ impl SqliteLeaseTable {
         self.owner.alone(read).await
     }
 
+    /// The application as a value for a statement.
     fn application_value(&self) -> Value {
         text(&self.application)
     }
@@ -115,7 +146,8 @@ fn lease_of(connection: &Connection, statement: &Statement) -> rusqlite::Result<
         .optional()
 }
 
-/// The conflict with the current row.
+/// The conflict with the current row. It is read in the same transaction as the write that changed
+/// nothing, so it is the row that did not meet the condition.
 fn refusal(connection: &Connection, get: &Statement) -> Failure {
     match lease_of(connection, get) {
         Ok(row) => Error::conflict(row).into(),
@@ -123,13 +155,18 @@ fn refusal(connection: &Connection, get: &Statement) -> Failure {
     }
 }
 
-/// The token of the page after this key. The length says where the stream ends and the shard
-/// begins.
+/// The token of the page after this key. It is a key and not a number of rows, so rows that come or
+/// go in between neither hide nor repeat others. The length says where the stream ends and the
+/// shard begins.
 fn page_after(key: &LeaseKey) -> PageToken {
     let stream = key.stream.as_deref().unwrap_or_default();
     PageToken(format!("{} {stream}{}", stream.len(), key.shard))
 }
 
+/// The key in a token.
+///
+/// # Errors
+/// `Fatal` for text that no page of this table has given.
 fn page_start(page: &PageToken) -> Result<LeaseKey, Error> {
     let parse = || {
         let (length, text) = page.0.split_once(' ')?;
@@ -148,6 +185,7 @@ fn page_start(page: &PageToken) -> Result<LeaseKey, Error> {
     })
 }
 
+/// One page, with the rows that cannot be read beside those that can.
 fn page_of_leases(
     connection: &Connection,
     application: Value,
@@ -211,6 +249,7 @@ fn add_workers(
 
 #[async_trait]
 impl LeaseTable for SqliteLeaseTable {
+    /// Creates or upgrades the tables. It waits for other processes that do the same.
     async fn setup(&self) -> Result<(), Error> {
         let set_up = |owned: &mut super::thread::Owned| {
             let patience = owned.patience();
@@ -219,6 +258,8 @@ impl LeaseTable for SqliteLeaseTable {
         self.owner.alone(set_up).await
     }
 
+    /// Reads one row. There is one file and one log, so every read sees every write that was
+    /// acknowledged.
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
         let get = statement::get(&self.application, key)?;
         self.owner
@@ -226,6 +267,7 @@ impl LeaseTable for SqliteLeaseTable {
             .await
     }
 
+    /// Reads one page, always with strong consistency: it costs nothing here.
     async fn scan(&self, page: Option<&PageToken>, _: Consistency) -> Result<ScanPage, Error> {
         let after = page.map(page_start).transpose()?;
         let application = self.application_value();
@@ -240,6 +282,7 @@ impl LeaseTable for SqliteLeaseTable {
         self.owner.alone(read).await
     }
 
+    /// Inserts a row, or reads the one that is there.
     async fn create(&self, lease: &Lease) -> Result<Lease, Error> {
         let mut values = vec![self.application_value()];
         values.extend(lease_row::values(lease)?);
@@ -259,6 +302,7 @@ impl LeaseTable for SqliteLeaseTable {
         self.owner.write(write).await
     }
 
+    /// One statement; if it changes no row, the conflict is read in the same transaction.
     async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
         let update =
             statement::update(&self.application, key, &write.expect, &write.change.edits())?;
@@ -269,6 +313,7 @@ impl LeaseTable for SqliteLeaseTable {
         self.owner.write(write).await
     }
 
+    /// The same for a deletion.
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error> {
         let delete = statement::delete(&self.application, key, expect)?;
         let get = statement::get(&self.application, key)?;
@@ -282,6 +327,7 @@ impl LeaseTable for SqliteLeaseTable {
         self.owner.write(write).await
     }
 
+    /// The same for the row of a worker, whose conflict has no row.
     async fn write_worker(
         &self,
         worker: &WorkerId,
@@ -302,6 +348,7 @@ impl LeaseTable for SqliteLeaseTable {
         self.owner.write(write).await
     }
 
+    /// Reads the row of one worker.
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
         let sql = format!(
             "SELECT {} FROM workers WHERE application = ? AND worker = ?",
@@ -318,6 +365,7 @@ impl LeaseTable for SqliteLeaseTable {
         self.owner.alone(read).await
     }
 
+    /// Reads the latest announcements, which are never missing in a file that was set up.
     async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
         let application = self.application_value();
         let read = move |owned: &mut super::thread::Owned| {
@@ -326,6 +374,7 @@ impl LeaseTable for SqliteLeaseTable {
         self.owner.alone(read).await
     }
 
+    /// Writes an announcement, together with other writes that wait.
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
         if changed.is_empty() {
             return Ok(());
@@ -339,6 +388,8 @@ impl LeaseTable for SqliteLeaseTable {
         Some(&self.application)
     }
 
+    /// A fifth of a second: a read takes a few microseconds and blocks no writer, and a change is
+    /// seen that much sooner than at the default of half a second.
     fn change_signal_interval(&self) -> Duration {
         // A read takes a few microseconds and blocks no writer.
         Duration::from_millis(200)

@@ -1,4 +1,11 @@
 //! The thread that owns the connection.
+//!
+//! ```text
+//!  callers --channel of 256--> [ takes all that waits: reads at once, writes gathered ] --> one COMMIT --> answers
+//! ```
+//!
+//! A thread and not a blocking task of tokio: the connection must not move between threads while a
+//! transaction is open, and the disk may take its time without using up the application's pool.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,9 +28,11 @@ const NAP: Duration = Duration::from_millis(5);
 
 /// A connection, with what its owner knows about it.
 pub(super) struct Owned {
+    /// The only connection of this table.
     pub(super) connection: Connection,
     /// Dropped after the connection.
     pub(super) file: OpenFile,
+    /// For messages.
     pub(super) path: PathBuf,
     /// How long to wait for a busy file.
     pub(super) busy_timeout: Duration,
@@ -32,12 +41,18 @@ pub(super) struct Owned {
 impl Owned {
     /// Checks that the path still leads to the open file: two fleets on two files would both
     /// process every shard.
+    ///
+    /// It costs one `stat`. Without it a worker whose file was deleted would go on for ever on a
+    /// file that no other process can see.
     fn in_place(&self) -> Result<(), Moved> {
         self.file.moved().map_or(Ok(()), Err)
     }
 
     /// A function that waits a little and returns true, or returns false once the busy timeout has
     /// passed in total.
+    ///
+    /// SQLite's own busy timeout is kept inside SQLite and does not cover every call; this one is
+    /// for the rest.
     pub(super) fn patience(&self) -> impl FnMut() -> bool + use<> {
         let mut left = self.busy_timeout;
         move || {
@@ -51,8 +66,10 @@ impl Owned {
     }
 }
 
+/// What a caller gets.
 type Answer<T> = Result<T, Error>;
 
+/// What a caller asks for.
 enum Job {
     /// Makes its own transactions, if any, and changes no lease.
     Alone(Box<dyn FnOnce(&mut Owned) + Send>),
@@ -72,18 +89,26 @@ trait Write: Send {
 }
 
 /// How a transaction ended.
+///
+/// What a caller is told follows from this and from the result of its own write, in `answer`.
 enum TransactionEnd {
+    /// All writes that succeeded are on the disk.
     Committed,
+    /// It was rolled back, or never began.
     NothingWritten(Arc<rusqlite::Error>),
     /// The transaction was not started, because the file is no longer at its path.
     Moved(Moved),
+    /// The commit failed in a way that leaves open whether it took place.
     CommitFailed(Arc<rusqlite::Error>),
 }
 
+/// A write of one caller, with its result until the transaction has ended.
 struct Single<T, F> {
+    /// What it does; taken when it is started.
     work: Option<F>,
     /// `None` until it was started.
     result: Option<Answer<T>>,
+    /// Where its answer goes. It is closed when the caller has gone.
     reply: oneshot::Sender<Answer<T>>,
 }
 
@@ -131,6 +156,9 @@ where
 
 /// The result of the work, which has left no trace if it failed; or an error if that cannot be
 /// guaranteed.
+///
+/// With a savepoint of its own, a write that conflicts does not take the others of its transaction
+/// with it.
 fn in_savepoint<T>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, Failure>,
@@ -161,11 +189,15 @@ fn in_savepoint<T>(
 /// A handle to the thread. When the last clone is dropped, the thread closes the file and ends.
 #[derive(Clone, Debug)]
 pub(super) struct Owner {
+    /// The queue. When it is full, callers wait: more requests in memory would not make the disk
+    /// faster.
     requests: mpsc::Sender<Job>,
 }
 
 impl Owner {
     /// Starts a thread that opens a connection and answers requests on it.
+    ///
+    /// It returns when the file is open, so an error of opening is an error of the caller's `open`.
     pub(super) async fn start(
         path: PathBuf,
         open: impl FnOnce() -> Result<Owned, OpenError> + Send + 'static,
@@ -199,6 +231,9 @@ impl Owner {
     }
 
     /// Runs something that changes no lease. Cancel safe.
+    ///
+    /// It carries on in the middle of gathered writes, before they are committed: none of them has
+    /// been answered, so no caller can expect to see them.
     pub(super) async fn alone<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Owned) -> Result<T, Failure> + Send + 'static,
@@ -238,6 +273,10 @@ impl Owner {
         })
     }
 
+    /// Puts a request into the queue.
+    ///
+    /// # Errors
+    /// `Fatal` if the thread has ended, which only a panic can have caused.
     async fn send(&self, request: Job) -> Result<(), Error> {
         self.requests
             .send(request)
@@ -246,6 +285,7 @@ impl Owner {
     }
 }
 
+/// The error of every call after the thread has ended.
 fn thread_ended() -> Error {
     Error::Fatal {
         message: "the thread of the lease table has ended".to_owned(),
@@ -253,6 +293,8 @@ fn thread_ended() -> Error {
     }
 }
 
+/// The thread's loop. It takes everything that is waiting, up to [`QUEUE`] writes, before it
+/// commits: so the number of synchronisations follows the disk and not the number of calls.
 fn serve(owned: &mut Owned, queue: &mut mpsc::Receiver<Job>) {
     while let Some(first) = queue.blocking_recv() {
         let mut writes: Vec<Box<dyn Write>> = Vec::new();
@@ -278,6 +320,8 @@ fn serve(owned: &mut Owned, queue: &mut mpsc::Receiver<Job>) {
     }
 }
 
+/// One transaction with all these writes, each in a savepoint. `IMMEDIATE` takes the write lock at
+/// the beginning: a transaction that began as a read could fail in the middle.
 fn commit_together(owned: &mut Owned, writes: &mut [Box<dyn Write>]) -> TransactionEnd {
     if let Err(moved) = owned.in_place() {
         return TransactionEnd::Moved(moved);

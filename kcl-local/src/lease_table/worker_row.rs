@@ -1,4 +1,7 @@
 //! Conversion between a row of `workers` and a worker.
+//!
+//! The failover time is in nanoseconds, so that a row is equal to itself after it was stored: a
+//! comparison of all columns is the condition of every write on it.
 
 use std::time::Duration;
 
@@ -13,6 +16,9 @@ use super::lease_row::{Reader, counter, text, text_of};
 pub(super) const COLUMNS: &str = "worker, incarnation, counter, failover, leaving, audits";
 
 /// The values of those columns, in the same order.
+///
+/// # Errors
+/// A counter or a failover time above 2^63 - 1 (292 years in nanoseconds).
 pub(super) fn values(row: &WorkerRow) -> Result<[Value; 6], Error> {
     let nanos = u64::try_from(row.failover.as_nanos()).unwrap_or(u64::MAX);
     Ok([
@@ -26,6 +32,9 @@ pub(super) fn values(row: &WorkerRow) -> Result<[Value; 6], Error> {
 }
 
 /// Reads the worker from a row with [`COLUMNS`].
+///
+/// # Errors
+/// A malformed row, as a conversion failure of SQLite.
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<WorkerRow> {
     let worker = WorkerId::from(text_of(row, "worker")?);
     let reader = Reader {

@@ -1,4 +1,6 @@
 //! The settings of an embedded stream.
+//!
+//! They are checked together when the server starts, so that a builder can be written in any order.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -26,18 +28,29 @@ use super::{LocalStream, StartError};
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `start` is called"]
 pub struct LocalStreamBuilder {
+    /// Where the server listens; port 0 is a free one.
     pub(super) address: SocketAddr,
+    /// Where data is kept. None keeps it in memory.
     pub(super) folder: Option<PathBuf>,
+    /// Whether reads are limited as in the service.
     pub(super) read_limits: bool,
+    /// Whether puts are limited as in the service.
     pub(super) write_limits: bool,
     pub(super) region: String,
     pub(super) account: String,
+    /// The most open shards of all streams together.
     pub(super) shard_limit: u32,
+    /// How long a shard iterator is valid.
     pub(super) iterator_lifetime: Duration,
+    /// How long a subscription lasts.
     pub(super) session: Duration,
+    /// How long a change of a stream or a consumer takes.
     pub(super) settle: Duration,
+    /// How long a subscription keeps the next one of the same consumer and shard away.
     pub(super) resubscribe: Duration,
+    /// Whether HTTP/2 is spoken.
     pub(super) http2: bool,
+    /// The most open requests of an HTTP/2 connection.
     pub(super) max_concurrent_streams: u32,
     #[cfg(feature = "stream-tls")]
     pub(super) identity: Option<Identity>,
@@ -79,6 +92,24 @@ impl LocalStreamBuilder {
 
     /// Keeps streams and records in a folder, which is created if it does not exist. Only one
     /// process can have it open. Default: everything is lost when the server ends.
+    ///
+    /// # Examples
+    /// ```
+    /// use kcl_local::stream::LocalStream;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let kinesis = LocalStream::builder().folder(folder.path()).start().await?;
+    /// kinesis.create("orders", 2).await?;
+    /// kinesis.stop().await;
+    ///
+    /// let again = LocalStream::builder().folder(folder.path()).start().await?;
+    /// assert_eq!(again.open_shards("orders").await?.len(), 2);
+    /// # again.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
@@ -86,6 +117,8 @@ impl LocalStreamBuilder {
 
     /// Whether to apply the read limits of a real shard: 5 `GetRecords` calls and 2 MiB per second,
     /// and for each consumer one `SubscribeToShard` call and 2 MiB per second. Default: no.
+    ///
+    /// Switch it on to test how an application behaves when it is throttled.
     pub fn read_limits(mut self, on: bool) -> Self {
         self.read_limits = on;
         self
@@ -93,6 +126,23 @@ impl LocalStreamBuilder {
 
     /// Whether to apply the write limits of a real shard: 1,000 records and 1 MiB per second.
     /// Default: no.
+    ///
+    /// # Examples
+    /// ```
+    /// use kcl_local::stream::LocalStream;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let kinesis = LocalStream::builder().write_limits(true).start().await?;
+    /// kinesis.create("orders", 1).await?;
+    /// // 1 MiB per second and shard: the second record does not fit any more.
+    /// let large = vec![0; 900 * 1024];
+    /// let refused = kinesis.put_all("orders", [("a", &large), ("b", &large)]).await.unwrap_err();
+    /// assert_eq!(refused.kind, "ProvisionedThroughputExceededException");
+    /// # kinesis.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn write_limits(mut self, on: bool) -> Self {
         self.write_limits = on;
         self
@@ -164,6 +214,8 @@ impl LocalStreamBuilder {
 
     /// How long a stream stays CREATING, DELETING or UPDATING, and a consumer CREATING or DELETING.
     /// At most 60 s. Default: 50 ms.
+    ///
+    /// A longer time shows whether a program waits for a stream to be ACTIVE.
     pub fn settle_time(mut self, settle: Duration) -> Self {
         self.settle = settle;
         self
@@ -179,6 +231,8 @@ impl LocalStreamBuilder {
         LocalStream::start_with(self).await
     }
 
+    /// Checks each setting by itself; what depends on the system, such as the address, shows at the
+    /// start.
     fn check(&self) -> Result<(), StartError> {
         let refused = |setting, value: String, allowed| {
             Err(StartError::Setting {

@@ -14,13 +14,18 @@ use super::wire::Refusal;
 /// The consumers whose status will change.
 #[derive(Debug)]
 pub(super) struct Consumers {
+    /// How long a change of status takes, in milliseconds.
     settle_ms: u64,
+    /// Held while the store is written, so that two requests do not change one consumer at the same
+    /// time.
     state: Mutex<ConsumersState>,
 }
 
 #[derive(Debug, Default)]
 struct ConsumersState {
+    /// When the status of a consumer changes, by ARN.
     due_ms: BTreeMap<String, u64>,
+    /// Every ARN that was ever given away by this server.
     used: HashSet<String>,
 }
 

@@ -1,4 +1,7 @@
 //! Why a server did not start.
+//!
+//! Everything that can go wrong shows when the server starts, and not at its first request: a test
+//! that cannot have its stream fails with the reason.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

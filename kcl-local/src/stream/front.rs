@@ -5,6 +5,11 @@
 //!            │  SubscribeToShard, UpdateShardCount, and those of consumers ─────────────────▶ ops
 //!            └─ any other ──▶ stream given by name, body in JSON ──▶ emulator ──▶ body in the format of the request
 //! ```
+//!
+//! What the emulator does well enough is left to it; what a consumer depends on is answered here
+//! (the table in the docs of [`stream`](super) says how the two differ). The emulator speaks only
+//! JSON completely, so requests that are passed on are translated first and their answers
+//! afterwards.
 
 use std::sync::Arc;
 
@@ -26,6 +31,8 @@ use super::wire::{Format, Refusal, refuse, reply, reply_value, server_failure};
 pub(super) const TARGET: &str = "Kinesis_20131202.";
 /// The operations that are answered here from a parsed value. Puts are parsed from the bytes of the
 /// request.
+///
+/// The list and the `match` in [`answer`] belong together.
 const OURS: [&str; 10] = [
     "DeregisterStreamConsumer",
     "DescribeStreamConsumer",
@@ -43,6 +50,9 @@ const OURS: [&str; 10] = [
 pub(super) const BODY_BYTES: usize = 16 * 1024 * 1024;
 
 /// Answers a request or passes it on.
+///
+/// A request that is not one of Kinesis (another content type, no target) goes to the emulator as
+/// it is: that is where the wording of those errors is.
 pub(super) async fn front(
     State(service): State<Arc<Service>>,
     request: Request,
@@ -72,6 +82,9 @@ pub(super) async fn front(
 }
 
 /// The body of a request; `None` if it is too large.
+///
+/// The rest of a body that is too large is read and dropped, up to four times the limit: only then
+/// does the client see the error and not a broken connection.
 async fn whole(headers: &HeaderMap, body: Body) -> Option<Bytes> {
     let said =
         header(headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<usize>().ok());
@@ -90,6 +103,10 @@ async fn whole(headers: &HeaderMap, body: Body) -> Option<Bytes> {
     None
 }
 
+/// Answers what is answered here, and passes everything else on.
+///
+/// # Errors
+/// A refusal in the form of the service, with its error type and status.
 async fn answer(
     service: &Arc<Service>,
     format: Format,
@@ -141,6 +158,9 @@ async fn answer(
 }
 
 /// Lets the emulator answer in JSON, and converts its answer into the format of the request.
+///
+/// A call that may change streams holds the lock for changes until the emulator has answered, so
+/// that no copy of a stream is kept that is about to change.
 async fn pass(
     service: &Service,
     format: Format,
@@ -209,6 +229,8 @@ async fn forget(service: &Service, data: &Value) -> Result<(), Refusal> {
 
 /// Rejects a request without a signature, as the emulator does. The signature itself is not
 /// checked.
+///
+/// A client without credentials would work here and fail at the service.
 fn check_signed(headers: &HeaderMap, uri: &Uri) -> Result<(), Refusal> {
     if headers.contains_key(AUTHORIZATION)
         || uri
@@ -223,6 +245,7 @@ fn check_signed(headers: &HeaderMap, uri: &Uri) -> Result<(), Refusal> {
     ))
 }
 
+/// The value of a header, if there is one and it is text.
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }

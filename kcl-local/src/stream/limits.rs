@@ -26,12 +26,17 @@ pub(super) const SUBSCRIBE_EVERY: Duration = Duration::from_secs(1);
 /// as a page, so a page of 10 MiB blocks the shard for 5 seconds, as the service documents it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Allowance {
+    /// Calls in one second.
     calls: u64,
+    /// Bytes in one second, the rate at which debt is paid off.
     bytes: u64,
+    /// When the current second began.
     window_ms: u64,
+    /// Calls in the current second.
     used: u64,
     /// In thousandths of a byte, so that a whole number of them is paid off per millisecond.
     debt: u64,
+    /// Up to when debt has been paid off.
     debt_ms: u64,
 }
 
@@ -46,6 +51,7 @@ impl Allowance {
         Self::new(WRITES_A_SECOND, WRITE_BYTES_A_SECOND)
     }
 
+    /// A shard that has done nothing yet.
     fn new(calls: u64, bytes: u64) -> Self {
         Self {
             calls,
@@ -92,8 +98,11 @@ impl Allowance {
 
 /// The allowances of all shards, by stream and shard index. If they are switched off, everything is
 /// allowed.
+///
+/// A shard is known by its index, so a child begins with a fresh allowance, as in the service.
 #[derive(Debug)]
 pub(super) struct Limits {
+    /// Makes the allowance of a shard that is seen for the first time.
     new: Option<fn() -> Allowance>,
     shards: Mutex<HashMap<(String, i64), Allowance>>,
 }
@@ -141,6 +150,7 @@ impl Limits {
             .retain(|(name, _), _| name != stream);
     }
 
+    /// Does something with the allowance of a shard, if limits are switched on.
     fn with<T>(
         &self,
         stream: &str,

@@ -1,4 +1,11 @@
 //! The server.
+//! Starts and stops all parts of the embedded stream.
+//!
+//! ```text
+//!  LocalStream --owns--> runtime with 2 threads --> server: connections --> router: front, then emulator
+//!       |                                                                     |
+//!       +--owns--> Service: store, records, limits, subscriptions <-----------+
+//! ```
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -47,14 +54,21 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// ```
 #[must_use = "dropping it ends the server"]
 pub struct LocalStream {
+    /// The URL, with the port that was taken.
     endpoint: String,
+    /// The address with the port that was taken.
     address: SocketAddr,
+    /// In the ARNs of streams and consumers.
     region: String,
+    /// What the operations share. It is kept to close the folder.
     service: Arc<Service>,
     /// The router that also answers HTTP requests, for calls from within the program.
     pub(super) router: Router,
+    /// Becomes true once: connections and subscriptions end then.
     stopping: watch::Sender<bool>,
+    /// The task that accepts connections. Taken by `stop`, which waits for it.
     server: Option<JoinHandle<()>>,
+    /// Dropped last: by then everything that runs on it has been told to stop.
     pub(super) runtime: ServerRuntime,
 }
 
@@ -76,6 +90,19 @@ impl LocalStream {
 
     /// The endpoint URL for SDKs, such as `http://127.0.0.1:40123`; with TLS it begins with
     /// `https`.
+    ///
+    /// # Examples
+    /// ```
+    /// use kcl_local::stream::LocalStream;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let kinesis = LocalStream::start().await?;
+    /// assert_eq!(kinesis.endpoint(), format!("http://{}", kinesis.address()));
+    /// # kinesis.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
@@ -113,6 +140,12 @@ impl LocalStream {
         self.service.logs.close();
     }
 
+    ///
+    /// The listener is bound before the folder is opened: an address in use is the more frequent
+    /// mistake and leaves nothing behind.
+    ///
+    /// # Errors
+    /// Whatever keeps it from starting; nothing runs any more then.
     pub(super) async fn start_with(settings: LocalStreamBuilder) -> Result<Self, StartError> {
         let runtime = ServerRuntime::new().map_err(StartError::Threads)?;
         let (stopping, stopped) = watch::channel(false);
@@ -209,6 +242,10 @@ async fn open(
     Ok((listener, address, Arc::new(service)))
 }
 
+/// Creates the folder if it is missing, and opens the file of the records in it.
+///
+/// # Errors
+/// The folder cannot be created, or its records are in use, foreign or of a later version.
 fn open_journal(folder: &Path) -> Result<Journal, StartError> {
     std::fs::create_dir_all(folder).map_err(|source| StartError::Folder {
         folder: folder.to_owned(),
@@ -222,10 +259,12 @@ fn open_journal(folder: &Path) -> Result<Journal, StartError> {
     })
 }
 
+/// The settle time in milliseconds, as the store counts.
 fn settle_ms(settings: &LocalStreamBuilder) -> u64 {
     u64::try_from(settings.settle.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// The settings of the emulator's store that follow from those of the server.
 fn store_options(settings: &LocalStreamBuilder) -> StoreOptions {
     let settle_ms = settle_ms(settings);
     StoreOptions {

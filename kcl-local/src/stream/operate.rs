@@ -1,5 +1,8 @@
 //! Operations for tests, without an SDK: each call is a request to the same front that clients
 //! reach over HTTP.
+//!
+//! They are what a test needs besides a worker: streams, records, reshards. A call goes through the
+//! front in the same form as over HTTP, so it cannot do anything that a client could not.
 
 use std::time::Duration;
 
@@ -24,6 +27,20 @@ const RECORDS: usize = 500;
 const BYTES: usize = 5 * 1024 * 1024;
 
 /// A call to a [`LocalStream`] failed.
+///
+/// # Examples
+/// ```
+/// use kcl_local::stream::LocalStream;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let kinesis = LocalStream::start().await?;
+/// let refused = kinesis.put("orders", "customer-7", "an order").await.unwrap_err();
+/// assert_eq!((refused.operation, &*refused.kind), ("PutRecord", "ResourceNotFoundException"));
+/// # kinesis.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{operation} failed with {kind}: {message}")]
 #[non_exhaustive]
@@ -69,6 +86,21 @@ impl LocalStream {
     ///
     /// # Errors
     /// If the stream exists already, or the name or the number of shards is invalid.
+    ///
+    /// # Examples
+    /// ```
+    /// use kcl_local::stream::LocalStream;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let kinesis = LocalStream::start().await?;
+    /// kinesis.create("orders", 2).await?;
+    /// let refused = kinesis.create("orders", 2).await.unwrap_err();
+    /// assert_eq!(refused.kind, "ResourceInUseException");
+    /// # kinesis.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn create(&self, stream: &str, shards: u32) -> Result<(), CallError> {
         self.call(
             "CreateStream",
@@ -117,6 +149,23 @@ impl LocalStream {
     /// # Errors
     /// As for [`put`](Self::put). The records before the rejected one have been put, and perhaps
     /// some of those that follow it in the same call.
+    ///
+    /// # Examples
+    /// ```
+    /// use kcl_local::stream::LocalStream;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let kinesis = LocalStream::start().await?;
+    /// kinesis.create("orders", 1).await?;
+    /// let orders = (0..1000).map(|number| (format!("customer-{number}"), format!("order {number}")));
+    /// let stored = kinesis.put_all("orders", orders).await?;
+    /// assert_eq!(stored.len(), 1000);
+    /// assert!(stored[0].sequence < stored[999].sequence);
+    /// # kinesis.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn put_all<K: AsRef<str>, D: AsRef<[u8]>>(
         &self,
         stream: &str,
@@ -167,6 +216,25 @@ impl LocalStream {
     /// # Errors
     /// If there is no such stream or shard, the stream is not ACTIVE, or the shard has only one
     /// hash key.
+    ///
+    /// # Examples
+    /// A child is read after its parent; its records follow those of the parent:
+    ///
+    /// ```
+    /// use kcl_local::stream::LocalStream;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let kinesis = LocalStream::start().await?;
+    /// kinesis.create("orders", 1).await?;
+    /// let before = kinesis.put("orders", "customer-7", "an order").await?;
+    /// let [left, right] = kinesis.split("orders", &before.shard).await?;
+    /// let after = kinesis.put("orders", "customer-7", "another order").await?;
+    /// assert!(after.shard == left || after.shard == right);
+    /// # kinesis.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn split(&self, stream: &str, shard: &ShardId) -> Result<[ShardId; 2], CallError> {
         let operation = "SplitShard";
         let shards = self.shards(stream).await?;
@@ -219,6 +287,7 @@ impl LocalStream {
         Ok(children.into_iter().map(|shard| shard.id).collect())
     }
 
+    /// All shards of a stream, over as many pages as there are.
     async fn shards(&self, stream: &str) -> Result<Vec<Listed>, CallError> {
         let operation = "ListShards";
         let mut shards = Vec::new();
@@ -247,6 +316,11 @@ impl LocalStream {
     }
 
     /// Makes one request, which continues even if this future is dropped.
+    ///
+    /// The signature is a fixed one, because signatures are required and not checked.
+    ///
+    /// # Errors
+    /// The error of the operation, by its type in the API.
     async fn call(&self, operation: &'static str, request: Value) -> Result<Value, CallError> {
         let request = Request::builder()
             .method(Method::POST)
@@ -290,13 +364,18 @@ impl LocalStream {
 /// A listed shard.
 struct Listed {
     id: ShardId,
+    /// Its lowest hash key.
     first: u128,
+    /// Its highest hash key.
     last: u128,
+    /// None, one after a split, two after a merge.
     parents: Vec<ShardId>,
+    /// Whether it takes no more records.
     closed: bool,
 }
 
 impl Listed {
+    /// The shard of an element of `Shards`; `None` if a member is missing.
     fn read(shard: &Value) -> Option<Self> {
         let key = |name: &str| shard["HashKeyRange"][name].as_str()?.parse().ok();
         let parents = ["ParentShardId", "AdjacentParentShardId"]
@@ -316,6 +395,7 @@ impl Listed {
     }
 }
 
+/// Where a record was stored, or why it was not: a record of `PutRecords` can fail on its own.
 fn read_put(operation: &'static str, put: &Value) -> Result<Put, CallError> {
     if let Some(kind) = put["ErrorCode"].as_str() {
         let message = put["ErrorMessage"].as_str().unwrap_or_default().to_owned();

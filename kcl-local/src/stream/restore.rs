@@ -14,6 +14,9 @@ use super::records::{Journal, JournalError, Logs, Origin, Position};
 /// # Errors
 ///
 /// If the journal cannot be read.
+///
+/// Whether records belong to the stream of their name shows in their sequence numbers: those of a
+/// stream that was created again begin with another time.
 pub(super) async fn restore(store: &Store, journal: Journal) -> Result<Logs, JournalError> {
     for name in journal.streams()? {
         let origins = origins(store, &name).await;
@@ -35,6 +38,8 @@ pub(super) async fn restore(store: &Store, journal: Journal) -> Result<Logs, Jou
     Logs::restored(journal)
 }
 
+/// What the sequence numbers of a stream's shards begin with, by shard; empty if there is no such
+/// stream.
 async fn origins(store: &Store, name: &str) -> HashMap<i64, Origin> {
     let Ok(stream) = store.get_stream(name).await else {
         return HashMap::new();

@@ -1,4 +1,7 @@
 //! Connections: HTTP/1.1 or HTTP/2, distinguished by their first bytes.
+//!
+//! Every connection is a task that the server owns. When it is told to stop, connections finish the
+//! requests that they are answering and take no more.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,9 +29,13 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// What serves each connection.
 #[derive(Clone)]
 pub(super) struct Server {
+    /// Answers requests.
     router: Router,
+    /// Plain TCP, or TLS.
     transport: Transport,
+    /// Speaks HTTP/1.1 and, if it is on, HTTP/2.
     http: Builder<TokioExecutor>,
+    /// Becomes true when the server is to stop.
     stopping: watch::Receiver<bool>,
 }
 
@@ -58,6 +65,9 @@ impl Server {
 
     /// Serves connections. When it is told to stop, it accepts no more and ends when the requests
     /// in progress have been answered.
+    ///
+    /// An error of accepting does not end the server: a process that has run out of file
+    /// descriptors gets some back.
     pub(super) async fn serve(self, listener: TcpListener) {
         let mut connections = Tasks::default();
         let mut stopping = self.stopping.clone();
@@ -84,6 +94,8 @@ impl Server {
         connections.all_ended().await;
     }
 
+    /// One connection from its acceptance to its end. Errors are logged at the level debug, because
+    /// a client that goes away is nothing unusual.
     async fn connection(mut self, connection: TcpStream, peer: SocketAddr) {
         // So that small replies and events are sent immediately: otherwise a client may wait 40 ms
         // for them.
@@ -112,6 +124,7 @@ impl Server {
         }
     }
 
+    /// Serves HTTP on a connection until the client closes it or the server stops.
     async fn http<C>(
         &mut self,
         connection: C,

@@ -26,9 +26,13 @@ use super::wire::Refusal;
 /// The streams of a store.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
+    /// Held by a change from its beginning to its end.
     one_at_a_time: Mutex<()>,
+    /// Odd while a change is in progress.
     count: AtomicU64,
+    /// Notified after each change.
     done: watch::Sender<()>,
+    /// Copies of streams, each with the count at which it was read.
     read: RwLock<HashMap<String, (u64, Arc<Stream>)>>,
 }
 
@@ -36,6 +40,7 @@ pub(super) struct Streams {
 #[derive(Debug)]
 #[must_use = "dropping it ends the change"]
 pub(super) struct Change<'a> {
+    /// Whose count it moves.
     streams: &'a Streams,
     _one_at_a_time: MutexGuard<'a, ()>,
 }
@@ -46,6 +51,9 @@ impl Streams {
     /// # Errors
     ///
     /// If there is no such stream.
+    ///
+    /// A copy that could be older than a change is read again, even if it later turns out to be the
+    /// same.
     pub(super) async fn get(&self, store: &Store, name: &str) -> Result<Arc<Stream>, Refusal> {
         let count = self.count.load(SeqCst);
         let kept = self
@@ -93,6 +101,7 @@ impl Drop for Change<'_> {
     }
 }
 
+/// Whether no change was in progress at this count.
 fn is_still(count: u64) -> bool {
     count.is_multiple_of(2)
 }

@@ -36,15 +36,23 @@ pub(super) enum Refused {
 /// The subscriptions by consumer ARN and shard id.
 #[derive(Debug)]
 pub(super) struct Subscriptions {
+    /// How long a subscription keeps the next one away.
     apart: Duration,
+    /// How long a call keeps the next one away; zero without read limits.
     calls_apart: Duration,
+    /// The last subscription of each consumer to each shard. Old ones are dropped when the next one
+    /// begins.
     open: Mutex<HashMap<(String, String), Open>>,
 }
 
+/// A subscription, open or not.
 #[derive(Debug)]
 struct Open {
+    /// When it was opened.
     since_ms: u64,
+    /// When a subscription was last asked for, granted or not.
     asked_ms: u64,
+    /// Tells its session to end.
     ended: watch::Sender<Option<SubscriptionEnd>>,
 }
 

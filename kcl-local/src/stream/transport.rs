@@ -1,4 +1,7 @@
 //! The transport of HTTP: plain TCP, or TLS.
+//!
+//! TLS is a feature of its own, because it brings a library for cryptography that needs a C
+//! compiler. The AWS SDKs speak plain HTTP to a local endpoint.
 
 use super::{LocalStreamBuilder, StartError};
 
@@ -6,6 +9,8 @@ use super::{LocalStreamBuilder, StartError};
 pub(super) use tls::Identity;
 
 /// The transport of HTTP.
+///
+/// It is decided once at the start: a port speaks one of them.
 #[derive(Clone)]
 pub(super) enum Transport {
     /// Plain TCP.
@@ -60,7 +65,9 @@ mod tls {
     /// A server's certificate and its key, as given in the settings.
     #[derive(Clone)]
     pub(in crate::stream) struct Identity {
+        /// PEM with one or more certificates, or one in DER.
         certificate: Vec<u8>,
+        /// The private key, PEM or DER. `Debug` does not show it.
         key: Vec<u8>,
     }
 
@@ -90,6 +97,7 @@ mod tls {
             Ok(TlsAcceptor::from(Arc::new(config)))
         }
 
+        /// The certificates, that of the server first.
         fn chain(&self) -> Result<Vec<CertificateDer<'static>>, StartError> {
             if !is_pem(&self.certificate) {
                 return Ok(vec![CertificateDer::from(self.certificate.clone())]);
@@ -107,6 +115,7 @@ mod tls {
             Ok(chain)
         }
 
+        /// The private key.
         fn key(&self) -> Result<PrivateKeyDer<'static>, StartError> {
             if is_pem(&self.key) {
                 return PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| {
@@ -129,11 +138,13 @@ mod tls {
         }
     }
 
+    /// Whether the bytes are PEM. DER has no such text.
     fn is_pem(bytes: &[u8]) -> bool {
         let mark = b"-----BEGIN ";
         bytes.windows(mark.len()).any(|window| window == mark)
     }
 
+    /// The error for a certificate or a key that the TLS library does not take.
     fn unusable(
         problem: &'static str,
         error: impl std::error::Error + Send + Sync + 'static,

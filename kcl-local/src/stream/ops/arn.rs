@@ -1,4 +1,7 @@
 //! Accepts `StreamARN` instead of `StreamName`.
+//!
+//! A program that knows only ARNs, as one that reads streams of several accounts, works without
+//! names.
 
 use ferrokinesis::store::Store;
 use serde_json::Value;
@@ -8,6 +11,8 @@ use crate::stream::wire::Refusal;
 
 /// The operations whose stream can be given by name or ARN. (Some others take only an ARN; their
 /// requests are passed on unchanged.)
+///
+/// The list is that of the service's model. An operation that is missing here would refuse an ARN.
 const BY_NAME_OR_ARN: [&str; 21] = [
     "AddTagsToStream",
     "DecreaseStreamRetentionPeriod",
@@ -73,6 +78,9 @@ pub(in crate::stream) fn name_stream(
 /// # Errors
 ///
 /// If the ARN is not that of a stream, or of a stream in another account or region.
+///
+/// A stream of another region is refused and not looked up by its name: a program that talks to the
+/// wrong endpoint should see it.
 pub(super) fn stream_name(store: &Store, arn: &str) -> Result<String, Refusal> {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     let name = match parts[..] {

@@ -1,5 +1,8 @@
 //! `RegisterStreamConsumer`, `DeregisterStreamConsumer`, `DescribeStreamConsumer`,
 //! `ListStreamConsumers`.
+//!
+//! An ARN of a consumer ends with the second of its creation. A name that is registered again gets
+//! another ARN, and a program that uses an old one is told that it does not exist.
 
 use ferrokinesis::types::{Consumer, ConsumerStatus, EpochSeconds, StreamStatus};
 use serde::Deserialize;
@@ -16,8 +19,12 @@ const CONSUMERS: usize = 20;
 /// How many consumers of a stream can be CREATING at the same time (`RegisterStreamConsumer`).
 const CREATING: usize = 5;
 /// Consumers on one page (`ListStreamConsumers`: 100, although `MaxResults` may be up to 10,000).
+///
+/// A stream has at most 20 consumers, so a listing has one page unless a client asks for shorter
+/// ones.
 const PAGE_CONSUMERS: usize = 100;
 
+/// The request of `RegisterStreamConsumer`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Register {
@@ -26,6 +33,7 @@ struct Register {
     consumer_name: String,
 }
 
+/// How a request names a consumer: by ARN, or by stream and name.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Which {
@@ -36,6 +44,7 @@ struct Which {
     consumer_name: Option<String>,
 }
 
+/// The request of `ListStreamConsumers`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct List {
@@ -51,6 +60,8 @@ struct List {
 ///
 /// If the stream does not exist, is being created or deleted, has a consumer of this name, or has
 /// as many consumers as it may.
+///
+/// A consumer that is DELETING still has its name, and does not count towards the limit of 20.
 pub(in crate::stream) async fn register_stream_consumer(
     service: &Service,
     data: Value,
@@ -120,6 +131,8 @@ pub(in crate::stream) async fn register_stream_consumer(
 /// # Errors
 ///
 /// There is no such consumer.
+///
+/// Its subscriptions end at once, although the consumer is DELETING for a while.
 pub(in crate::stream) async fn deregister_stream_consumer(
     service: &Service,
     data: Value,
@@ -205,6 +218,8 @@ pub(in crate::stream) async fn list_stream_consumers(
 /// # Errors
 ///
 /// If there is no such consumer, or it is not ACTIVE.
+///
+/// It is asked twice by a subscription, before and after it is registered.
 pub(super) async fn active_consumer(service: &Service, arn: &str) -> Result<(), Refusal> {
     service.consumers.settle(&service.store, now_ms()).await?;
     let consumer = service
@@ -226,6 +241,8 @@ pub(super) async fn active_consumer(service: &Service, arn: &str) -> Result<(), 
 /// # Errors
 ///
 /// If it has consumers.
+///
+/// A consumer that is being deleted already does not count.
 pub(in crate::stream) async fn check_deletable(
     service: &Service,
     data: &Value,
@@ -254,6 +271,8 @@ pub(in crate::stream) async fn check_deletable(
 /// # Errors
 ///
 /// If the store cannot write.
+///
+/// Without this, a stream that is created again under the same name would have the old consumers.
 pub(in crate::stream) async fn forget_consumers(
     service: &Service,
     name: &str,
@@ -268,6 +287,7 @@ pub(in crate::stream) async fn forget_consumers(
     Ok(())
 }
 
+/// All consumers of a stream, whatever their status.
 async fn of_stream(service: &Service, name: &str) -> Vec<Consumer> {
     let store = &service.store;
     let arn = format!(
@@ -279,6 +299,9 @@ async fn of_stream(service: &Service, name: &str) -> Vec<Consumer> {
 
 /// The consumer that a request names: by its ARN, by its stream's ARN and its name, or by both if
 /// they agree.
+///
+/// # Errors
+/// There is no such consumer, or the request names none or two.
 async fn find(service: &Service, data: Value) -> Result<Consumer, Refusal> {
     let which: Which = parse(data)?;
     service.consumers.settle(&service.store, now_ms()).await?;
@@ -315,6 +338,7 @@ async fn find(service: &Service, data: Value) -> Result<Consumer, Refusal> {
     }
 }
 
+/// The service's error for a consumer that does not exist.
 fn no_consumer(which: &str) -> Refusal {
     Refusal::client_error(
         "ResourceNotFoundException",
@@ -322,10 +346,12 @@ fn no_consumer(which: &str) -> Refusal {
     )
 }
 
+/// The service's error for something that exists already or is changing at this moment.
 pub(super) fn in_use(message: &str) -> Refusal {
     Refusal::client_error("ResourceInUseException", Some(message))
 }
 
+/// The service's error for a limit that would be exceeded.
 fn too_many(message: &str) -> Refusal {
     Refusal::client_error("LimitExceededException", Some(message))
 }

@@ -1,4 +1,7 @@
 //! `GetRecords`.
+//!
+//! The record at an iterator is found by its index, so reading costs the same at any place of a
+//! shard. An iterator contains a position and a time, so nothing has to be remembered for it.
 
 use std::sync::Arc;
 
@@ -17,8 +20,11 @@ use crate::stream::wire::{Format, PageEnd, Refusal, get_records_body, reply, ser
 /// Records on one page (`GetRecords`: 10,000).
 const PAGE_RECORDS: u64 = 10_000;
 /// Bytes of payloads and partition keys on one page (`GetRecords`: 10 MiB).
+///
+/// A record is counted with its key. A single record is returned whatever its size.
 const PAGE_BYTES: usize = 10 * 1024 * 1024;
 
+/// The request.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct GetRecordsRequest {
@@ -36,6 +42,10 @@ struct GetRecordsRequest {
 ///
 /// If the iterator is invalid or too old, its stream or shard does not exist, or the shard's read
 /// limits are exceeded.
+///
+/// The order is that of a reader that must not miss anything: expired records are removed, a put
+/// that is in progress on a closed shard is waited for, and only then is it decided whether the
+/// shard has ended.
 pub(in crate::stream) async fn get_records(
     service: &Service,
     format: Format,

@@ -1,4 +1,7 @@
 //! `GetShardIterator`.
+//!
+//! The place is found now and travels in the iterator, so two iterators of one moment and start are
+//! equal in what they read.
 
 use ferrokinesis::shard_iterator::create_shard_iterator;
 use serde::Deserialize;
@@ -10,6 +13,7 @@ use crate::runtime::now_ms;
 use crate::stream::service::Service;
 use crate::stream::wire::Refusal;
 
+/// The request.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct IteratorRequest {
@@ -25,6 +29,8 @@ struct IteratorRequest {
 /// # Errors
 ///
 /// If the stream or the shard does not exist, or the start is invalid; see [`Start::resolve`].
+///
+/// `LATEST` is resolved now and not at the first read: what is put in between is read.
 pub(in crate::stream) async fn get_shard_iterator(
     service: &Service,
     data: Value,

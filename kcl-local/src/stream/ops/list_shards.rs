@@ -14,6 +14,7 @@ use crate::stream::wire::Refusal;
 /// Shards on one page (`ListShards`: 1,000, although `MaxResults` may be up to 10,000).
 const PAGE_SHARDS: usize = 1_000;
 
+/// The request of a first page or, with a token, of a further one.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ListShardsRequest {
@@ -25,6 +26,7 @@ struct ListShardsRequest {
     shard_filter: Option<ShardFilter>,
 }
 
+/// The filter as a client sends it.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ShardFilter {
@@ -39,6 +41,8 @@ struct ShardFilter {
 ///
 /// If the stream does not exist or is being created, the members contradict each other, or the
 /// token is invalid or too old.
+///
+/// Shards whose records have all expired are hidden, as the service removes them.
 pub(in crate::stream) async fn list_shards(
     service: &Service,
     data: Value,
@@ -80,6 +84,9 @@ pub(in crate::stream) async fn list_shards(
 }
 
 /// What a first page lists: the stream, the filter, and the shard after which it starts.
+///
+/// # Errors
+/// No stream, an invalid name, or a filter that contradicts itself.
 fn started(request: &ListShardsRequest) -> Result<(String, Filter, Option<String>), Refusal> {
     let name = request
         .stream_name
@@ -101,6 +108,12 @@ fn started(request: &ListShardsRequest) -> Result<(String, Filter, Option<String
 }
 
 /// What a further page lists.
+///
+/// The token carries everything that the first request said, so the service demands that nothing of
+/// it is said again.
+///
+/// # Errors
+/// Another member beside the token, or a token that is invalid or older than five minutes.
 fn continued(
     request: &ListShardsRequest,
     token: &str,

@@ -10,6 +10,7 @@ use crate::stream::wire::Refusal;
 /// Streams on one page (`ListStreams`: 100, although `Limit` may be up to 10,000).
 const PAGE_STREAMS: usize = 100;
 
+/// The request.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ListStreamsRequest {
@@ -23,6 +24,8 @@ struct ListStreamsRequest {
 /// # Errors
 ///
 /// If a member has an invalid value, or two members say where to continue.
+///
+/// A stream that is created while somebody lists is found if its name follows the token.
 pub(in crate::stream) async fn list_streams(
     service: &Service,
     data: Value,

@@ -1,4 +1,17 @@
 //! The operations that are answered here. All others are passed on to the emulator.
+//!
+//! An operation parses its request, checks what the service checks, and refuses with the service's
+//! error types: a client that handles an error here handles the same one in production. Messages
+//! are the service's where they are known.
+//!
+//! | file | operations |
+//! |---|---|
+//! | `get_records`, `get_shard_iterator`, `start` | reading by polling |
+//! | `subscribe` | reading by fan-out |
+//! | `consumers` | the consumers that fan-out needs |
+//! | `put`, `put_request` | writing |
+//! | `list_shards`, `list_streams`, `update_shard_count` | streams and shards |
+//! | `arn`, `request` | members that many requests have |
 
 mod arn;
 mod consumers;

@@ -1,4 +1,8 @@
 //! `PutRecord` and `PutRecords`.
+//!
+//! A put holds the gate of its stream from the moment when it assigns sequence numbers until its
+//! records are stored. So records become visible in the order of their numbers, and a reader that
+//! has passed a position has missed nothing before it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,10 +21,12 @@ use crate::stream::wire::{Format, Refusal, server_failure};
 /// The result for one record of a put.
 #[derive(Debug)]
 enum Outcome {
+    /// It was stored, under this number.
     Stored {
         shard_id: String,
         sequence: Box<str>,
     },
+    /// Its shard has used up what it may write in this second.
     Throttled {
         shard_id: String,
     },
@@ -56,6 +62,8 @@ pub(in crate::stream) async fn put_record(
 /// # Errors
 ///
 /// If the request is invalid, or the stream does not exist.
+///
+/// A throttled record is a result and not an error: a producer repeats just those records.
 pub(in crate::stream) async fn put_records(
     service: &Service,
     format: Format,
@@ -83,10 +91,12 @@ pub(in crate::stream) async fn put_records(
     Ok(json!({ "FailedRecordCount": failed, "Records": results, "EncryptionType": encryption }))
 }
 
+/// The service's message for a throttled record.
 fn rate_exceeded(name: &str, shard_id: &str) -> String {
     format!("Rate exceeded for shard {shard_id} in stream {name}.")
 }
 
+/// The stream of a put, by name or by ARN, without copying the records.
 fn stream_name(
     service: &Service,
     operation: &str,
@@ -106,6 +116,10 @@ fn stream_name(
 /// Assigns the records to shards and sequence numbers, and stores them.
 ///
 /// Cancel safe: nothing is stored before the last await, and everything after it.
+///
+/// # Errors
+/// There is no such stream, it is being created or deleted, a record is too large for it, or the
+/// journal cannot be written.
 async fn store(
     service: &Service,
     name: &str,
@@ -135,6 +149,8 @@ async fn store(
     }
 }
 
+/// Finds a shard and a number for each record, and stores them all at once. Records of one shard
+/// follow each other in the order of the request.
 fn place(
     service: &Service,
     stream: &Stream,
@@ -203,7 +219,7 @@ fn place(
     Ok(outcomes)
 }
 
-/// An open shard and its last hash key.
+/// An open shard and its last hash key: a binary search finds the shard of a record.
 struct Route<'a> {
     end: u128,
     shard_id: &'a str,
@@ -211,6 +227,8 @@ struct Route<'a> {
 }
 
 /// The open shards, ordered by hash key; never empty for an active stream.
+///
+/// A closed shard has no route, so a put during a reshard goes to the children.
 fn routes(stream: &Stream) -> Vec<Route<'_>> {
     let mut routes: Vec<Route<'_>> = stream
         .shards

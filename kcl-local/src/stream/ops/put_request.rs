@@ -1,5 +1,8 @@
 //! The requests of `PutRecord` and `PutRecords`, parsed directly from the body, because they are
 //! most of what a producer sends.
+//!
+//! A general parser would turn every payload into Base64 text and back. Here JSON payloads are
+//! decoded once from the bytes of the request, and those of CBOR are moved out of it.
 
 use std::borrow::Cow;
 
@@ -73,6 +76,8 @@ impl PutRequest {
     /// # Errors
     ///
     /// If it cannot be parsed, a member is missing or invalid, or it is too large.
+    ///
+    /// More than 500 records or 10 MiB are refused as a whole, before anything is stored.
     pub(super) fn many(format: Format, body: &[u8]) -> Result<Self, Refusal> {
         let put = match format {
             Format::Json => {
@@ -126,6 +131,7 @@ impl PutRequest {
     }
 }
 
+/// `PutRecords` in JSON. The payloads are borrowed from the body.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct JsonRequest<'a> {
@@ -136,6 +142,7 @@ struct JsonRequest<'a> {
     records: Vec<JsonEntry<'a>>,
 }
 
+/// The members of `PutRecord` in JSON that name its stream.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct JsonStream {
@@ -144,6 +151,7 @@ struct JsonStream {
     stream_arn: Option<String>,
 }
 
+/// A record in JSON.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct JsonEntry<'a> {
@@ -167,13 +175,17 @@ impl JsonEntry<'_> {
 }
 
 /// The members of a CBOR map, to be taken one by one.
+///
+/// They are taken and not borrowed, so a payload is moved and not copied.
 struct CborMembers(Vec<(Cbor, Cbor)>);
 
 impl CborMembers {
+    /// The members of a value that has to be a map.
     fn of(value: Cbor) -> Result<Self, Refusal> {
         value.into_map().map(Self).map_err(|_| unreadable())
     }
 
+    /// Takes a member out. One that is null counts as missing, as in JSON.
     fn take(&mut self, member: &str) -> Option<Cbor> {
         let found = self
             .0
@@ -182,6 +194,7 @@ impl CborMembers {
         Some(std::mem::replace(&mut found.1, Cbor::Null)).filter(|value| !value.is_null())
     }
 
+    /// Takes a member that has to be text.
     fn text(&mut self, member: &str) -> Result<Option<String>, Refusal> {
         let not_text = |_| Refusal::serialization_error(&format!("{member} is not a string"));
         self.take(member)
@@ -189,6 +202,7 @@ impl CborMembers {
             .transpose()
     }
 
+    /// The record that these members are.
     fn entry(&mut self) -> Result<Entry, Refusal> {
         let data = match self.take("Data") {
             Some(Cbor::Bytes(data)) => data,
@@ -202,6 +216,11 @@ impl CborMembers {
     }
 }
 
+/// A record from its members, with the hash key that decides its shard: MD5 of the partition key,
+/// unless the producer gives one.
+///
+/// # Errors
+/// A partition key of no or too many characters, or a hash key that is not a number of 128 bits.
 fn entry(
     partition_key: String,
     explicit_hash_key: Option<&str>,
@@ -227,6 +246,8 @@ fn entry(
     })
 }
 
+/// Parses a body. A value of the wrong type is told apart from a body that is not JSON, as in the
+/// service.
 fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| {
         if error.is_data() {
@@ -237,6 +258,7 @@ fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
     })
 }
 
+/// The service's error for a body that cannot be parsed; it has no message.
 fn unreadable() -> Refusal {
     Refusal::client_error("SerializationException", None)
 }

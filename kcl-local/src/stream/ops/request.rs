@@ -1,4 +1,7 @@
 //! Parsing and checking the members of a request.
+//!
+//! There are two kinds of refusal for a member, as in the service: [`invalid`] for a value that can
+//! never be right, and [`unfit`] for one that does not fit the stream or the rest of the request.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;

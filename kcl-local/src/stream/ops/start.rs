@@ -25,6 +25,9 @@ impl Start<'_> {
     ///
     /// If a member is missing or does not belong to this type of start, the sequence number is not
     /// one of this shard, or the time is in the future.
+    ///
+    /// The result is an index, not a record: a start after the last record is the index of the next
+    /// one.
     pub(super) fn resolve(
         &self,
         stream: &Stream,
@@ -66,6 +69,8 @@ impl Start<'_> {
         Ok(Position { origin, index })
     }
 
+    /// AT or AFTER a sequence number, which must have come from this very shard: a number of
+    /// another shard, or of a stream that was deleted, is refused and not read as a place.
     fn by_sequence(&self, origin: Origin) -> Result<Position, Refusal> {
         let sequence = self.sequence.ok_or_else(|| {
             unfit(&format!(

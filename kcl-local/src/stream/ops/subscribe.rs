@@ -46,10 +46,13 @@ const EVENT_RECORDS: usize = 10_000;
 /// from a shard per second.
 const EVENT_BYTES: usize = 2 * 1024 * 1024;
 /// After this long without records, an empty event is sent.
+///
+/// The service sends one every few seconds. A shorter time makes tests of idle shards faster.
 const HEARTBEAT_MS: u64 = 1_000;
 /// How often a waiting session checks whether its shard was closed, while its stream is not ACTIVE.
 const LOOK_MS: u64 = 50;
 
+/// The request.
 #[derive(Deserialize)]
 struct SubscribeRequest {
     #[serde(rename = "ConsumerARN")]
@@ -60,6 +63,7 @@ struct SubscribeRequest {
     starting_position: StartingPosition,
 }
 
+/// Where the subscription starts, as a client sends it.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct StartingPosition {
@@ -74,8 +78,12 @@ struct StartingPosition {
 ///
 /// If the consumer, its stream or the shard does not exist or is not active, the consumer has just
 /// subscribed to this shard, or the start is invalid; see [`Start::resolve`].
+///
+/// The consumer is checked once more after the subscription has begun: one that is deregistered in
+/// between ends the subscription instead of missing it.
 pub(in crate::stream) async fn subscribe_to_shard(
     service: &Arc<Service>,
+    /// That of the request.
     format: Format,
     data: Value,
 ) -> Result<Response, Refusal> {
@@ -146,6 +154,7 @@ pub(in crate::stream) async fn subscribe_to_shard(
     ))
 }
 
+/// The service's error for a consumer that is subscribed to the shard already.
 fn in_use(service: &Service, stream: &str, shard: &str) -> Refusal {
     let account = &service.store.aws_account_id;
     let message =
@@ -153,36 +162,53 @@ fn in_use(service: &Service, stream: &str, shard: &str) -> Refusal {
     Refusal::client_error("ResourceInUseException", Some(&message))
 }
 
+/// How far a session has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
+    /// The first frame, which has no records, is still to be sent.
     Opening,
+    /// Events are being sent.
     Reading,
+    /// The last frame was sent.
     Ended,
 }
 
 /// One subscription.
+///
+/// It is polled by the connection that it is sent on and has no task of its own: when the
+/// connection is gone, so is the session.
 struct Session {
+    /// Streams, records and limits.
     service: Arc<Service>,
     stream_name: String,
     shard_id: String,
+    /// The shard that was opened. A stream that was deleted and created again has another one.
     origin: Origin,
     format: Format,
     /// The index to read next.
     next: u64,
     /// The last record sent.
     last: Option<Arc<StoredRecord>>,
+    /// When it began; it lasts five minutes.
     opened_ms: u64,
+    /// When the last event was sent.
     sent_ms: u64,
     /// When the bytes pushed so far are paid off at the shard's rate. Nothing more is pushed before
     /// then.
     paid_ms: u64,
     /// Whether the stream was ACTIVE when it was last checked.
     settled: bool,
+    /// The records of the stream.
     log: Arc<StreamLog>,
+    /// Tells of puts to the shard.
     follow: watch::Receiver<u64>,
+    /// Tells of changes of streams, such as the closing of the shard.
     changes: watch::Receiver<()>,
+    /// Tells that another subscription has taken over, or that the consumer is gone.
     ended: watch::Receiver<Option<SubscriptionEnd>>,
+    /// Tells that the server stops.
     stopping: watch::Receiver<bool>,
+    /// How far it has got.
     phase: Phase,
 }
 
@@ -220,6 +246,9 @@ impl Session {
     }
 
     /// Reads the shard, and returns a frame, or `None` if there is nothing to send.
+    ///
+    /// # Errors
+    /// Why the session has to end with an error: it becomes the last frame.
     async fn look(&mut self, now_ms: u64) -> Result<Option<Vec<u8>>, Refusal> {
         let ended = *self.ended.borrow();
         match ended {
@@ -267,6 +296,7 @@ impl Session {
         Ok(Some(self.event(&stream, &page, ended, now_ms)))
     }
 
+    /// A frame with these records, after which the session stands behind them.
     fn event(&mut self, stream: &Stream, page: &Page, ended: bool, now_ms: u64) -> Vec<u8> {
         self.next = page.next;
         self.last = page.records.last().cloned().or_else(|| self.last.take());
@@ -292,6 +322,9 @@ impl Session {
 
     /// The sequence number AFTER which a reader continues: that of the last record, or of the
     /// position before the first one.
+    ///
+    /// At the beginning, before any record, it names the place before the start, so that a
+    /// subscription that continues there misses nothing.
     fn continuation(&self) -> String {
         match &self.last {
             Some(last) => last.sequence.to_string(),
@@ -315,6 +348,9 @@ impl Session {
     }
 
     /// Waits until there may be something to send.
+    ///
+    /// Whatever it is woken by, the shard is looked at again: a signal that was missed costs a
+    /// second at most.
     async fn wait(&mut self, now_ms: u64) {
         let session_ms = u64::try_from(self.service.session.as_millis()).unwrap_or(u64::MAX);
         let look_ms = if self.settled { HEARTBEAT_MS } else { LOOK_MS };

@@ -1,4 +1,8 @@
 //! `UpdateShardCount`.
+//!
+//! The service splits and merges over minutes; here everything is done at once, in the same way:
+//! every new shard has one or two parents, and readers follow them as they would follow the
+//! service's.
 
 use ferrokinesis::types::StreamStatus;
 use serde::Deserialize;
@@ -10,6 +14,7 @@ use crate::stream::service::{Service, is_closed};
 use crate::stream::shards::reshard;
 use crate::stream::wire::Refusal;
 
+/// The request.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ShardCountRequest {
@@ -24,6 +29,9 @@ struct ShardCountRequest {
 ///
 /// If the stream does not exist or is not active, has that many shards already, or the limit of
 /// shards would be exceeded.
+///
+/// The limit counts the shards of all streams, and the shards that this stream has now do not count
+/// against it.
 pub(in crate::stream) async fn update_shard_count(
     service: &Service,
     data: Value,

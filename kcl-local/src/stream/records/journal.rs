@@ -1,4 +1,7 @@
 //! The file that stores the records.
+//!
+//! Records are kept apart from the streams, which are in the emulator's own files: the emulator
+//! would write all records again with every change of a stream.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,6 +15,7 @@ use super::StoredRecord;
 
 /// "KStr": marks the file in `SQLite`'s header as one of an embedded stream.
 const APPLICATION_ID: i32 = 0x4B53_7472;
+/// The version of the tables. A file of a later one is refused and not touched.
 const SCHEMA: i32 = 1;
 
 /// One `SQLite` file with the records of all streams.
@@ -21,6 +25,7 @@ const SCHEMA: i32 = 1;
 /// system has not yet written is lost.
 #[derive(Debug)]
 pub(in crate::stream) struct Journal {
+    /// None after `close`: the file can then be opened by another process.
     connection: Mutex<Option<Connection>>,
 }
 
@@ -61,6 +66,9 @@ impl Journal {
     ///
     /// If the file is in use, belongs to another program, or cannot be read. It is then left as it
     /// is.
+    ///
+    /// The exclusive lock is held until the file is closed, so two servers cannot write to one
+    /// folder.
     pub(in crate::stream) fn open(path: &Path) -> Result<Self, JournalError> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(Duration::ZERO)?;
@@ -105,6 +113,8 @@ impl Journal {
 
     /// Reads everything: `record` is called with each record, in the order of its shard, and then
     /// `frontier` with the next index of each shard that has been trimmed.
+    ///
+    /// Everything is read into memory: a stream for development is small.
     pub(in crate::stream) fn load(
         &self,
         mut record: impl FnMut(String, i64, StoredRecord),
@@ -137,6 +147,9 @@ impl Journal {
     }
 
     /// Writes the records of one put atomically.
+    ///
+    /// # Errors
+    /// If the file cannot be written. Nothing of the put is in it then.
     pub(in crate::stream) fn append(
         &self,
         stream: &str,
@@ -169,6 +182,9 @@ impl Journal {
     }
 
     /// Deletes a shard's records before the index `oldest`, and keeps the index of its next record.
+    ///
+    /// Without the index of the next record, a shard whose records have all expired would use its
+    /// sequence numbers again after a restart.
     pub(in crate::stream) fn trim(
         &self,
         stream: &str,
@@ -237,6 +253,7 @@ impl Journal {
         })
     }
 
+    /// Does something with the connection, if the server has not been stopped.
     fn with<T>(
         &self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
@@ -250,7 +267,7 @@ impl Journal {
     }
 }
 
-/// A number as the database stores it: it has no unsigned numbers.
+/// A number as the database stores it: it has no unsigned numbers. An index of 2^63 is not reached.
 fn value(number: u64) -> rusqlite::Result<i64> {
     i64::try_from(number).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
@@ -261,6 +278,7 @@ fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
 }
 
+/// An error of a file that another process has locked, told apart from all others.
 fn in_use(error: rusqlite::Error) -> JournalError {
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {

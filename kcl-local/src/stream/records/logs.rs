@@ -9,7 +9,9 @@ use crate::runtime;
 /// The logs by stream name, and the journal behind them.
 #[derive(Debug)]
 pub(in crate::stream) struct Logs {
+    /// By name. A stream that is deleted and created again gets another log.
     streams: RwLock<BTreeMap<String, Arc<StreamLog>>>,
+    /// The file, if the data is kept in a folder.
     journal: Option<Journal>,
 }
 

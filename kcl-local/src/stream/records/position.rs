@@ -1,4 +1,8 @@
 //! Sequence numbers, and the positions in a shard that they stand for.
+//!
+//! A sequence number contains the shard, the time of the shard's creation and the index of the
+//! record. So a position needs no table, survives a restart, and cannot be mistaken for one of
+//! another shard.
 
 use ferrokinesis::sequence::{SeqObj, parse_sequence, stringify_sequence};
 use ferrokinesis::types::Shard;

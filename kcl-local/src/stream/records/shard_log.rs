@@ -8,7 +8,10 @@ use super::StoredRecord;
 /// A shard's records, oldest first.
 #[derive(Debug)]
 pub(in crate::stream) struct ShardLog {
+    /// The retained records. They are shared with pages that are being sent, so reading copies no
+    /// payload.
     records: VecDeque<Arc<StoredRecord>>,
+    /// The index of the next record. It grows even when all records have expired.
     next: u64,
 }
 
@@ -94,6 +97,9 @@ impl ShardLog {
 
     /// Reads from the record at `from`, or from the oldest retained one after it: at most `limit`
     /// records and `max_bytes` bytes, but always one record, whatever its size.
+    ///
+    /// An index that has expired is not an error: reading continues at the oldest record, as in the
+    /// service.
     pub(in crate::stream) fn page(&self, from: u64, limit: usize, max_bytes: usize) -> Page {
         let start = self.records.partition_point(|record| record.index < from);
         let mut weight = 0;

@@ -1,4 +1,7 @@
 //! The records of one stream.
+//!
+//! Shards are locked one by one, so that readers of different shards do not wait for each other.
+//! The gate is a lock of its own that only puts, and readers of closed shards, take.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,13 +13,18 @@ use super::{Page, ShardLog, StoredRecord};
 /// A stream's shards, and the gate for its puts.
 #[derive(Debug, Default)]
 pub(in crate::stream) struct StreamLog {
+    /// Held by one put at a time.
     gate: Mutex<()>,
+    /// By index. A shard is added when it is first used.
     shards: RwLock<BTreeMap<i64, Arc<ShardEntry>>>,
 }
 
+/// A shard with what its readers wait on.
 #[derive(Debug)]
 struct ShardEntry {
+    /// Its records.
     log: RwLock<ShardLog>,
+    /// The index of its next record: subscriptions wait until it changes.
     next: watch::Sender<u64>,
 }
 
@@ -45,6 +53,9 @@ impl StreamLog {
     }
 
     /// Changes a shard's log, and wakes the readers that wait for records.
+    ///
+    /// The lock is released before anybody is woken, so that a reader does not wake up only to
+    /// wait.
     pub(in crate::stream) fn change<T>(
         &self,
         shard: i64,
@@ -75,6 +86,7 @@ impl StreamLog {
         self.entry(shard).next.subscribe()
     }
 
+    /// The shard, added if it is new.
     fn entry(&self, shard: i64) -> Arc<ShardEntry> {
         if let Some(entry) = self
             .shards

@@ -25,10 +25,13 @@ pub(in crate::stream) enum Filter {
 /// A filter that the service would reject.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(in crate::stream) enum FilterError {
+    /// The type needs a member that is not there.
     #[error("ShardFilter of type {0} needs {1}")]
     Missing(String, &'static str),
+    /// A member is there that the type does not take.
     #[error("ShardFilter of type {0} does not take {1}")]
     Unexpected(String, &'static str),
+    /// There is no such type.
     #[error(
         "ShardFilter has the unknown type {0}; expected AFTER_SHARD_ID, AT_TRIM_HORIZON, FROM_TRIM_HORIZON, AT_LATEST, \
          AT_TIMESTAMP, FROM_TIMESTAMP"

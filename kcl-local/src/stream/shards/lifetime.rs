@@ -17,6 +17,7 @@ use ferrokinesis::types::Shard;
 /// parents'.)
 #[derive(Debug)]
 pub(in crate::stream) struct Lifetimes<'a> {
+    /// When each shard was closed, by id; `None` while it is open.
     closed: HashMap<&'a str, Option<u64>>,
 }
 
@@ -60,6 +61,7 @@ impl<'a> Lifetimes<'a> {
     }
 }
 
+/// When a shard was closed: the end of the second in its last sequence number.
 fn closing_ms(shard: &Shard) -> Option<u64> {
     let end = shard
         .sequence_number_range

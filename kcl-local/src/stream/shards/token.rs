@@ -1,4 +1,7 @@
 //! The `NextToken` of `ListShards`.
+//!
+//! It contains what the first request said, in Base64, so the server keeps no state of listings. It
+//! is not encrypted: it holds nothing that its owner does not know.
 
 use base64_simd::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};

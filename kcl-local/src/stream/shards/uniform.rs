@@ -15,10 +15,15 @@ use ferrokinesis::types::{HashKeyRange, SequenceNumberRange, Shard};
 use crate::stream::records::Origin;
 
 /// A range of hash keys, both bounds included, and the open shard with this range.
+///
+/// It is a value: a piece that is split or merged is replaced by others, and its shard is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Piece {
+    /// Its place in the list of shards.
     shard: usize,
+    /// The first hash key.
     start: u128,
+    /// The last hash key.
     end: u128,
     /// How many steps led to the shard; 0 for one that existed before.
     depth: u64,
@@ -26,6 +31,9 @@ struct Piece {
 
 /// Closes shards and adds new ones, so that `target` shards with equal ranges are open. A shard
 /// that already has such a range stays open.
+///
+/// First every open shard is split where a new range begins inside it, then the pieces of each new
+/// range are merged pair by pair.
 pub(in crate::stream) fn reshard(shards: &mut Vec<Shard>, target: u32, now_ms: u64) {
     let bounds = bounds(target);
     let mut open: Vec<Piece> = shards
@@ -67,6 +75,8 @@ pub(in crate::stream) fn reshard(shards: &mut Vec<Shard>, target: u32, now_ms: u
 }
 
 /// The first hash key of each of `count` equal ranges.
+///
+/// The last range gets the remainder, as in the service.
 fn bounds(count: u32) -> Vec<u128> {
     let count = u128::from(count.max(1));
     // 2^128 / count, computed without 2^128; not used for a single range.
@@ -76,6 +86,8 @@ fn bounds(count: u32) -> Vec<u128> {
 
 /// Splits a piece at the hash keys `inside`, halving the list at each step so that the tree of
 /// shards stays shallow.
+///
+/// Halving keeps the number of generations small: a reader follows them one after the other.
 fn split(
     shards: &mut Vec<Shard>,
     piece: Piece,
@@ -96,6 +108,8 @@ fn split(
 }
 
 /// Merges the one or two pieces of `pair`.
+///
+/// With an odd number of pieces the last one waits for the next round.
 fn merge(shards: &mut Vec<Shard>, pair: &[Piece], now_ms: u64) -> Piece {
     match *pair {
         [low, high] => {
@@ -117,6 +131,7 @@ fn merge(shards: &mut Vec<Shard>, pair: &[Piece], now_ms: u64) -> Piece {
     }
 }
 
+/// Closes a shard now: its last sequence number is the greatest that it could have.
 fn close(shards: &mut [Shard], piece: Piece, now_ms: u64) {
     let shard = &mut shards[piece.shard];
     let created_ms = Origin::of(shard).map_or(0, |origin| origin.created_ms);
@@ -131,6 +146,7 @@ fn close(shards: &mut [Shard], piece: Piece, now_ms: u64) {
     }));
 }
 
+/// Adds an open shard below one or two parents.
 fn add(
     shards: &mut Vec<Shard>,
     (start, end): (u128, u128),

@@ -1,4 +1,7 @@
 //! CBOR as the AWS SDKs for Kinesis use it.
+//!
+//! A writer and a reader of its own are needed for two reasons: pages of records are written
+//! without an intermediate value, and times are tagged in a way that no library writes.
 
 use base64_simd::STANDARD;
 use ciborium::Value as Cbor;
@@ -15,6 +18,8 @@ const ARRAY: u8 = 4 << 5;
 const MAP: u8 = 5 << 5;
 const TAG: u8 = 6 << 5;
 /// The tag of a time.
+///
+/// The SDK for Java puts milliseconds behind it, where RFC 8949 has seconds.
 const EPOCH: u64 = 1;
 
 /// Parses a body; `None` if it is not CBOR.
@@ -23,6 +28,8 @@ pub(in crate::stream) fn read(body: &[u8]) -> Option<Cbor> {
 }
 
 /// The same value in the form of JSON: byte strings in Base64, times in seconds.
+///
+/// A value that JSON cannot express becomes null. No member of a request needs one.
 pub(super) fn to_json(value: Cbor) -> Value {
     match value {
         Cbor::Bool(value) => Value::Bool(value),
@@ -55,6 +62,8 @@ pub(super) fn to_json(value: Cbor) -> Value {
 }
 
 /// Writes a JSON value, with payloads as byte strings and times tagged.
+///
+/// Maps and arrays have definite lengths, which every reader understands.
 pub(super) fn write(body: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Null => body.push(0xF6),
@@ -87,6 +96,7 @@ pub(super) fn write(body: &mut Vec<u8>, value: &Value) {
     }
 }
 
+/// Writes a member of a map, by its name as a time, a payload or a plain value.
 fn member(body: &mut Vec<u8>, name: &str, value: &Value) {
     if let (true, Some(seconds)) = (fields::is_timestamp(name), value.as_f64()) {
         time(body, (seconds * 1_000.0).round() as u64);
@@ -130,6 +140,8 @@ pub(super) fn time(body: &mut Vec<u8>, millis: u64) {
     head(body, UNSIGNED, millis);
 }
 
+/// Writes the first byte of an item, with its argument in as few bytes as possible (RFC 8949,
+/// section 3).
 fn head(body: &mut Vec<u8>, major: u8, argument: u64) {
     let bytes = argument.to_be_bytes();
     match argument {

@@ -28,6 +28,8 @@ pub(in crate::stream) fn subscribe_event(format: Format, payload: &[u8]) -> Vec<
 }
 
 /// A frame that ends the stream with an error.
+///
+/// SDKs raise it as the error of the whole subscription.
 pub(in crate::stream) fn exception(format: Format, kind: &str, message: &str) -> Vec<u8> {
     let payload = format.encode(&serde_json::json!({ "message": message }));
     let headers = [
@@ -38,6 +40,7 @@ pub(in crate::stream) fn exception(format: Format, kind: &str, message: &str) ->
     frame(&headers, &payload)
 }
 
+/// A frame of the type `event`.
 fn event(kind: &str, content_type: &str, payload: &[u8]) -> Vec<u8> {
     frame(
         &[
@@ -49,6 +52,8 @@ fn event(kind: &str, content_type: &str, payload: &[u8]) -> Vec<u8> {
     )
 }
 
+/// A frame with its lengths and checksums. A client that finds a wrong checksum drops the
+/// connection.
 fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     let header_bytes: usize = headers
         .iter()

@@ -1,4 +1,8 @@
 //! The format of a body.
+//!
+//! Which one is used is up to the client: the SDK for Java and kcl-core's own calls of `GetRecords`
+//! send CBOR; boto3, the AWS CLI and the SDK for Rust send JSON. A reply has the format of its
+//! request.
 
 use serde_json::Value;
 

@@ -9,6 +9,8 @@
 //! JSON. CBOR has byte strings, and times are tag 1 with *milliseconds*: the AWS SDK for Java sends
 //! and reads them like this, although the tag usually means seconds. The members that are times and
 //! payloads are listed by name in [`fields`].
+//!
+//! Nothing here knows an operation: what a reply contains is decided in [`ops`](super::ops).
 
 mod cbor;
 mod event;

@@ -1,4 +1,7 @@
 //! Pages of records, written straight into a body.
+//!
+//! A page can have 10 MiB. As a tree of values it would be in memory several times over, and every
+//! payload would be copied twice.
 
 use base64_simd::STANDARD;
 use serde_json::{Value, json};
@@ -8,6 +11,8 @@ use crate::stream::records::StoredRecord;
 use crate::stream::shards::ChildShard;
 
 /// What `GetRecords` returns besides the records.
+///
+/// The same three members end an event of a subscription.
 #[derive(Debug)]
 pub(in crate::stream) struct PageEnd {
     /// `NextShardIterator` or `ContinuationSequenceNumber`; null at the end of a closed shard.
@@ -19,6 +24,7 @@ pub(in crate::stream) struct PageEnd {
 }
 
 impl PageEnd {
+    /// The members of a reply besides the records; `next` is the name of the first one.
     fn members(&self, next: &'static str) -> Vec<(&'static str, Value)> {
         let mut members = vec![
             (next, json!(self.next)),
@@ -49,6 +55,7 @@ pub(in crate::stream) fn subscribe_body<'a>(
     page(format, records, &end.members("ContinuationSequenceNumber"))
 }
 
+/// Records and members in one body, which is large enough from the beginning.
 fn page<'a>(
     format: Format,
     records: impl ExactSizeIterator<Item = &'a StoredRecord> + Clone,
@@ -91,6 +98,8 @@ fn page<'a>(
     body
 }
 
+/// One record in JSON. The arrival time is in seconds with three decimal places, as the service
+/// sends it.
 fn json_record(body: &mut Vec<u8>, record: &StoredRecord) {
     body.extend_from_slice(b"{\"SequenceNumber\":\"");
     body.extend_from_slice(record.sequence.as_bytes());
@@ -107,6 +116,7 @@ fn json_record(body: &mut Vec<u8>, record: &StoredRecord) {
     body.push(b'}');
 }
 
+/// One record in CBOR.
 fn cbor_record(body: &mut Vec<u8>, record: &StoredRecord) {
     cbor::map(body, 4 + usize::from(record.encrypted));
     cbor::text(body, "SequenceNumber");

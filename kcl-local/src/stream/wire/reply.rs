@@ -13,7 +13,9 @@ use super::Format;
 /// An error in the service's form: status, type, message.
 pub(in crate::stream) type Refusal = ferrokinesis::error::KinesisErrorResponse;
 
+/// The header with the id of a request, which SDKs show in their errors.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+/// The header with the type of an error, which the body has too.
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// A reply with an encoded body.
@@ -32,6 +34,8 @@ pub(in crate::stream) fn reply_value(format: Format, value: &Value) -> Response 
 }
 
 /// A reply with an error.
+///
+/// The body has the type and the message, in the format of the request.
 pub(in crate::stream) fn refuse(format: Format, refusal: &Refusal) -> Response {
     let mut response = reply_value(format, &json!(refusal.body));
     *response.status_mut() =
@@ -47,7 +51,7 @@ pub(in crate::stream) fn server_failure(cause: &dyn std::error::Error) -> Refusa
     Refusal::server_error(None, Some(&cause.to_string()))
 }
 
-/// Adds the request id, which SDKs show with an error.
+/// Adds the request id: numbered, so that a log and a client's error can be put together.
 fn stamp(headers: &mut HeaderMap) {
     static REQUESTS: AtomicU64 = AtomicU64::new(1);
     let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
