@@ -25,6 +25,8 @@ pub(crate) trait Fetch: Send + fmt::Debug {
 
     /// The end that was read last is none, or not a certain one: the shard is opened again where it
     /// was, as told.
+    ///
+    /// It returns when the pause of `how` is over; the call itself is made by the next `next`.
     async fn open_again(&mut self, how: OpenAgain);
 }
 

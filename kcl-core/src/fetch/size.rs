@@ -62,6 +62,9 @@ impl RecordSize {
     }
 
     /// Takes in what a page took before and after it was taken apart.
+    ///
+    /// An aggregate that compresses poorly hardly grows; one with thousands of tiny records grows
+    /// manifold, because every user record has a size of its own in memory.
     pub(crate) fn observe_growth(&mut self, before: usize, after: usize) {
         if before > 0 && after > 0 {
             self.growth = Some(follow(self.growth, after as f64 / before as f64));

@@ -83,7 +83,6 @@ struct StartingPosition {
 /// between ends the subscription instead of missing it.
 pub(in crate::stream) async fn subscribe_to_shard(
     service: &Arc<Service>,
-    /// That of the request.
     format: Format,
     data: Value,
 ) -> Result<Response, Refusal> {
@@ -184,6 +183,7 @@ struct Session {
     shard_id: String,
     /// The shard that was opened. A stream that was deleted and created again has another one.
     origin: Origin,
+    /// That of the request.
     format: Format,
     /// The index to read next.
     next: u64,
