@@ -27,9 +27,7 @@ enum Outcome {
         sequence: Box<str>,
     },
     /// Its shard has used up what it may write in this second.
-    Throttled {
-        shard_id: String,
-    },
+    Throttled { shard_id: String },
 }
 
 /// Puts one record.
