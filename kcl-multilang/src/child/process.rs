@@ -106,10 +106,11 @@ impl ChildProcess {
             Question::Message(message) => message.action().unwrap_or(Action::Initialize),
             Question::Batch(_) => Action::ProcessRecords,
         };
+        // What the child has said since its last answer belongs to the question before.
         while let Ok(said) = self.messages.try_recv() {
             self.hear(said, before, action, limit).await?;
         }
-        self.exchange.ask(action);
+        let mut late = Vec::new();
         match question {
             Question::Message(message) => {
                 self.buffer.clear();
@@ -123,8 +124,17 @@ impl ChildProcess {
                 if !more {
                     break;
                 }
+                // So does this: the child cannot have read a message that has no end yet. It gets
+                // its answer behind that.
+                while let Ok(said) = self.messages.try_recv() {
+                    late.push(said);
+                }
             },
         }
+        for said in late {
+            self.hear(said, before, action, limit).await?;
+        }
+        self.exchange.ask(action);
         loop {
             match within(limit, self.messages.recv()).await {
                 None => return Err(ChildError::Silent { action, limit }),

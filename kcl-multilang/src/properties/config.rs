@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kcl_core::InitialPosition;
 use kcl_core::model::Timestamp;
 use kcl_core::worker::{Builder, Checkpoints, FanOutConfig, Mode};
+use kcl_core::{ByteBudget, InitialPosition};
 
 use super::credentials::CredentialsProvider;
 use super::java::JavaProperties;
@@ -20,6 +20,10 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// The pauses while a child is to hear of a quiet shard: the pause between two calls of the Java
 /// daemon.
 const QUIET: Duration = Duration::from_millis(1500);
+/// How much memory fetched records may take where the file does not say it, in MiB: three of the
+/// largest pages. A child in another language is slower than a worker, which has 128 MiB, so that a
+/// larger store of records would only be memory that waits.
+const MEMORY: u64 = 32;
 /// A call of a child may take as long as it likes as long as it says something: the limit of an
 /// answer ends one that hangs. The most that the setting allows.
 const CALL: Duration = Duration::from_secs(24 * 3600);
@@ -79,6 +83,8 @@ pub struct DaemonConfig {
     pub point_in_time_recovery: bool,
     /// The tags of a new DynamoDB table.
     pub tags: BTreeMap<String, String>,
+    /// How much memory fetched records may take, in MiB.
+    memory: u64,
     max_records: Option<u64>,
     idle: Option<Duration>,
     quiet: Option<Duration>,
@@ -177,6 +183,9 @@ impl DaemonConfig {
             deletion_protection: values.is_true("leaseTableDeletionProtectionEnabled"),
             point_in_time_recovery: values.is_true("leaseTablePitrEnabled"),
             tags: tags(&values),
+            memory: values
+                .number("byteBudgetMiB", 10, 1 << 20)
+                .unwrap_or(MEMORY),
             max_records: values.number("maxRecords", 1, 10_000),
             idle,
             quiet,
@@ -215,6 +224,10 @@ impl DaemonConfig {
             .mode(self.mode.clone())
             .checkpoints(Checkpoints::Manual)
             .handler_budget(CALL);
+        let memory = number(self.memory.saturating_mul(1 << 20));
+        if let Ok(budget) = ByteBudget::new(memory) {
+            builder = builder.byte_budget(budget);
+        }
         if let Some(worker) = &self.worker {
             builder = builder.worker_id(worker);
         }

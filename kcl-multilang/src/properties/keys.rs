@@ -227,6 +227,10 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
     // This framework's own.
     ("onChildError", Sets("what follows when a child fails")),
     (
+        "byteBudgetMiB",
+        Sets("how much memory fetched records may take, in MiB"),
+    ),
+    (
         "spareChildren",
         Sets("how many children are started ahead of need"),
     ),
