@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use kcl_core::{Clock as _, SystemClock};
 use kcl_local::stream::LocalStream;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -96,7 +97,8 @@ impl Daemon {
             if wanted() {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            let soon = SystemClock.now() + Duration::from_millis(20);
+            SystemClock.sleep_until(soon).await;
         }
         panic!("still waiting for {what}: {}", self.errors());
     }
@@ -167,9 +169,12 @@ async fn a_stop_of_the_daemon_is_orderly() {
 async fn children_end_with_a_daemon_that_is_killed() {
     let daemon = Daemon::new("").await;
     let mut program = daemon.start(&[]).await;
+    // That of the shard, and the one ahead of need.
+    daemon
+        .until("two children", || daemon.all("started").len() == 2)
+        .await;
     signal(&mut program, "-KILL").await;
     daemon.has_no_children().await;
-    assert_eq!(daemon.all("started").len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@ use std::process::Command;
 ///
 /// # Errors
 /// If the command cannot be run.
+#[must_use]
 pub fn run_as_child(parent: u32, command: &[OsString]) -> io::Error {
     let Some((program, arguments)) = command.split_first() else {
         return io::Error::new(io::ErrorKind::InvalidInput, "there is no command");

@@ -18,10 +18,14 @@ pub(super) async fn config(
     if let Some(endpoint) = endpoint {
         loader = loader.endpoint_url(endpoint);
     }
-    with_credentials(loader, config.region.as_ref(), credentials)
-        .await
-        .load()
-        .await
+    Box::pin(with_credentials(
+        loader,
+        config.region.as_ref(),
+        credentials,
+    ))
+    .await
+    .load()
+    .await
 }
 
 async fn with_credentials(

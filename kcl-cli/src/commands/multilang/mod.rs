@@ -112,7 +112,7 @@ impl MultilangOptions {
         for setting in config.entries().iter().filter(|setting| !setting.sets) {
             tracing::debug!("{}: {}: {}", file.display(), setting.key, setting.effect);
         }
-        self.work(&config).await
+        Box::pin(self.work(&config)).await
     }
 
     async fn work(&self, config: &DaemonConfig) -> Result<Ended, Failure> {
@@ -178,7 +178,7 @@ impl MultilangOptions {
             .parse()
             .map_err(|error| cannot(Box::new(error)))?;
         let endpoint = self.endpoint.as_ref().or(config.kinesis_endpoint.as_ref());
-        let sdk = aws::config(config, &config.credentials, endpoint).await;
+        let sdk = Box::pin(aws::config(config, &config.credentials, endpoint)).await;
         KinesisStream::from_config(&sdk, name)
             .await
             .map_err(|error| cannot(error.into()))
@@ -202,7 +202,7 @@ impl MultilangOptions {
                 let endpoint = endpoint.or(config.dynamo_endpoint.as_ref());
                 let credentials = config.dynamo_credentials.as_ref();
                 let credentials = credentials.unwrap_or(&config.credentials);
-                let sdk = aws::config(config, credentials, endpoint).await;
+                let sdk = Box::pin(aws::config(config, credentials, endpoint)).await;
                 let mut new = NewTable::new();
                 new.tags.clone_from(&config.tags);
                 new.deletion_protection = config.deletion_protection;
