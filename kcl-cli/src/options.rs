@@ -50,6 +50,8 @@ pub(crate) struct Options {
 
 /// The commands. Their order is that of `kcl --help`: what an operator needs at night comes first,
 /// then what reads the stream, then what moves leases, then the tools.
+///
+/// `multilang-child` is hidden: the daemon calls it, and nobody else.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Status(status::StatusOptions),

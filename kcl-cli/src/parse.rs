@@ -26,6 +26,9 @@ pub(crate) fn endpoint(text: &str) -> Result<String, String> {
 
 /// A start position: `trim-horizon`, `latest` or `at:TIME`. The words are those of the AWS CLI in
 /// lower case.
+///
+/// `latest` and `trim-horizon` are refused in any other spelling, so that a typing error is not
+/// read as something else.
 pub(crate) fn position(text: &str) -> Result<InitialPosition, String> {
     match text {
         "trim-horizon" => Ok(InitialPosition::TrimHorizon),

@@ -164,6 +164,9 @@ impl ImportOptions {
     /// # Errors
     /// The export or the table cannot be read, the export is of another application, or a write has
     /// failed. What was created before stays, and the message says how much that is.
+    ///
+    /// With `--dry-run` a missing SQLite file stays missing and counts as an empty table. The
+    /// result is then what the import would do at this moment, and no promise about later.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let mut backup = self.read()?;
         if backup.application != self.table.application && !self.rename {

@@ -6,6 +6,12 @@
 //! What it leaves out: starts and stops, hand-overs, and the checkpoints that a processor stores
 //! itself. Automatic checkpoints cost nothing of their own with the default settings, because they
 //! travel with the renewals.
+//!
+//! | line | when it is large |
+//! |---|---|
+//! | renewals | many leases; a longer failover time makes them rarer |
+//! | scans | many leases *and* many workers: each worker reads all rows |
+//! | heartbeats, reads of the change signal | many workers |
 
 use clap::Args;
 use kcl_core::admin::{FleetCost, FleetView, LeaseState, LeaseView, cost};
@@ -113,6 +119,9 @@ fn read_shards(fleet: &FleetView) -> usize {
 impl CostOptions {
     /// Reads the table once and computes. Shards that wait for their parents are not polled and do
     /// not count.
+    ///
+    /// What is printed as calls by polling is a range, because it depends on how busy the shards
+    /// are.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = self.table.to_read().await?;
         let fleet = found(&table, Patience::NONE).await?;

@@ -2,6 +2,9 @@
 //!
 //! They come out of the program and are not files in the tree, so they cannot lag behind the
 //! options.
+//!
+//! A package builds them once: `kcl man --folder` and `kcl completions` need neither a network nor
+//! a configuration.
 
 use std::fs;
 use std::io;
@@ -74,7 +77,8 @@ fn page(command: Command) -> Result<Vec<u8>, Failure> {
     Ok(text)
 }
 
-/// Writes to standard output as it is: completions must not gain or lose a line.
+/// Writes to standard output as it is: completions must not gain or lose a line. A reader that has
+/// gone away is the end and not an error.
 fn write(text: &[u8]) -> Result<Ended, Failure> {
     io::Write::write_all(&mut io::stdout().lock(), text)
         .map_err(|error| Failure::new("cannot write to standard output", error))?;

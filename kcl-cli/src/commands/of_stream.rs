@@ -18,6 +18,8 @@ use crate::stream_at;
 use crate::table_at::OpenTable;
 
 /// A stream that an application reads, opened and listed.
+///
+/// It lives as long as the command: shards are not listed again while their lag is measured.
 #[derive(Clone, Debug)]
 pub(super) struct OfStream {
     /// As given on the command line or as the leases have it, for messages.

@@ -129,6 +129,8 @@ fn record(branch: &ShardBranch<'_>) -> ShardRecord {
 
 /// One line of the tree. Hash keys are shown as percentages of the key space: 39 digits tell nobody
 /// that a shard has a quarter of it.
+///
+/// A closed shard is dimmed: nobody writes to it any more, and it will be gone.
 fn line(paint: Paint, branch: &ShardBranch<'_>) -> String {
     let mut text = String::new();
     if let Some((own, above)) = branch.followed.split_last() {

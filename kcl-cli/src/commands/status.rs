@@ -3,6 +3,9 @@
 //!
 //! The table is scanned twice, and between the scans only the rows of workers are read that are not
 //! known to be alive yet. So its cost is two scans, whatever the number of workers.
+//!
+//! What an operator looks at, from the top: is this the right application; are leases held; does
+//! anything move; who is alive; what is stuck. The JSON has the same five parts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

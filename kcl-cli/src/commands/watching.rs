@@ -59,6 +59,8 @@ pub(super) async fn found(table: &OpenTable, patience: Patience) -> Result<Fleet
 ///
 /// # Errors
 /// A call of the table has failed.
+///
+/// A progress bar on standard error shows how many workers are judged.
 pub(super) async fn watched(table: &OpenTable, patience: Patience) -> Result<FleetView, Failure> {
     let mut observer = Observer::new(Arc::clone(&table.table));
     let failed = |error| table.failed(error);

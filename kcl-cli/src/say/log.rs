@@ -3,6 +3,12 @@
 //! Most commands log errors only. At a lower level the warnings of a worker's building blocks would
 //! stand between the lines of an answer, although the command itself reports what it could not do.
 //! The log of `kcl multilang`, a service, begins at `info`.
+//!
+//! ```text
+//! {"timestamp":"2026-11-30T00:42:06Z","level":"INFO","target":"kcl","message":"stopped: ...","spans":["shard{id=...}"]}
+//! ```
+//!
+//! A line is written at once and never split, so lines of several tasks do not mix.
 
 use std::fmt;
 use std::io::IsTerminal as _;
@@ -20,6 +26,8 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::failure::Failure;
 
 /// How a line of the log is written.
+///
+/// The level is the same in both: RUST_LOG sets it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     /// For people.
@@ -58,7 +66,8 @@ pub(crate) fn start(format: LogFormat, level: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// One JSON object a line.
+/// One JSON object per line, for programs that collect logs. tracing-subscriber has such a format
+/// too, but with the fields in an object of their own, where most collectors do not look.
 struct JsonLine;
 
 impl<S, N> FormatEvent<S, N> for JsonLine
@@ -98,9 +107,11 @@ where
     }
 }
 
+/// Takes the fields of an event into the object, with their types: a number stays a number.
 struct Fields<'a>(&'a mut Map<String, Value>);
 
 impl Fields<'_> {
+    /// Adds one field. A field with the name of one that is there already replaces it.
     fn set(&mut self, field: &Field, value: impl Into<Value>) {
         self.0.insert(field.name().to_owned(), value.into());
     }

@@ -1,4 +1,7 @@
 //! Standard output: one answer per command, written at once.
+//!
+//! Nothing else of the program prints to standard output, so what a pipe receives is exactly the
+//! answer.
 
 use std::fmt;
 use std::io::{self, Write as _};

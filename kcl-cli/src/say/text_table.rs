@@ -45,6 +45,8 @@ impl TextTable {
     }
 
     /// Adds a row. Cells may be coloured; an empty one is shown as `-`.
+    ///
+    /// A cell must not contain a line break; values that come from records are escaped before.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         let cell = |text: String| {
             let text = if text.is_empty() {

@@ -1,4 +1,18 @@
 //! The AWS SDK as a properties file describes it.
+//!
+//! The MultiLangDaemon lets a file name the classes of Java that provide credentials. Each of them
+//! has a counterpart in the SDK for Rust; a list of them becomes a chain that is asked in order.
+//!
+//! | provider of the file | asks |
+//! |---|---|
+//! | `Default` and what this list does not know | the SDK's default chain |
+//! | `Environment` | AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN |
+//! | `Profile` | ~/.aws, with the profile that is named or AWS_PROFILE |
+//! | `Container` | the endpoint of a task in ECS or a pod in EKS |
+//! | `InstanceProfile` | the metadata service of the instance |
+//! | `WebIdentity` | STS, with the token in AWS_WEB_IDENTITY_TOKEN_FILE |
+//! | `AssumeRole` | STS, with a role that the file names |
+//! | `Anonymous` | nobody: requests are not signed, as some emulators want it |
 
 use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
@@ -6,6 +20,7 @@ use kcl_core::aws_sdk_kinesis::config::ProvideCredentials;
 use kcl_multilang::properties::{CredentialsProvider, DaemonConfig};
 
 /// A configuration of the SDK with the region of the file, these credentials and this endpoint.
+/// What the file leaves out comes from where every AWS tool looks.
 pub(super) async fn config(
     config: &DaemonConfig,
     credentials: &[CredentialsProvider],
@@ -28,6 +43,12 @@ pub(super) async fn config(
     .await
 }
 
+/// Adds the chain of providers. With none of them the SDK's own default remains.
+///
+/// Nothing is asked for credentials yet: which provider has some shows at the first call.
+///
+/// A role is assumed with the credentials that the SDK finds by itself, in the region of STS that
+/// the file names or else in its own.
 async fn with_credentials(
     loader: ConfigLoader,
     region: Option<&String>,
@@ -115,7 +136,8 @@ async fn with_credentials(
     }
 }
 
-/// One more provider at the end of the chain.
+/// One more provider at the end of the chain. Its name appears in the error that says which were
+/// asked.
 fn link(
     chain: Option<CredentialsProviderChain>,
     name: String,

@@ -1,4 +1,7 @@
 //! The metrics of the daemon, where Prometheus fetches them.
+//!
+//! A server of a few lines and not a web framework: one path is served, without TLS, to a scraper
+//! inside the network. Everything else is 404.
 
 use std::net::SocketAddr;
 
@@ -9,20 +12,26 @@ use tokio::task::JoinSet;
 
 use crate::failure::Failure;
 
-/// The longest head of a request that is read.
+/// The longest head of a request that is read: a client that sends more gets no more memory here.
 const HEAD: usize = 8 * 1024;
-/// How many connections are served at once. Others wait.
+/// How many connections are served at once. Others wait to be accepted: a scraper opens one.
 const AT_ONCE: usize = 16;
 
-/// The metrics, and where they are asked for.
+/// The metrics, and where they are asked for. It has two halves, because the port must be known to
+/// be free before the daemon starts.
 #[derive(Debug)]
 pub(super) struct MetricsServer {
+    /// Bound, and not accepting yet.
     listener: TcpListener,
+    /// The recorder that every part of the process writes to.
     metrics: PrometheusHandle,
 }
 
 impl MetricsServer {
-    /// Collects metrics from here on.
+    /// Binds the address and installs the recorder: metrics are collected from here on.
+    ///
+    /// # Errors
+    /// The address is in use or not of this machine, or another recorder was installed before.
     pub(super) async fn open(address: SocketAddr) -> Result<Self, Failure> {
         let cannot = |error: kcl_core::BoxError| {
             Failure::new(format!("cannot serve metrics at {address}"), error)
@@ -36,7 +45,8 @@ impl MetricsServer {
         Ok(Self { listener, metrics })
     }
 
-    /// Answers for as long as the future lives.
+    /// Answers for as long as the future lives. It never ends by itself, and a connection that
+    /// fails ends alone.
     pub(super) async fn serve(self) {
         let mut connections = JoinSet::new();
         loop {
@@ -52,6 +62,10 @@ impl MetricsServer {
     }
 }
 
+/// One request and its answer; the connection is closed after it.
+///
+/// Recorded values are brought together before they are rendered. The exporter would do that in a
+/// task of its own, which this program does not start.
 async fn answer(mut connection: TcpStream, metrics: PrometheusHandle) {
     let (mut head, mut piece) = (Vec::new(), [0; 1024]);
     while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() < HEAD {

@@ -1,4 +1,24 @@
 //! `kcl multilang`: the daemon that runs record processors in other languages.
+//!
+//! ```text
+//! properties file --> DaemonConfig --> Worker (kcl-core) --> ChildProcessors --> a child process a shard
+//!                         |                |                       stdin, stdout: the KCL's JSON lines
+//!                         |                +-- lease table, stream
+//!                         +-- notes: what of the file has no effect here
+//! ```
+//!
+//! What a property means is decided in the crate kcl-multilang, which knows nothing of this
+//! program. What is added here is a command line, the SDK that reaches AWS, metrics over HTTP, and
+//! the exit code.
+//!
+//! It is the only command that holds leases and runs until it is stopped. Its log therefore begins
+//! at `info`, and a shard that is not given up in time is exit code 1: a supervisor should know.
+//!
+//! | what ends it | what happens | exit code |
+//! |---|---|---|
+//! | a signal | every child is told and may checkpoint; the leases are released | 0, or 1 if a shard was not given up in time |
+//! | a child fails, `onChildError` is `exit` | the same | 1 |
+//! | the table, the stream or the properties cannot be used | nothing more is delivered; the leases expire | 3 |
 
 mod aws;
 mod child;
@@ -30,8 +50,8 @@ pub(crate) use child::ChildOptions;
 use metrics::MetricsServer;
 
 /// Runs record processors in Python, Node.js, .NET or Ruby, unchanged, in place of the
-/// MultiLangDaemon of the Java KCL: with the same properties file, lease table and child processes,
-/// and without a JVM.
+/// MultiLangDaemon of the Java KCL: with the same properties file, the same lease table and the
+/// same child processes, but without a JVM.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -39,16 +59,16 @@ Examples:
   kcl multilang --properties-file sample.properties --dry-run
   kcl multilang -p sample.properties --lease-table sqlite:leases.db --endpoint http://127.0.0.1:4567
 
-Ctrl-C and SIGTERM stop it in an orderly way: each child is told (shutdownRequested), may store a
-checkpoint, and ends; shutdownGraceMillis limits that.
+Ctrl-C and SIGTERM stop it gracefully: each child is told (shutdownRequested), may store a
+checkpoint, and ends. shutdownGraceMillis limits how long that may take.
 
 Exit codes:
-  0  stopped, and every shard was given up in an orderly way
+  0  stopped, and every shard was given up in time
   1  stopped, but a shard was not given up in time, or a child failed and onChildError is `exit`
   2  the command line is invalid
-  3  it could not start or go on: standard error says why")]
+  3  it could not start or continue; standard error says why")]
 pub(crate) struct MultilangOptions {
-    /// The properties file, as the MultiLangDaemon takes it.
+    /// The properties file, in the format of the MultiLangDaemon.
     #[arg(
         short,
         long,
@@ -57,14 +77,16 @@ pub(crate) struct MultilangOptions {
         conflicts_with = "file"
     )]
     properties_file: Option<PathBuf>,
-    /// The same without its option, as the MultiLangDaemon takes it too.
+    /// The properties file without its option, which the MultiLangDaemon allows too.
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Ignored: a file for logback, which the MultiLangDaemon takes. RUST_LOG sets the level.
+    /// Ignored: a configuration for logback, which the MultiLangDaemon takes. RUST_LOG sets the
+    /// level.
     #[arg(short, long, value_name = "FILE")]
     log_configuration: Option<PathBuf>,
-    /// Where the leases are: sqlite:PATH, or dynamo or dynamo:TABLE for a DynamoDB table. Default:
-    /// dynamo with `tableName` of the file, or the application's name.
+    /// Where the leases are: sqlite:PATH for an SQLite file, or dynamo or dynamo:TABLE for a
+    /// DynamoDB table. Default: dynamo with `tableName` of the file, or with the name of the
+    /// application.
     #[arg(
         long,
         visible_alias = "table",
@@ -79,23 +101,31 @@ pub(crate) struct MultilangOptions {
     /// AWS_ENDPOINT_URL, or AWS itself.
     #[arg(long, value_name = "URL", value_parser = parse::endpoint)]
     dynamo_endpoint: Option<String>,
-    /// Says what the file sets and what becomes of it, and ends. Nothing is called.
+    /// Prints what the file sets and what follows from it, and ends. Nothing is called.
     #[arg(long)]
     dry_run: bool,
-    /// How the log on standard error is written. What children write to their standard error, and
-    /// what they print, are lines of it, with their shard.
+    /// The format of the log on standard error. What children print, on either stream, appears as
+    /// lines of this log, with their shard.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
-    /// Serves metrics for Prometheus here, at /metrics.
+    /// Serves metrics for Prometheus at this address, under /metrics.
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics: Option<SocketAddr>,
 }
 
 impl MultilangOptions {
+    /// The format of the log, which has to be known before anything is logged.
     pub(crate) const fn log_format(&self) -> LogFormat {
         self.log_format
     }
 
+    /// Reads the properties file and works, or says what it would do.
+    ///
+    /// Properties without effect here are warnings in the log and not errors: a file that has
+    /// worked with the MultiLangDaemon must go on working.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a property has a value that cannot be used.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let file = self.properties_file.as_ref().or(self.file.as_ref());
         let file = file.ok_or_else(|| Failure::of("no properties file was given"))?;
@@ -115,6 +145,16 @@ impl MultilangOptions {
         Box::pin(self.work(&config)).await
     }
 
+    /// Runs a worker until a signal, a failed child with `onChildError = exit`, or a fatal error.
+    ///
+    /// The order of the start matters. The signal is caught first, so that an early one is not
+    /// lost. The port of the metrics is opened next, because it is the likeliest thing to fail;
+    /// then a child is started ahead, so that a command that cannot run is found before a lease is
+    /// taken.
+    ///
+    /// # Errors
+    /// Whatever keeps the worker from starting or ends it. The leases of a worker that has failed
+    /// expire.
     async fn work(&self, config: &DaemonConfig) -> Result<Ended, Failure> {
         // From here on a signal stops the daemon in an orderly way.
         let signal = kcl_core::stop_signal()
@@ -169,6 +209,7 @@ impl MultilangOptions {
         Ok(ended(&report, failed))
     }
 
+    /// The stream of the file, at the endpoint of the command line or of the file.
     async fn stream(&self, config: &DaemonConfig) -> Result<KinesisStream, Failure> {
         let cannot = |error: kcl_core::BoxError| {
             Failure::new(format!("cannot open the stream {}", config.stream), error)
@@ -184,6 +225,10 @@ impl MultilangOptions {
             .map_err(|error| cannot(error.into()))
     }
 
+    /// The lease table, with the settings of the file for a DynamoDB table that has to be created.
+    ///
+    /// It waits while a KCL in 3.x mode leads: a MultiLangDaemon that has just been stopped for
+    /// this daemon to take over still looks like a leader for a minute.
     async fn table(&self, config: &DaemonConfig) -> Result<Arc<dyn LeaseTable>, Failure> {
         let place = match &self.lease_table {
             None | Some(TableAt::Dynamo(None)) => TableAt::Dynamo(config.table.clone()),
@@ -218,7 +263,8 @@ impl MultilangOptions {
         }
     }
 
-    /// What `--dry-run` says.
+    /// What `--dry-run` prints: each property with what it does, and then the settings that follow.
+    /// It lets an operator compare before a live fleet is touched.
     fn say(&self, config: &DaemonConfig) -> Result<Ended, Failure> {
         let mut text = String::new();
         // Writing into a string does not fail.
@@ -261,7 +307,11 @@ impl MultilangOptions {
     }
 }
 
-/// This program itself, as what becomes a child.
+/// The command that becomes a child: this program itself, with the process id of the daemon.
+///
+/// A child must not outlive the daemon: two children of one shard would process its records side by
+/// side. On Linux the wrapper asks the system to kill it when its parent dies, and then becomes the
+/// child.
 fn wrapper() -> Result<Vec<OsString>, Failure> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::new("cannot find the program itself", error))?;
@@ -272,6 +322,7 @@ fn wrapper() -> Result<Vec<OsString>, Failure> {
     ])
 }
 
+/// The exit code, and what a supervisor has to know about it on standard error.
 fn ended(report: &ShutdownReport, failed: Option<String>) -> Ended {
     tracing::info!("stopped: {report}");
     let abandoned = report.count(Stopped::Abandoned);
