@@ -31,8 +31,8 @@ pub(crate) struct PollingSettings {
     pub(crate) max_records: u32,
     /// How long one call may take: 30 s as in the KCL.
     pub(crate) call_limit: Duration,
-    /// How long one call of `GetRecords` may take: 10 s by default, more than a page of 10 MiB
-    /// needs on a slow connection, and less than what would cost the lease.
+    /// How long one call of `GetRecords` may take: 10 s by default, in which a page of 10 MiB
+    /// arrives at 8 Mbit/s.
     pub(crate) read_limit: Duration,
 }
 

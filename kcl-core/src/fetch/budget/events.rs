@@ -1,8 +1,7 @@
 //! Fan-out events that are larger than what their shards hold.
 //!
 //! A page that is polled is as large as the reader asks for. An event that is pushed is as large as
-//! the service makes it, up to 1 MiB in a frame and more when it is decoded, and cannot be taken in
-//! parts.
+//! the service makes it, and cannot be taken in parts.
 
 use std::collections::VecDeque;
 use std::pin::pin;

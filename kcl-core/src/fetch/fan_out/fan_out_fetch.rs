@@ -29,8 +29,6 @@ use super::{ListedClosed, MAX_RECORDS, Registration};
 /// How long a subscription may give no event while it is waited for, before it is replaced: 30 s,
 /// six of the empty events that the service sends every five seconds or so. (The KCL waits for 60
 /// s.)
-///
-/// It has to be well below the time after which a reader that makes no progress loses its lease.
 pub(crate) const SILENCE: Duration = Duration::from_secs(30);
 
 /// What a shard is subscribed to with.

@@ -9,7 +9,7 @@ use super::place::LogPosition;
 
 /// The service's limits for one page: 10,000 records and 10 MiB.
 pub(super) const MAX_PAGE_RECORDS: u32 = 10_000;
-/// 10 MiB for one page. A larger limit here would hide that a reader holds too little memory ready.
+/// 10 MiB for one page: the largest that a reader must have memory for.
 pub(super) const MAX_PAGE_BYTES: usize = 10 << 20;
 
 /// A shard with the records that it retains.
