@@ -323,6 +323,9 @@ fn wrapper() -> Result<Vec<OsString>, Failure> {
 }
 
 /// The exit code, and what a supervisor has to know about it on standard error.
+///
+/// A child that failed comes first: it is why the daemon has stopped. Shards that were not given up
+/// are read again by others from their checkpoints, so records may be delivered twice.
 fn ended(report: &ShutdownReport, failed: Option<String>) -> Ended {
     tracing::info!("stopped: {report}");
     let abandoned = report.count(Stopped::Abandoned);

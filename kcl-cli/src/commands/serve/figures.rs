@@ -1,4 +1,8 @@
 //! What Prometheus scrapes: the fleet as its table shows it, one series a figure.
+//!
+//! Names begin with `kcl_fleet_`, because workers export series of their own that begin with
+//! `kcl_`. A figure that is not known is absent and not 0, so that an alert on it does not go by a
+//! guess; a count of something that there is none of is 0.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,13 +17,19 @@ const LISTED: usize = 1000;
 
 /// A family of series in the text format.
 struct Family {
+    /// The name of the series; units are in it, as Prometheus wants it.
     name: &'static str,
+    /// `gauge` or `counter`.
     kind: &'static str,
+    /// What stands above the series, and in the documentation.
     help: &'static str,
+    /// The series of all applications so far.
     lines: String,
 }
 
 /// The text for these applications.
+///
+/// A family without a series is left out.
 pub(super) fn text<'a>(all: impl Iterator<Item = (&'a str, &'a Snapshot)>) -> String {
     let mut families = families();
     for (application, snapshot) in all {
@@ -39,6 +49,7 @@ pub(super) fn text<'a>(all: impl Iterator<Item = (&'a str, &'a Snapshot)>) -> St
     text
 }
 
+/// All families in the order of the text, without series.
 fn families() -> Vec<Family> {
     let family = |(name, kind, help)| Family {
         name,
@@ -145,6 +156,7 @@ fn families() -> Vec<Family> {
     .into()
 }
 
+/// Adds the series of one application.
 fn add(families: &mut [Family], application: &str, snapshot: &Snapshot) {
     let (fleet, totals) = (&snapshot.fleet, snapshot.totals);
     let mut put = |name: &str, labels: &[(&str, &str)], value: f64| {
@@ -234,6 +246,7 @@ fn add(families: &mut [Family], application: &str, snapshot: &Snapshot) {
     put("kcl_fleet_wanted_workers", &[], wanted as f64);
 }
 
+/// One series: name, labels, value. The label `application` comes first.
 fn line(text: &mut String, name: &str, application: &str, labels: &[(&str, &str)], value: f64) {
     let _ = write!(text, "{name}{{application=\"{}\"", escaped(application));
     for (label, value) in labels {
@@ -250,6 +263,7 @@ fn escaped(value: &str) -> String {
         .replace('\n', "\\n")
 }
 
+/// The label of a worker's life: that of the JSON documents.
 const fn life_name(life: Life) -> &'static str {
     match life {
         Life::Alive => "alive",
@@ -259,6 +273,7 @@ const fn life_name(life: Life) -> &'static str {
     }
 }
 
+/// The label of a lease's state: that of the JSON documents.
 const fn state_name(state: LeaseState) -> &'static str {
     match state {
         LeaseState::Held => "held",
@@ -281,6 +296,7 @@ const REASONS: [&str; 7] = [
     "no_progress",
 ];
 
+/// The label of a reason: that of the JSON documents.
 const fn reason(why: &Stuck) -> &'static str {
     match why {
         Stuck::NobodyAlive => REASONS[0],

@@ -1,3 +1,5 @@
+//! What a page draws of the past.
+
 use std::collections::VecDeque;
 
 use kcl_core::model::Timestamp;
@@ -5,9 +7,9 @@ use serde::Serialize;
 
 use super::happening::Happening;
 
-/// So many samples are kept: two hours at one in five seconds.
+/// How many samples are kept: two hours at one in five seconds.
 const SAMPLES: usize = 1440;
-/// So many happenings are kept.
+/// How many happenings are kept; the oldest ones are forgotten.
 const HAPPENINGS: usize = 500;
 
 /// The figures of a fleet at one time.
@@ -19,6 +21,7 @@ pub(super) struct Sample {
     pub(super) max_behind_seconds: Option<f64>,
     /// How far behind the lease in the middle is.
     pub(super) median_behind_seconds: Option<f64>,
+    /// Over the last ten seconds.
     pub(super) checkpoints_per_second: f64,
 }
 
@@ -42,6 +45,7 @@ pub(super) struct History {
 }
 
 impl History {
+    /// Adds a sample, in the place of the oldest one if there are many.
     pub(super) fn sample(&mut self, sample: Sample) {
         if self.samples.len() == SAMPLES {
             self.samples.pop_front();
@@ -49,6 +53,7 @@ impl History {
         self.samples.push_back(sample);
     }
 
+    /// Adds a happening with the next number, by which a page tells new ones from old ones.
     pub(super) fn happened(&mut self, at: Timestamp, what: Happening) {
         if self.happened.len() == HAPPENINGS {
             self.happened.pop_front();

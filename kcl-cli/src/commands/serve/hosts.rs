@@ -1,3 +1,5 @@
+//! Which names the page answers to.
+
 use std::net::IpAddr;
 
 /// The host names under which the page may be asked for.
@@ -48,6 +50,7 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     }
 }
 
+/// An IPv6 address as a `Host` header has it.
 fn bracketed(text: &str) -> Option<IpAddr> {
     let inner = text.strip_prefix('[')?.strip_suffix(']')?;
     inner.parse().ok()
@@ -65,6 +68,7 @@ fn without_port(host: &str) -> &str {
     }
 }
 
+/// Whether a name or an address is this machine's own.
 fn is_loopback(name: &str) -> bool {
     match bracketed(name).or_else(|| name.parse().ok()) {
         Some(address) => address.is_loopback(),

@@ -1,3 +1,8 @@
+//! How far behind the leases are, asked again and again.
+//!
+//! A lag alone does not tell whether more workers would help. So two measurements that are a while
+//! apart give each lease a speed: how many seconds of the stream it gets through in a second.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,13 +37,17 @@ pub(super) struct LagRound {
     pub(super) paces: BTreeMap<LeaseKey, Pace>,
     /// What this round asked of the stream.
     pub(super) asked: Asked,
+    /// When it was measured. It tells one round from another.
     pub(super) at: Timestamp,
 }
 
 /// The lag in a few figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(super) struct LagFigures {
+    /// The lag of the lease that is furthest behind; None if none is known.
     pub(super) max_behind_seconds: Option<f64>,
+    /// The lag of the lease in the middle: it tells one shard with a problem from a fleet that is
+    /// too small.
     pub(super) median_behind_seconds: Option<f64>,
     /// The leases that could not be asked.
     pub(super) unknown: usize,
@@ -52,14 +61,20 @@ pub(super) type LagState = Result<Arc<LagRound>, String>;
 /// Asks the stream of an application again and again, as often as it is told and never more than
 /// half of the time.
 pub(super) struct LagAsker {
+    /// Whose leases are asked about.
     pub(super) table: Arc<OpenTable>,
+    /// Which stream, if the leases do not name it.
     pub(super) stream: StreamOfArguments,
+    /// The pause between two rounds, at least.
     pub(super) every: Duration,
+    /// The leases, as the observer last saw them: the table is not read here.
     pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// Where each round is published.
     pub(super) tell: watch::Sender<LagState>,
 }
 
 impl LagRound {
+    /// The round in a few figures.
     pub(super) fn figures(&self) -> LagFigures {
         let mut known: Vec<Duration> = self.lags.iter().filter_map(|lag| lag.behind).collect();
         known.sort_unstable();
@@ -77,6 +92,8 @@ impl LagRound {
 }
 
 impl LagAsker {
+    /// Asks until it is dropped. A failure is published in place of a lag, and tried again at the
+    /// same pace.
     pub(super) async fn run(self) {
         let mut speeds = Speeds::default();
         let mut of = None;
@@ -91,6 +108,11 @@ impl LagAsker {
         }
     }
 
+    /// One round: each unfinished lease of the stream once.
+    ///
+    /// # Errors
+    /// The stream cannot be opened or listed. A shard that cannot be asked is a lease without a
+    /// lag.
     async fn round(
         &self,
         of: &mut Option<OfStream>,
@@ -135,10 +157,13 @@ impl LagAsker {
 /// How fast leases get through the stream, by two measurements that are a while apart.
 #[derive(Debug, Default)]
 struct Speeds {
+    /// From one to two windows ago.
     older: Option<Measured>,
+    /// Less than a window ago; it becomes the older one.
     newer: Option<Measured>,
 }
 
+/// The lags of one round that is kept.
 #[derive(Debug)]
 struct Measured {
     at: Moment,
@@ -146,6 +171,7 @@ struct Measured {
 }
 
 impl Speeds {
+    /// The pace of each lease, by this round and an earlier one.
     fn measured(
         &mut self,
         behind: BTreeMap<LeaseKey, Duration>,
@@ -168,6 +194,8 @@ impl Speeds {
     }
 
     /// A lag that stays the same is a speed of 1; one that grows by a second a second, of 0.
+    ///
+    /// None until there is a measurement that is at least ten seconds old.
     fn speed(&self, key: &LeaseKey, behind: Duration, now: Moment) -> Option<f64> {
         let known = [&self.older, &self.newer];
         let (span, before) = known.into_iter().flatten().find_map(|it| {

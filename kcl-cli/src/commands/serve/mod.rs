@@ -7,6 +7,13 @@
 //!
 //! There is one [`Watcher`] and at most one [`LagAsker`] an application; what is asked of the
 //! program reads the last [`Snapshot`] and never the table. No route writes.
+//!
+//! Tasks: one per watcher and one per asker, owned by a set that ends with the program. If one of
+//! them ends by itself, the program ends with an error: a page that silently shows an old fleet is
+//! worse than none.
+//!
+//! What it costs a table and a stream depends on `--every` and `--lag-every` alone, not on how many
+//! pages are open or how often Prometheus scrapes.
 
 mod figures;
 mod happening;
@@ -40,13 +47,13 @@ use routes::{Shown, Site};
 use scale::ScaleRules;
 use watcher::Watcher;
 
-/// Serves a page that shows applications live, until SIGTERM or Ctrl-C. Read-only.
+/// Serves a page that shows applications live, until SIGTERM or Ctrl-C. It only reads.
 ///
-/// Beside the page at / there are /api/... (JSON, as of --json), /metrics for Prometheus, /scale for
-/// KEDA, and /healthz: docs/cli.md lists them. The table is read at a fixed pace, however many pages
-/// are open. The first line on standard output is the address.
+/// Besides the page at / there are /api/... (JSON, as of --json), /metrics for Prometheus, /scale
+/// for KEDA, and /healthz; docs/cli.md lists them. The table is read at a fixed pace, however many
+/// pages are open. The first line on standard output is the address.
 ///
-/// It has no login. It listens on loopback, and answers only to loopback names and those of
+/// It has no login. It listens on loopback and answers only to loopback names and those of
 /// --allow-host, so that no foreign page in a browser can read it. With --address, everybody who
 /// reaches the port sees everything.
 #[derive(Args, Debug)]
@@ -61,7 +68,8 @@ pub(crate) struct ServeOptions {
     /// The names of the applications.
     #[arg(value_name = "APP", required = true)]
     applications: Vec<String>,
-    /// Where their leases are: as of the other commands, the same for all.
+    /// Where the leases are: sqlite:PATH, dynamo or dynamo:TABLE, the same for all applications.
+    /// Default: as for the other commands.
     #[arg(
         long,
         visible_alias = "table",
@@ -81,14 +89,14 @@ pub(crate) struct ServeOptions {
     /// Answers to this host name too. May be given several times.
     #[arg(long, value_name = "NAME", value_parser = hosts::name)]
     allow_host: Vec<String>,
-    /// From one reading of the table to the next; at least 200ms.
+    /// The time from one reading of the table to the next; at least 200ms.
     #[arg(long, value_name = "SPAN", default_value = "1s", value_parser = parse::span)]
     every: Duration,
-    /// From one question to the stream how far behind the leases are to the next; at least 1s. It
-    /// asks each shard for a GetRecords, of the five a second that all its readers share.
+    /// The time from one measurement of the lag to the next; at least 1s. Each asks every shard for
+    /// one GetRecords, of the five per second that all its readers share.
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = parse::span)]
     lag_every: Duration,
-    /// Does not ask the stream: no lag is shown, and /scale goes by the number of leases.
+    /// Does not ask the stream: no lag is shown, and /scale goes by the number of leases alone.
     #[arg(long, conflicts_with = "stream")]
     no_lag: bool,
     #[command(flatten)]
@@ -97,33 +105,37 @@ pub(crate) struct ServeOptions {
     scale: ScaleArguments,
 }
 
-/// What /scale goes by.
+/// What `/scale` goes by: the arithmetic is in [`scale`].
 #[derive(Args, Clone, Copy, Debug)]
 struct ScaleArguments {
-    /// For /scale: how many shards one worker reads with ease. Measure it: 8 is a guess.
+    /// For /scale: how many shards one worker reads with ease. Measure it; 8 is a guess.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     shards_per_worker: u32,
-    /// For /scale: a lease that is less far behind asks for no worker. Longer than your checkpoints
-    /// are apart.
+    /// For /scale: a lease that is less far behind asks for no worker. It should be longer than the
+    /// time between two checkpoints.
     #[arg(long, value_name = "SPAN", default_value = "1m", value_parser = parse::span)]
     tolerate_behind: Duration,
-    /// For /scale: within this time a lease that is further behind should have caught up.
+    /// For /scale: the time within which a lease that is further behind should have caught up.
     #[arg(long, value_name = "SPAN", default_value = "10m", value_parser = parse::span)]
     catch_up_within: Duration,
-    /// For /scale: never fewer workers.
+    /// For /scale: never fewer workers than this.
     #[arg(long, value_name = "N", default_value_t = 1)]
     min_workers: usize,
-    /// For /scale: never more workers.
+    /// For /scale: never more workers than this.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     max_workers: usize,
 }
 
+/// The shortest time between two readings: each is a scan of the whole table.
 const FASTEST: Duration = Duration::from_millis(200);
+/// The shortest time between two measurements: more would take a fifth of what a shard allows its
+/// readers.
 const FASTEST_LAG: Duration = Duration::from_secs(1);
 /// How long requests that are being answered may take at the end.
 const GRACE: Duration = Duration::from_secs(2);
 
 impl ScaleArguments {
+    /// The rules in the form in which they are computed with.
     fn rules(self) -> ScaleRules {
         ScaleRules {
             shards_per_worker: f64::from(self.shards_per_worker),
@@ -136,6 +148,15 @@ impl ScaleArguments {
 }
 
 impl ServeOptions {
+    /// Watches and serves until the first signal.
+    ///
+    /// The port is opened before the tables are: an address in use is found at once. Every
+    /// application must be readable at the start, so that a mistyped name is an error; a table that
+    /// fails later is shown with its error and tried again.
+    ///
+    /// # Errors
+    /// The port is in use, an application is not in the table or was given twice, or an observer
+    /// has ended.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let signal = kcl_core::stop_signal()
             .map_err(|error| Failure::new("cannot wait for Ctrl-C", error))?;
@@ -179,18 +200,19 @@ impl ServeOptions {
             () = stop => {}
             Some(ended) = tasks.join_next() => {
                 let why = ended.err().map_or_else(String::new, |error| format!(": {error}"));
-                return Err(Failure::of(format!("an observer has ended{why}")));
+                return Err(Failure::of(format!("an observer ended unexpectedly{why}")));
             }
         }
         Ok(Ended::Well)
     }
 
+    /// Opens the port. The usual mistake, a second `kcl serve`, gets a hint.
     async fn listen(&self) -> Result<TcpListener, Failure> {
         let at = SocketAddr::new(self.address, self.port);
         TcpListener::bind(at).await.map_err(|error| {
             let hint = match error.kind() {
                 std::io::ErrorKind::AddrInUse => {
-                    ": the port is taken, --port names another one, and 0 a free one"
+                    ": the port is taken; use --port with another one, or 0 for a free one"
                 }
                 _ => "",
             };
@@ -199,6 +221,9 @@ impl ServeOptions {
     }
 
     /// Starts to watch an application.
+    ///
+    /// Its first look is made here, so that the page has something to show from its first request
+    /// on.
     async fn show(&self, application: &str, tasks: &mut JoinSet<()>) -> Result<Shown, Failure> {
         let place = self.lease_table.clone();
         let endpoint = self.dynamo_endpoint.as_deref();

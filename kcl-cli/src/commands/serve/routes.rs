@@ -1,4 +1,16 @@
 //! What is asked for by which path. There are only reads.
+//!
+//! | path | is |
+//! |---|---|
+//! | `/`, its scripts, style and icon | the page, compiled into the program |
+//! | `/api/...` | the documents of the commands' `--json`, from the last look |
+//! | `/api/live` | events for the page, one per look |
+//! | `/metrics` | the fleet for Prometheus |
+//! | `/scale` | how many workers there should be, for KEDA |
+//! | `/healthz` | whether the tables can be read |
+//!
+//! A path without an application means the first one that was given. [`guard`] stands before all of
+//! them.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -36,14 +48,18 @@ use crate::table_at::OpenTable;
 /// An application that is shown.
 #[derive(Clone, Debug)]
 pub(super) struct Shown {
+    /// Where it is, for the documents.
     pub(super) table: Arc<OpenTable>,
+    /// The last look, and the next ones as they come.
     pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
 }
 
 /// What the handlers share.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
+    /// In the order of the command line.
     pub(super) shown: Arc<[Shown]>,
+    /// The names under which it answers.
     pub(super) hosts: Hosts,
     /// True once the program ends: then the pages' streams end too.
     pub(super) ending: watch::Receiver<bool>,
@@ -53,6 +69,7 @@ pub(super) struct Site {
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
+/// The type without which a browser refuses a script, because of `nosniff`.
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The files of the page: path, type, text.
@@ -74,6 +91,7 @@ const FILES: [(&str, &str, &str); 7] = [
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 
+/// All routes behind the guard, those of the files included.
 pub(super) fn router(site: Site) -> Router {
     let mut router = Router::new();
     for (path, kind, text) in FILES {
@@ -115,6 +133,8 @@ pub(super) fn router(site: Site) -> Router {
 }
 
 /// Refuses what is not asked under a known name or is no read, and says how the answers are used.
+///
+/// Every answer has the headers, the refusals too.
 async fn guard(State(site): State<Site>, request: Request, next: Next) -> Response {
     let mut response = match refusal(
         &site.hosts,
@@ -138,6 +158,8 @@ async fn guard(State(site): State<Site>, request: Request, next: Next) -> Respon
     response
 }
 
+/// Why a request is refused, or `None`. The host is checked first: to a foreign page nothing is
+/// said, not even which methods there are.
 fn refusal(
     hosts: &Hosts,
     method: &Method,
@@ -155,27 +177,29 @@ fn refusal(
         return Some((
             StatusCode::FORBIDDEN,
             format!(
-                "the host `{host}` is not answered: --allow-host adds names to those of loopback"
+                "the host `{host}` is not allowed: expected a loopback name or one of --allow-host"
             ),
         ));
     }
     if let Some(origin) = headers.get(ORIGIN).map(text)
         && !hosts.allows_origin(&origin)
     {
-        let why = format!("the origin `{origin}` is not answered");
+        let why = format!("the origin `{origin}` is not allowed");
         return Some((StatusCode::FORBIDDEN, why));
     }
     if !matches!(*method, Method::GET | Method::HEAD) {
-        let why = format!("{method} is not answered: expected GET, nothing can be changed here");
+        let why = format!("{method} is not allowed: expected GET, nothing can be changed here");
         return Some((StatusCode::METHOD_NOT_ALLOWED, why));
     }
     None
 }
 
+/// A refusal with its reason as text, for people who use `curl`.
 fn refused(status: StatusCode, why: &str) -> Response {
     (status, format!("{why}\n")).into_response()
 }
 
+/// An answer in JSON.
 fn document(document: &impl Serialize) -> Response {
     match serde_json::to_vec(document) {
         Ok(text) => ([(CONTENT_TYPE, "application/json")], Body::from(text)).into_response(),
@@ -184,6 +208,9 @@ fn document(document: &impl Serialize) -> Response {
 }
 
 /// The application that the path names, or the first one.
+///
+/// # Errors
+/// The answer 404, with the names that are known.
 fn named(site: &Site, path: Option<Path<String>>) -> Result<(Shown, Arc<Snapshot>), Response> {
     let shown = match &path {
         None => site.shown.first(),
@@ -205,9 +232,13 @@ fn named(site: &Site, path: Option<Path<String>>) -> Result<(Shown, Arc<Snapshot
     Ok((shown.clone(), snapshot))
 }
 
+/// The application in the path, if there is one.
 type Named = Option<Path<String>>;
+/// An answer, or one that says why there is none; both are sent.
 type Answer = Result<Response, Response>;
 
+/// 200 if every table could be read when it was last tried, 503 with the first error otherwise. A
+/// probe of Kubernetes should not restart the program for that: the table is at fault.
 async fn health(State(site): State<Site>) -> Response {
     for shown in site.shown.iter() {
         if let Some(error) = &shown.snapshots.borrow().error {
@@ -217,6 +248,7 @@ async fn health(State(site): State<Site>) -> Response {
     refused(StatusCode::OK, "ok")
 }
 
+/// All applications in one text, each with its label.
 async fn metrics(State(site): State<Site>) -> Response {
     let all: Vec<(&str, Arc<Snapshot>)> = site
         .shown
@@ -236,6 +268,7 @@ async fn metrics(State(site): State<Site>) -> Response {
         .into_response()
 }
 
+/// The names of the applications and where their leases are.
 async fn applications(State(site): State<Site>) -> Response {
     let one = |shown: &Shown| {
         json!({
@@ -272,12 +305,14 @@ async fn scale(State(site): State<Site>, path: Named) -> Answer {
     }))
 }
 
+/// As `kcl status --json`.
 async fn status(State(site): State<Site>, path: Named) -> Answer {
     let (shown, snapshot) = named(&site, path)?;
     let summary = Summary::of(&snapshot.fleet);
     Ok(document(&StatusDocument::new(&shown.table, summary)))
 }
 
+/// As `kcl workers --json`.
 async fn workers(State(site): State<Site>, path: Named) -> Answer {
     let (shown, snapshot) = named(&site, path)?;
     Ok(document(&WorkersDocument::new(
@@ -286,10 +321,12 @@ async fn workers(State(site): State<Site>, path: Named) -> Answer {
     )))
 }
 
+/// The filter and the page in the query.
 fn wish(RawQuery(query): RawQuery) -> Result<Wish, Response> {
     Wish::read(&query.unwrap_or_default()).map_err(|why| refused(StatusCode::BAD_REQUEST, &why))
 }
 
+/// As `kcl leases --json`, filtered, and without a limit if none is given.
 async fn leases(State(site): State<Site>, path: Named, query: RawQuery) -> Answer {
     let (shown, snapshot) = named(&site, path)?;
     let wish = wish(query)?;
@@ -302,6 +339,7 @@ async fn leases(State(site): State<Site>, path: Named, query: RawQuery) -> Answe
     )))
 }
 
+/// As `kcl check --json`, with what has been confirmed by several looks.
 async fn check(State(site): State<Site>, path: Named) -> Answer {
     let (shown, snapshot) = named(&site, path)?;
     let asked = snapshot.lag.as_ref().ok().map(|round| round.asked);
@@ -314,6 +352,7 @@ async fn check(State(site): State<Site>, path: Named) -> Answer {
     )))
 }
 
+/// As `kcl cost --json`, at the prices of us-east-1.
 async fn cost(State(site): State<Site>, path: Named) -> Answer {
     let (shown, snapshot) = named(&site, path)?;
     Ok(document(&CostDocument::at_list_prices(
@@ -322,11 +361,17 @@ async fn cost(State(site): State<Site>, path: Named) -> Answer {
     )))
 }
 
+/// The last measurement of the lag.
+///
+/// # Errors
+/// The answer 503 with the reason why there is none: it was switched off, has not been made yet, or
+/// failed.
 fn round(snapshot: &Snapshot) -> Result<&super::lag_round::LagRound, Response> {
     let unknown = |why: &String| refused(StatusCode::SERVICE_UNAVAILABLE, why);
     snapshot.lag.as_ref().map(|round| &**round).map_err(unknown)
 }
 
+/// As `kcl lag --json`.
 async fn lag(State(site): State<Site>, path: Named) -> Answer {
     let (shown, snapshot) = named(&site, path)?;
     let round = round(&snapshot)?;
@@ -339,6 +384,7 @@ async fn lag(State(site): State<Site>, path: Named) -> Answer {
     )))
 }
 
+/// As `kcl shards --json`: the shards are listed with each measurement of the lag.
 async fn shards(State(site): State<Site>, path: Named) -> Answer {
     let (_, snapshot) = named(&site, path)?;
     let round = round(&snapshot)?;
@@ -348,6 +394,7 @@ async fn shards(State(site): State<Site>, path: Named) -> Answer {
     )))
 }
 
+/// One page of the leases as a tree, filtered.
 async fn tree(State(site): State<Site>, path: Named, query: RawQuery) -> Answer {
     let (shown, snapshot) = named(&site, path)?;
     let wish = wish(query)?;
@@ -358,6 +405,7 @@ async fn tree(State(site): State<Site>, path: Named, query: RawQuery) -> Answer 
     )))
 }
 
+/// The samples and happenings that are kept in memory.
 async fn history(State(site): State<Site>, path: Named) -> Answer {
     let (shown, snapshot) = named(&site, path)?;
     Ok(document(&json!({
@@ -368,6 +416,9 @@ async fn history(State(site): State<Site>, path: Named) -> Answer {
 }
 
 /// What a page draws, now and after each look, until the program ends.
+///
+/// A page that is slow misses looks and gets the newest one: an event is the whole picture and no
+/// difference.
 async fn live(State(site): State<Site>, path: Named) -> Answer {
     let (shown, _) = named(&site, path)?;
     let mut snapshots = shown.snapshots;

@@ -22,6 +22,7 @@ pub(super) struct ScaleRules {
 /// How far behind a lease is that can be read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Pace {
+    /// The age of its first record that is not done.
     pub(super) behind: Duration,
     /// How many seconds of the stream it gets through in a second: 1 keeps pace with the producers,
     /// 0 stands still. Nothing before it has been measured.
@@ -45,8 +46,11 @@ pub(super) struct Demand {
 /// How many workers a fleet should have, and why.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Wanted {
+    /// What KEDA takes as the number of replicas.
     pub(super) wanted_workers: usize,
+    /// How many there are now.
     pub(super) workers: usize,
+    /// How many leases can be read now.
     pub(super) readable_leases: usize,
     /// Further behind than is tolerated, and moving.
     pub(super) behind_leases: usize,
@@ -119,6 +123,8 @@ pub(super) fn wanted(demand: &Demand, rules: &ScaleRules) -> Wanted {
 
 /// What one worker gets through, in shards at the pace of their producers, where that can be seen:
 /// at least half of the leases are behind and move, so that the workers have all that they can do.
+///
+/// A fleet that keeps up shows nothing: its workers may be idle most of the time.
 pub(super) fn measured(demand: &Demand, rules: &ScaleRules) -> Option<f64> {
     let paces = demand.paces.as_ref()?;
     let known: Vec<(Duration, f64)> = paces
@@ -134,6 +140,7 @@ pub(super) fn measured(demand: &Demand, rules: &ScaleRules) -> Option<f64> {
     Some(known.iter().map(|(_, speed)| speed).sum::<f64>() / demand.workers as f64)
 }
 
+/// Rounds up to a count.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

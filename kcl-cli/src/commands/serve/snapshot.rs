@@ -1,3 +1,5 @@
+//! What everybody reads: an application as it was last seen.
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ const HAPPENINGS: usize = 100;
 /// An application as it was last seen. Made once a look, and shared by all who ask.
 #[derive(Clone, Debug)]
 pub(super) struct Snapshot {
+    /// Workers and leases, judged.
     pub(super) fleet: Arc<FleetView>,
     /// When the table was last read.
     pub(super) looked_at: Timestamp,
@@ -30,11 +33,15 @@ pub(super) struct Snapshot {
     pub(super) error: Option<String>,
     /// What is wrong, without what only a single look has shown.
     pub(super) findings: Arc<Vec<Finding>>,
+    /// The last measurement of the lag, or why there is none.
     pub(super) lag: LagState,
+    /// How many workers there should be.
     pub(super) wanted: Wanted,
     /// When each lease was last seen to store a checkpoint.
     pub(super) checkpointed: Arc<BTreeMap<LeaseKey, Timestamp>>,
+    /// Samples and happenings of the last hours.
     pub(super) history: Arc<History>,
+    /// What has been counted since the program began.
     pub(super) totals: Totals,
     /// A [`Live`] of it as JSON, written once for all pages.
     pub(super) live: Arc<str>,
@@ -43,23 +50,36 @@ pub(super) struct Snapshot {
 /// What has happened since the program began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Totals {
+    /// Readings of the whole table, failed ones included.
     pub(super) looks: u64,
+    /// Those that failed.
     pub(super) looks_failed: u64,
+    /// Changed checkpoints that were seen.
     pub(super) checkpoints: u64,
+    /// Leases that went from one living worker to another.
     pub(super) hand_overs: u64,
+    /// Leases that were taken from a worker that was dead or did not renew.
     pub(super) take_overs: u64,
+    /// Calls of `GetRecords` for the lag.
     pub(super) get_records: u64,
+    /// Calls of `GetShardIterator` for the lag.
     pub(super) get_shard_iterator: u64,
 }
 
 /// What a page draws after each look, however many leases there are: a few thousand bytes for a
 /// small fleet, and never more than some tens of thousands.
+///
+/// Its fields are those of the documents of the API where both have them, so that the page uses one
+/// name for one thing.
 #[derive(Debug, Serialize)]
 struct Live<'a> {
     application: &'a str,
     lease_table: String,
+    /// Milliseconds since 1970.
     looked_at: i64,
     look_seconds: f64,
+    /// The pace of looks: a page that has heard nothing for several of them says that it is out of
+    /// date.
     every_seconds: f64,
     error: Option<&'a str>,
     judged: bool,
@@ -83,12 +103,14 @@ struct Live<'a> {
     totals: Totals,
 }
 
+/// The lag for the page, or why it is not known.
 #[derive(Debug, Default, Serialize)]
 struct LiveLag<'a> {
     #[serde(flatten)]
     figures: LagFigures,
     error: Option<&'a str>,
     stream: Option<String>,
+    /// Milliseconds since 1970.
     measured_at: Option<i64>,
     asked: Option<Asked>,
 }
@@ -123,6 +145,7 @@ impl Snapshot {
         self.live = serde_json::to_string(&live).unwrap_or_default().into();
     }
 
+    /// Gathers what a page draws.
     fn live<'a>(&'a self, table: &'a OpenTable, every: Duration) -> Live<'a> {
         let fleet = &self.fleet;
         let mut leases_by_state = BTreeMap::new();

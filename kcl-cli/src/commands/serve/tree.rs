@@ -1,4 +1,7 @@
 //! The leases as a tree of shards, a page of it at a time.
+//!
+//! A browser cannot draw ten thousand lines, so the page asks for what it shows. A filtered list
+//! has no depth: the parents of a lease may not be in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +15,15 @@ use crate::commands::leases::note;
 /// Which leases are wanted, and which page of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Wish {
+    /// How many leases are skipped.
     pub(super) from: usize,
+    /// How many leases are wanted.
     pub(super) limit: Option<usize>,
+    /// Only leases in this state, as named in JSON.
     pub(super) state: Option<String>,
+    /// Only leases that this worker holds.
     pub(super) holder: Option<String>,
+    /// Only leases that are stuck.
     pub(super) stuck: bool,
     /// A part of the lease's key or of its holder's name.
     pub(super) find: Option<String>,
@@ -42,21 +50,29 @@ struct TreeLine<'a> {
     /// Where its hash keys begin and end, as parts of all.
     keys: Option<[f64; 2]>,
     holder: Option<&'a str>,
+    /// The worker that has requested it, or has not claimed it yet.
     awaited_by: Option<&'a str>,
+    /// How far behind it is, if that was measured.
     behind_seconds: Option<f64>,
     checkpoint: String,
     /// When it was last seen to store a checkpoint.
     checkpointed_at: Option<i64>,
+    /// What `kcl leases` says beside it.
     note: String,
     is_stuck: bool,
 }
 
-/// So many lines are in a page if nothing is said, and at most.
+/// How many lines a page has if the query does not say.
 const LINES: usize = 50;
+/// How many lines a page has at most.
 const MOST: usize = 500;
 
 impl Wish {
     /// Reads the query of a URL.
+    ///
+    /// # Errors
+    /// An unknown parameter, a number that is none, or an unknown state; the text says what is
+    /// expected. A mistyped filter that was ignored would show everything.
     pub(super) fn read(query: &str) -> Result<Self, String> {
         let mut wish = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -89,6 +105,7 @@ impl Wish {
         Ok(wish)
     }
 
+    /// Whether a lease passes the filter.
     pub(super) fn wants(&self, lease: &LeaseView) -> bool {
         let holder = lease.holder.as_ref().map(kcl_core::model::WorkerId::as_str);
         let finds = |text: &String| {
@@ -104,16 +121,19 @@ impl Wish {
             && self.find.as_ref().is_none_or(finds)
     }
 
+    /// The part of the leases that is wanted; all of them if there is no limit.
     pub(super) fn page<'a>(&self, leases: Vec<&'a LeaseView>) -> Vec<&'a LeaseView> {
         let limit = self.limit.unwrap_or(usize::MAX);
         leases.into_iter().skip(self.from).take(limit).collect()
     }
 
+    /// Whether nothing is filtered, so that the lines are a tree.
     fn is_all(&self) -> bool {
         !self.stuck && self.state.is_none() && self.holder.is_none() && self.find.is_none()
     }
 }
 
+/// All states, in the order in which a lease goes through them.
 const STATES: [LeaseState; 6] = [
     LeaseState::Held,
     LeaseState::HandOver,
@@ -150,6 +170,7 @@ impl<'a> TreePage<'a> {
     }
 }
 
+/// One lease with what the lag and the history say about it.
 fn line<'a>(snapshot: &'a Snapshot, view: &'a LeaseView, depth: usize) -> TreeLine<'a> {
     let key = &view.lease.key;
     let pace = snapshot
@@ -175,6 +196,7 @@ fn line<'a>(snapshot: &'a Snapshot, view: &'a LeaseView, depth: usize) -> TreeLi
     }
 }
 
+/// The hash key range as parts of the whole, for drawing.
 fn parts(range: HashKeyRange) -> [f64; 2] {
     let part = |key: u128| key as f64 / u128::MAX as f64;
     [part(range.start()), part(range.end())]

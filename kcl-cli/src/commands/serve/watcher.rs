@@ -1,3 +1,9 @@
+//! The one observer of an application.
+//!
+//! A page or a scraper that read the table itself would multiply the cost of a look by the number
+//! of those who look, and each of them would begin without the observations that tell the living
+//! from the dead. So one observer never stops watching, and everybody reads its last [`Snapshot`].
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,25 +23,36 @@ use crate::commands::watching::is_empty;
 use crate::failure::Failure;
 use crate::table_at::OpenTable;
 
-/// Between two looks at the workers of which it is not known yet whether they are alive.
+/// The pause between two looks at the workers of which it is not known yet whether they are alive.
 const PROBE: Duration = Duration::from_millis(400);
-/// A rate is that of so long.
+/// Rates, and what has "moved of late", are those of the last ten seconds or so: less would
+/// flicker, more would show a stop too late.
 const RATE: Duration = Duration::from_secs(10);
-/// What workers were seen to get through is believed for so long.
+/// For how long a measured capacity of a worker is believed. It can be measured only when the
+/// workers have more to do than they can, which may be once a day.
 const REMEMBERED: Duration = Duration::from_secs(3600);
-/// How much a new measurement of it counts beside the old ones.
+/// How much a new measurement counts beside the old ones: a fifth, so that one odd round does not
+/// scale a fleet.
 const NEW: f64 = 0.2;
 
 /// The one observer of an application: it looks at the table at a fixed pace, however many pages
 /// and scrapers ask, and publishes what it has seen as a [`Snapshot`].
 pub(super) struct Watcher {
+    /// For messages; the observer has a handle of its own.
     table: Arc<OpenTable>,
+    /// What has been seen of the rows since the beginning.
     observer: Observer,
+    /// The pace of looks.
     every: Duration,
+    /// The pace of samples in the history.
     sample_every: Duration,
+    /// What `/scale` goes by.
     rules: ScaleRules,
+    /// The last measurement of the lag, or why there is none.
     lag: watch::Receiver<LagState>,
+    /// Where each look is published. Readers that are slow skip looks and never hold one up.
     snapshots: watch::Sender<Arc<Snapshot>>,
+    /// What is remembered beside the rows.
     seen: Seen,
 }
 
@@ -44,22 +61,31 @@ pub(super) struct Watcher {
 struct Seen {
     /// The leases some seconds ago, for what has moved of late.
     earlier: Option<(Moment, Arc<FleetView>)>,
+    /// The same, more recent: it takes the place of the earlier one when it is old enough.
     later: Option<(Moment, Arc<FleetView>)>,
+    /// When each lease was last seen with another checkpoint. Leases that are gone are forgotten.
     checkpointed: BTreeMap<LeaseKey, Timestamp>,
     /// How many leases stored a checkpoint, look by look.
     checkpoints: VecDeque<(Moment, usize)>,
     /// Since when findings of a moment have been there.
     doubted: BTreeMap<(String, String), Moment>,
+    /// What a page draws of the past.
     history: History,
+    /// When the last sample was taken.
     sampled: Option<Moment>,
+    /// What is counted from the beginning.
     totals: Totals,
     /// The last round of asking the stream that was taken in.
     round: Option<Timestamp>,
+    /// What a worker was seen to get through, smoothed, and when that was last measured.
     capacity: Option<(Moment, f64)>,
 }
 
 impl Watcher {
     /// Looks for the first time. The receiver has what that look has shown.
+    ///
+    /// # Errors
+    /// The table cannot be read, or has no row of the application.
     pub(super) async fn start(
         table: Arc<OpenTable>,
         every: Duration,
@@ -94,6 +120,9 @@ impl Watcher {
     }
 
     /// Looks until it is dropped. What fails is shown, and tried again at the same pace.
+    ///
+    /// It waits at least as long as the last look took, so a table that is slow is read half of the
+    /// time at most.
     pub(super) async fn run(mut self) {
         let mut took = self.snapshots.borrow().took;
         loop {
@@ -142,6 +171,8 @@ impl Watcher {
 }
 
 impl Seen {
+    /// Turns a look into a snapshot. Everything that is derived from the past is brought up to date
+    /// here, in one place, so that a failed look changes nothing of it.
     fn take_in(
         &mut self,
         before: Option<&FleetView>,
@@ -270,6 +301,8 @@ impl Seen {
         }
     }
 
+    /// Checkpoints per second over the last ten seconds, as far as looks can tell: two checkpoints
+    /// of one lease between two looks count as one.
     fn checkpoint_rate(&self, now: Moment) -> f64 {
         let Some((first, _)) = self.checkpoints.front() else {
             return 0.0;
@@ -281,6 +314,8 @@ impl Seen {
     }
 
     /// The findings, those of a moment only if they have been there for a while.
+    ///
+    /// `kcl check` looks a second time after a pause; here the next looks come anyway.
     fn confirmed(
         &mut self,
         fleet: &FleetView,
@@ -303,6 +338,7 @@ impl Seen {
         found
     }
 
+    /// Takes in what a worker was seen to get through, and forgets what is too old.
     fn capacity(&mut self, seen: Option<f64>, now: Moment) {
         if let Some(seen) = seen {
             let before = self.capacity.map_or(seen, |(_, before)| before);
