@@ -188,6 +188,8 @@ pub(super) const fn is_of_a_moment(kind: FindingKind) -> bool {
 
 /// The findings for people, two lines each: what was found, and what to do. The last line is the
 /// verdict, so that it stands above the prompt.
+///
+/// A note is a line of its own too, but neither counts nor changes the exit code.
 fn say(table: &OpenTable, fleet: &FleetView, found: &[Finding], problems: usize) -> Output {
     let (mut out, paint) = (Output::default(), Paint::of_output());
     for finding in found {

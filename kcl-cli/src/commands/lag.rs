@@ -120,6 +120,8 @@ impl LagOptions {
 
     /// Whether a lease is further behind than `--max`. One that could not be asked counts as too
     /// far: a monitor that stays silent when it sees nothing is worse than a false alarm.
+    ///
+    /// Without `--max` nothing is too far.
     fn is_too_far(&self, lag: &LeaseLag) -> bool {
         self.max
             .is_some_and(|max| lag.behind.is_none_or(|behind| behind > max))

@@ -113,6 +113,8 @@ impl ShardsOptions {
 }
 
 /// One shard in JSON.
+///
+/// Parents that have left the stream are named too: their ids tell where a shard came from.
 fn record(branch: &ShardBranch<'_>) -> ShardRecord {
     let shard = branch.shard;
     ShardRecord {

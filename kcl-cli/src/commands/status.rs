@@ -263,6 +263,9 @@ pub(super) fn workers(paint: Paint, fleet: &FleetView) -> String {
 
 /// What is wrong: stuck leases and malformed rows. It comes last, so that it is what the eye rests
 /// on above the prompt.
+///
+/// Of malformed rows the first twenty are listed here; `kcl leases` and `kcl check` list all of
+/// them.
 fn troubles(out: &mut Output, paint: Paint, fleet: &FleetView, summary: &Summary<'_>) {
     if !summary.stuck.is_empty() {
         out.line("");

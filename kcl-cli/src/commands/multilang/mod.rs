@@ -229,6 +229,9 @@ impl MultilangOptions {
     ///
     /// It waits while a KCL in 3.x mode leads: a MultiLangDaemon that has just been stopped for
     /// this daemon to take over still looks like a leader for a minute.
+    ///
+    /// # Errors
+    /// The table cannot be opened: no region, no credentials, or a file that is not a lease table.
     async fn table(&self, config: &DaemonConfig) -> Result<Arc<dyn LeaseTable>, Failure> {
         let place = match &self.lease_table {
             None | Some(TableAt::Dynamo(None)) => TableAt::Dynamo(config.table.clone()),
@@ -265,6 +268,9 @@ impl MultilangOptions {
 
     /// What `--dry-run` prints: each property with what it does, and then the settings that follow.
     /// It lets an operator compare before a live fleet is touched.
+    ///
+    /// Nothing is called: a mistake in credentials or in the name of a table shows only when the
+    /// daemon runs.
     fn say(&self, config: &DaemonConfig) -> Result<Ended, Failure> {
         let mut text = String::new();
         // Writing into a string does not fail.

@@ -3,6 +3,9 @@
 //! Names begin with `kcl_fleet_`, because workers export series of their own that begin with
 //! `kcl_`. A figure that is not known is absent and not 0, so that an alert on it does not go by a
 //! guess; a count of something that there is none of is 0.
+//!
+//! What is labelled by lease or by owner is bounded: leases one by one only up to [`LISTED`], and
+//! owners by the size of the fleet. Everything else is a handful of series per application.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -37,6 +37,9 @@ pub(super) struct Entry {
 }
 
 /// What a page draws of the past. It is kept in memory, is bounded, and is lost at the end.
+///
+/// A snapshot has a copy of it: some hundred kilobytes at most, and in return no lock between the
+/// observer and those who read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
     samples: VecDeque<Sample>,

@@ -60,6 +60,8 @@ pub(super) type LagState = Result<Arc<LagRound>, String>;
 
 /// Asks the stream of an application again and again, as often as it is told and never more than
 /// half of the time.
+///
+/// It is a task of its own, because a stream that is slow must not delay the looks at the table.
 pub(super) struct LagAsker {
     /// Whose leases are asked about.
     pub(super) table: Arc<OpenTable>,
@@ -75,6 +77,9 @@ pub(super) struct LagAsker {
 
 impl LagRound {
     /// The round in a few figures.
+    ///
+    /// A lease that cannot be asked does not count as far behind here; it counts as unknown, which
+    /// an alert can use as well.
     pub(super) fn figures(&self) -> LagFigures {
         let mut known: Vec<Duration> = self.lags.iter().filter_map(|lag| lag.behind).collect();
         known.sort_unstable();
@@ -134,6 +139,8 @@ impl LagAsker {
     }
 
     /// The stream, opened once, with its shards as they are now.
+    ///
+    /// The shards are listed anew in each round: a reshard shows as soon as it has happened.
     async fn stream(
         &self,
         known: &mut Option<OfStream>,

@@ -11,6 +11,13 @@
 //!
 //! A path without an application means the first one that was given. [`guard`] stands before all of
 //! them.
+//!
+//! ```text
+//!  browser, Prometheus, KEDA --> guard: host, origin, method --> route --> the last Snapshot --> JSON or text
+//! ```
+//!
+//! An answer is computed from the snapshot when it is asked for; only what every page draws after
+//! each look is written once for all of them.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -66,6 +73,9 @@ pub(super) struct Site {
 }
 
 /// The page asks for nothing that is not from here, and no other page may frame it.
+///
+/// A record's partition key or a worker's name may contain anything. Even if one of them found its
+/// way into the page as markup, no script of it would run.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
@@ -73,6 +83,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The files of the page: path, type, text.
+///
+/// They are in the program, so there is no folder to install and no version to mix up.
 const FILES: [(&str, &str, &str); 7] = [
     (
         "/",

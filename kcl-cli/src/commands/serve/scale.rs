@@ -1,4 +1,16 @@
 //! How many workers a fleet should have. A pure function: no clock, no table.
+//!
+//! ```text
+//!  weight of a readable lease    1, or 1 + (behind - tolerated) / catch_up_within, at most a whole worker
+//!  workers                       sum of the weights / shards_per_worker, rounded up
+//!                                at most one per readable lease, within min and max
+//! ```
+//!
+//! With 8 shards per worker, 16 leases that keep pace want 2 workers. If one of them is 10 minutes
+//! behind what is tolerated and has 10 minutes to catch up, it weighs 2, and the fleet wants 3.
+//!
+//! KEDA asks every few seconds and does what it is told, so the answer must not swing: it depends
+//! on the number of leases and on lags of minutes, not on the last second's traffic.
 
 use std::time::Duration;
 

@@ -21,6 +21,9 @@ const FINDINGS: usize = 50;
 const HAPPENINGS: usize = 100;
 
 /// An application as it was last seen. Made once a look, and shared by all who ask.
+///
+/// It is immutable and behind an `Arc`, so an answer that takes long keeps its own picture while
+/// the next look is published.
 #[derive(Clone, Debug)]
 pub(super) struct Snapshot {
     /// Workers and leases, judged.
@@ -48,6 +51,8 @@ pub(super) struct Snapshot {
 }
 
 /// What has happened since the program began.
+///
+/// They begin at 0 with the program, as Prometheus expects of a counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Totals {
     /// Readings of the whole table, failed ones included.
@@ -122,6 +127,9 @@ fn is_readable(lease: &LeaseView) -> bool {
 
 impl Snapshot {
     /// What the fleet has to do.
+    ///
+    /// Leases that wait for a parent are left out: no worker can read them, however many there are.
+    /// Workers that are not judged count as working, because most of them are.
     pub(super) fn demand(fleet: &FleetView, lag: &LagState, measured: Option<f64>) -> Demand {
         let readable = || fleet.leases.iter().filter(|lease| is_readable(lease));
         let counts = |worker: &&WorkerView| matches!(worker.life, Life::Alive | Life::Unknown);

@@ -30,6 +30,8 @@ pub(super) struct Wish {
 }
 
 /// A page of the tree.
+///
+/// `found` and `from` let the page draw a scroll bar for lines that it does not have.
 #[derive(Debug, Serialize)]
 pub(super) struct TreePage<'a> {
     application: &'a str,
@@ -122,6 +124,8 @@ impl Wish {
     }
 
     /// The part of the leases that is wanted; all of them if there is no limit.
+    ///
+    /// An API client that wants everything leaves the limit out; the page always gives one.
     pub(super) fn page<'a>(&self, leases: Vec<&'a LeaseView>) -> Vec<&'a LeaseView> {
         let limit = self.limit.unwrap_or(usize::MAX);
         leases.into_iter().skip(self.from).take(limit).collect()
@@ -204,6 +208,8 @@ fn parts(range: HashKeyRange) -> [f64; 2] {
 
 /// The leases, each below the first of its parents that has a lease, with how deep it stands. A
 /// row that is its own ancestor stands at the end.
+///
+/// It is not recursive: the depth of a tree is the number of reshards, which nobody limits.
 fn tree(fleet: &FleetView) -> Vec<(&LeaseView, usize)> {
     let by_key: BTreeMap<&LeaseKey, &LeaseView> =
         fleet.leases.iter().map(|it| (&it.lease.key, it)).collect();

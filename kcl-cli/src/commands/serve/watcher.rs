@@ -158,6 +158,8 @@ impl Watcher {
 
     /// Waits, and looks meanwhile at the workers that are not judged yet. That a probe fails shows
     /// in the next look.
+    ///
+    /// The probes find a dead worker in time even if the looks are far apart.
     async fn wait(&mut self, pause: Duration) {
         let next = SystemClock.now() + pause;
         while SystemClock.now() < next {
@@ -262,6 +264,9 @@ impl Seen {
     }
 
     /// What happened from one look to the next.
+    ///
+    /// The happenings are counted and kept; checkpoints are counted at most once per lease and
+    /// look.
     fn compare(&mut self, before: &FleetView, fleet: &FleetView, now: Moment, wall: Timestamp) {
         for what in happened(before, fleet) {
             let leases = what.leases as u64;
