@@ -7,6 +7,7 @@
 - Time, tasks and chance are taken from the files that are named here, and from no other outside of tests.
 - Each path and each test that the Markdown files name exists.
 - No two types of a crate have the same name.
+- The libraries that are built without a test program of their own contain no test: it would never run.
 - A function's name has at most 60 characters: a test that shows more says the rest in its doc comment.
 """
 
@@ -20,6 +21,8 @@ MOST_LINES_OF_AN_EXAMPLE = 80
 LONGEST_NAME = 60
 # Two types here still have the same name: the modules of `Error` qualify it.
 TWICE = {("kcl-core/src/", "Error")}
+# `test = false` in their Cargo.toml; their tests are in tests/tests/parts/.
+WITHOUT_TESTS = re.compile(r"(examples|tests)/src/")
 DECIDE = "kcl-core/src/decide/"
 IMPURE = {
     "kcl-core/src/runtime.rs",
@@ -130,6 +133,14 @@ def names(markdown, files):
                     yield f"{page}:{number}: there is no test `{word}`"
 
 
+def tests_that_never_run(files):
+    for path in files:
+        if WITHOUT_TESTS.match(path):
+            for number, line in enumerate(Path(path).read_text().splitlines(), 1):
+                if re.match(r"\s*#\[(cfg\(test\)|(\w+::)?test\b)", line):
+                    yield f"{path}:{number}: this test would never run: move it to tests/tests/parts/"
+
+
 def long_names(files):
     for path in files:
         for name in re.findall(r"\bfn (\w+)", Path(path).read_text()):
@@ -172,6 +183,7 @@ def main():
     rust = [path for path in listed if path.endswith(".rs")]
     markdown = [path for path in listed if path.endswith(".md")]
     faults = [*sizes(rust), *purity(rust), *exceptions(rust), *circles(rust), *names(markdown, rust), *long_names(rust), *twice(rust)]
+    faults += tests_that_never_run(rust)
     for fault in faults:
         print(fault, file=sys.stderr)
     print(f"{len(rust)} files of code, {len(markdown)} pages, {len(faults)} faults")
