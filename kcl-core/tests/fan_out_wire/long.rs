@@ -17,8 +17,9 @@ use super::served::{Asked, Reply, Server, Taken, nothing_taken, push, pushing};
 use super::{events, service};
 
 const WINDOW: usize = 64 << 10;
-/// What may have been taken from the connection and not passed.
-const FRAME: usize = 16 << 10;
+/// What may have been taken from the connection and not passed: the longest frame that the client
+/// offers.
+const FRAME: usize = 64 << 10;
 const RECORD: usize = 300_000;
 
 /// The start of a response is no event: it is there in any case.

@@ -2,11 +2,12 @@ use std::error::Error as StdError;
 
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::operation::RequestId as _;
-use aws_smithy_types::event_stream::RawMessage;
 
 use crate::stream::{Error, ErrorKind};
 
 use super::classify::{CallFailure, KinesisOperation, classify};
+
+pub(super) mod broken;
 
 /// As much is kept of what a service says about an error.
 const MAX_MESSAGE: usize = 512;
@@ -40,85 +41,6 @@ where
             Err(_) => result,
         },
     }
-}
-
-/// The failure of a subscription after it was granted: an exception among its events, or the end of
-/// what carried them.
-///
-/// Record data is in neither: of what was received, the names and the message of an exception alone
-/// are kept.
-pub(super) fn broken<E>(operation: KinesisOperation, error: SdkError<E, RawMessage>) -> Error
-where
-    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
-{
-    let exception = exception_of(&error);
-    let failure = match (&exception, &error) {
-        // An exception has no status of its own. A name that is not known yet is taken for the
-        // service's trouble: if it refuses us for good, the next subscription will tell.
-        (Some((code, message)), _) => CallFailure::Refusal {
-            status: 500,
-            code: Some(code),
-            message: Some(message.as_str()).filter(|text| !text.is_empty()),
-        },
-        (None, SdkError::DispatchFailure(failure)) if failure.is_timeout() => CallFailure::Late,
-        (None, SdkError::DispatchFailure(_)) => CallFailure::NoConnection,
-        (None, _) => CallFailure::Unreadable,
-    };
-    let said = match &failure {
-        CallFailure::Refusal { code, message, .. } => {
-            format!(
-                "{}: {}",
-                code.unwrap_or_default(),
-                message.unwrap_or("(the service says nothing more)")
-            )
-        }
-        CallFailure::Unreadable => format!("an event cannot be read: {}", causes(&error)),
-        _ => format!("the connection is lost: {}", causes(&error)),
-    };
-    let mut result = Error::new(
-        classify(operation, &failure),
-        operation.name(),
-        discreet(&said, None),
-    );
-    result.code = exception.as_ref().map(|(code, _)| code.as_str().into());
-    match error.into_source() {
-        Ok(source) if exception.is_none() => result.caused_by(source),
-        _ => result,
-    }
-}
-
-/// The name and message of the exception that ended a subscription. The name stands in a header of
-/// the event; the text may repeat it.
-fn exception_of<E: ProvideErrorMetadata>(
-    error: &SdkError<E, RawMessage>,
-) -> Option<(String, String)> {
-    let (raw, meta) = match error {
-        SdkError::ServiceError(context) => (context.raw(), Some(context.err().meta())),
-        SdkError::ResponseError(context) => (context.raw(), None),
-        _ => return None,
-    };
-    let header = |name| header_of(raw, name);
-    let named = header(":exception-type").or_else(|| header(":error-code"));
-    let code = named.or_else(|| meta?.code().map(ToOwned::to_owned))?;
-    let message = meta
-        .and_then(|meta| meta.message().map(ToOwned::to_owned))
-        .or_else(|| header(":error-message"));
-    Some((code, message.unwrap_or_default()))
-}
-
-fn header_of(raw: &RawMessage, name: &str) -> Option<String> {
-    let RawMessage::Decoded(message) = raw else {
-        return None;
-    };
-    let header = message
-        .headers()
-        .iter()
-        .find(|header| header.name().as_str() == name)?;
-    header
-        .value()
-        .as_string()
-        .ok()
-        .map(|text| text.as_str().to_owned())
 }
 
 /// What came back is not what the service promises.

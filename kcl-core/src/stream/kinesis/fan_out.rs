@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use aws_smithy_types::body::SdkBody;
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
 
@@ -10,9 +11,11 @@ use crate::stream::{
 };
 
 use super::classify::{CallFailure, KinesisOperation, classify};
+use super::event_reader::EventReader;
 use super::failure::{error_of, malformed};
 use super::http::MessageGate;
 use super::subscription::KinesisSubscription;
+use super::take_body::TakeBody;
 use super::{KinesisStream, convert};
 
 #[async_trait]
@@ -96,39 +99,37 @@ impl FanOut for KinesisStream {
             .subscribe_to_shard()
             .consumer_arn(consumer.as_str())
             .shard_id(shard.as_str());
-        let gate = MessageGate::default();
+        let (gate, body) = (MessageGate::default(), TakeBody::default());
         let goes_with = gate.clone();
         let call = call
             .set_starting_position(convert::starting_position(at))
             .customize()
             .config_override(self.subscribing.clone())
+            .interceptor(body.clone())
             .mutate_request(move |request| request.add_extension(goes_with.clone()));
-        // The SDK's own limit ends with the head of the answer. It then waits for the first event,
-        // which need not come.
-        let sent = within(
-            &*self.clock,
-            self.call_limit,
-            call.send().with_subscriber(Dispatch::none()),
-        )
-        .await;
-        let Some(sent) = sent else {
-            let message = format!(
-                "no answer in time: no first event within {:?}",
-                self.call_limit
-            );
-            return Err(Error::new(
-                classify(operation, &CallFailure::Late),
-                operation.name(),
-                message,
-            ));
-        };
-        let output =
+        let begun = async {
+            let sent = call.send().with_subscriber(Dispatch::none()).await;
             sent.map_err(|error| rights(error_of(operation, error, None), consumer.as_str()))?;
-        Ok(Box::new(KinesisSubscription::new(
-            shard.clone(),
-            output.event_stream,
-            gate,
-        )))
+            let body = body.taken().unwrap_or_else(SdkBody::empty);
+            let pages = self.pages();
+            let events = EventReader::new(body, pages.clone());
+            KinesisSubscription::begun(shard.clone(), events, pages, gate).await
+        };
+        // The SDK's own limit ends with the head of the answer. The first message need not come.
+        match within(&*self.clock, self.call_limit, begun).await {
+            Some(subscription) => Ok(Box::new(subscription?)),
+            None => {
+                let message = format!(
+                    "no answer in time: no first event within {:?}",
+                    self.call_limit
+                );
+                Err(Error::new(
+                    classify(operation, &CallFailure::Late),
+                    operation.name(),
+                    message,
+                ))
+            }
+        }
     }
 }
 

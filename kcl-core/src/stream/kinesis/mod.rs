@@ -34,6 +34,7 @@ mod call;
 pub mod classify;
 mod convert;
 mod date;
+mod event_reader;
 mod failure;
 mod fan_out;
 pub mod http;
@@ -42,6 +43,7 @@ mod read;
 mod setup;
 mod stream;
 mod subscription;
+mod take_body;
 mod wire;
 #[cfg(test)]
 mod wire_oracle;

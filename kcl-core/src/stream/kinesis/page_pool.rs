@@ -86,8 +86,9 @@ impl PagePool {
         }
     }
 
-    /// Frees what was idle for long. Called with each call to the service.
-    pub(super) fn free_idle(&self, now: Moment) {
+    /// Frees what was idle for long. Called after each call to the service and with each event.
+    pub(super) fn free_idle(&self) {
+        let now = self.0.clock.now();
         self.0.state().free_idle(now);
     }
 
@@ -276,9 +277,10 @@ mod tests {
         let pool = PagePool::new();
         drop((filled(&pool, MIB), filled(&pool, 2 * MIB)));
         let now = SystemClock.now();
-        pool.free_idle(now + Duration::from_secs(59));
+        let later = |seconds| now + Duration::from_secs(seconds);
+        pool.0.state().free_idle(later(59));
         assert_eq!(pool.bytes(), (3 * MIB, 0));
-        pool.free_idle(now + Duration::from_secs(61));
+        pool.0.state().free_idle(later(61));
         assert_eq!(pool.bytes(), (0, 0));
     }
 

@@ -180,9 +180,7 @@ impl Stream for KinesisStream {
     }
 
     fn keep_within(&self, budget: usize) {
-        if let Some(direct) = &self.direct {
-            direct.keep_within(budget);
-        }
+        self.pages().keep_within(budget);
     }
 
     fn fan_out(&self) -> Option<Arc<dyn FanOut>> {

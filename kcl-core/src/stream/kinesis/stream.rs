@@ -16,6 +16,7 @@ use crate::stream::Error;
 use super::call::{DirectCall, is_cbor_wanted};
 use super::classify::{CallFailure, KinesisOperation, classify};
 use super::http::{Http1Client, Http2Client};
+use super::page_pool::PagePool;
 
 /// A stream of AWS Kinesis. Clones share the SDK's client and the connections of subscriptions.
 ///
@@ -46,6 +47,8 @@ pub struct KinesisStream {
     pub(super) connect_limit: Duration,
     /// How pages are read, unless by the SDK.
     pub(super) direct: Option<Arc<DirectCall>>,
+    /// What events are received into, unless it is what pages are received into.
+    pub(super) pages: PagePool,
     pub(super) stream: StreamName,
     /// The ARN of a stream that was named otherwise, once it was asked for.
     pub(super) arn_found: Arc<OnceCell<Arc<str>>>,
@@ -100,6 +103,7 @@ impl KinesisStream {
             call_limit,
             connect_limit,
             direct: None,
+            pages: PagePool::new(),
             stream,
             arn_found: Arc::default(),
             clock: system_clock(),
@@ -163,6 +167,14 @@ impl KinesisStream {
                 operation.name(),
                 "the client has no AWS region",
             )),
+        }
+    }
+
+    /// The buffers that pages and events are received into.
+    pub(super) fn pages(&self) -> PagePool {
+        match &self.direct {
+            Some(direct) => direct.pages().clone(),
+            None => self.pages.clone(),
         }
     }
 

@@ -4,38 +4,38 @@ use std::pin::pin;
 use std::task::Poll;
 
 use async_trait::async_trait;
-use aws_sdk_kinesis::primitives::event_stream::EventReceiver;
-use aws_sdk_kinesis::types::error::SubscribeToShardEventStreamError;
-use aws_sdk_kinesis::types::{SubscribeToShardEvent, SubscribeToShardEventStream};
-use tracing::Dispatch;
-use tracing::instrument::WithSubscriber as _;
 
 use crate::model::ShardId;
 use crate::stream::{Error, Pushed, Subscription};
 
-use super::classify::KinesisOperation;
-use super::convert;
-use super::failure::broken;
+use super::classify::{CallFailure, KinesisOperation};
+use super::event_reader::{EventReader, NoMessage};
+use super::failure::{broken, failed, malformed};
 use super::http::MessageGate;
+use super::page_pool::PagePool;
+use super::wire::{EventMessage, NextMember, Unreadable, page_of, refusal_of};
 
-type EventStream = EventReceiver<SubscribeToShardEventStream, SubscribeToShardEventStreamError>;
-
-/// The memory that an event takes while it is received, as a multiple of its message: the pieces of
-/// the message, the message in one piece, and what is decoded from it. Seen in a process's resident
-/// memory: 2.6 to 3.1 times the message for events of many records, of 100 bytes to 1 MB, and 3.8
-/// times for an event of one large record.
+/// The memory that an event takes while it is received, as a multiple of its message: the message,
+/// the payloads, which have three quarters of it, and for records of 100 bytes the two lists of
+/// records, as much again as the message.
 const MEMORY_WHILE_RECEIVING: usize = 3;
 
-/// A shard's events, as the SDK reads them from a response that does not end for five minutes.
+const OPERATION: KinesisOperation = KinesisOperation::SubscribeToShard;
+
+/// A shard's events, read from a response that does not end for five minutes.
 ///
 /// Dropping it resets the stream of the connection that it came by, and so ends the subscription
 /// with the service.
 pub(super) struct KinesisSubscription {
     shard: ShardId,
     /// Nothing when it has ended.
-    events: Option<EventStream>,
+    events: Option<EventReader>,
+    /// Where the buffers of events come from.
+    pages: PagePool,
     /// What the response comes through.
     gate: MessageGate,
+    /// The first message, where it is an event.
+    first: Option<EventMessage>,
     /// What was there before it was known to begin.
     came: Option<Came>,
 }
@@ -44,43 +44,62 @@ pub(super) struct KinesisSubscription {
 type Came = Result<Option<Pushed>, Error>;
 
 impl KinesisSubscription {
-    pub(super) fn new(shard: ShardId, events: EventStream, gate: MessageGate) -> Self {
-        Self {
+    /// The subscription that has been granted, when its first message is there: the service's word
+    /// that it has begun, or an event where an endpoint sends no such word.
+    pub(super) async fn begun(
+        shard: ShardId,
+        mut events: EventReader,
+        pages: PagePool,
+        gate: MessageGate,
+    ) -> Result<Self, Error> {
+        let first = events.next().await.map_err(not_begun)?;
+        let first = first.filter(|message| message.name != "initial-response");
+        Ok(Self {
             shard,
             events: Some(events),
+            pages,
             gate,
+            first,
             came: None,
-        }
+        })
     }
 
     /// The next event, as far as the gate is open. Cancel safe.
     async fn receive(&mut self) -> Came {
-        let event = loop {
+        loop {
             let Some(events) = &mut self.events else {
                 return Ok(None);
             };
-            // Its only await is for the next piece of the response's body, and it keeps what it has
-            // read in itself: dropping it loses nothing. At the level `trace` it logs each message
-            // whole.
-            match events.recv().with_subscriber(Dispatch::none()).await {
-                Ok(Some(SubscribeToShardEventStream::SubscribeToShardEvent(event))) => break event,
-                // A kind of event that is not known yet is none of records.
-                Ok(Some(_)) => {}
+            let message = match self.first.take() {
+                Some(first) => Ok(Some(first)),
+                None => events.next().await,
+            };
+            let pushed = match message {
+                Ok(Some(message)) => {
+                    self.pages.free_idle();
+                    event(&message, &self.pages)
+                }
                 Ok(None) => {
                     self.events = None;
                     return Ok(None);
                 }
+                Err(error) => Err(lost(error)),
+            };
+            match pushed {
+                // A kind of event that is not known yet is none of records.
+                Ok(None) => {}
+                Ok(Some(pushed)) => {
+                    if pushed.end.is_some() {
+                        self.events = None;
+                    }
+                    return Ok(Some(pushed));
+                }
                 Err(error) => {
                     self.events = None;
-                    return Err(broken(KinesisOperation::SubscribeToShard, error));
+                    return Err(error);
                 }
             }
-        };
-        let pushed = pushed(event);
-        if !matches!(&pushed, Ok(pushed) if pushed.end.is_none()) {
-            self.events = None;
         }
-        pushed.map(Some)
     }
 
     /// The next event, or the length of its message if that is held back. Cancel safe.
@@ -122,28 +141,83 @@ impl Subscription for KinesisSubscription {
     }
 }
 
-/// The event as we know it. The service's null is an empty continuation in the SDK, and only the
-/// last event of a shard has one. An event that names the shards that follow and has a continuation
-/// contradicts itself: the shard is read on, and it is asked whether it has ended.
-fn pushed(event: SubscribeToShardEvent) -> Result<Pushed, Error> {
-    let mut pushed = Pushed::new(convert::raw_records(
-        KinesisOperation::SubscribeToShard,
-        event.records,
-    )?);
-    pushed.millis_behind_latest = u64::try_from(event.millis_behind_latest).ok();
-    let children = convert::children(event.child_shards.unwrap_or_default());
-    if event.continuation_sequence_number.is_empty() {
-        pushed.end = Some(children);
-    } else {
-        pushed.named = children;
-        // One that is not understood is none: then the shard goes on at its last record.
-        pushed.continuation = event.continuation_sequence_number.parse().ok();
+/// The event as we know it; nothing for one of another kind.
+///
+/// Only the last event of a shard has no continuation. An event that names the shards that follow
+/// and has a continuation contradicts itself: the shard is read on, and it is asked whether it has
+/// ended.
+fn event(message: &EventMessage, pages: &PagePool) -> Came {
+    let EventMessage {
+        kind,
+        name,
+        error,
+        content_type,
+        payload,
+    } = message;
+    let content_type = content_type.as_deref();
+    match &**kind {
+        "event" if name == "SubscribeToShardEvent" => {}
+        "event" => return Ok(None),
+        "exception" | "error" => {
+            let said = refusal_of(Some(name.as_str()), content_type, payload);
+            let message = said.message.or_else(|| error.clone());
+            let code = said
+                .code
+                .as_deref()
+                .unwrap_or("an exception without a name");
+            return Err(broken::refused(OPERATION, code, message.as_deref()));
+        }
+        _ => return Err(broken::unreadable(OPERATION, Unreadable::MessageKind)),
     }
-    Ok(pushed)
+    let page = match page_of(
+        content_type,
+        payload,
+        NextMember::ContinuationSequenceNumber,
+        pages,
+    ) {
+        Ok((page, _)) => page,
+        Err(Unreadable::Sequence(error)) => {
+            let what = "the answer holds an invalid sequence number";
+            return Err(malformed(OPERATION, what).caused_by(error));
+        }
+        Err(error) => return Err(broken::unreadable(OPERATION, error)),
+    };
+    let mut pushed = Pushed::new(page.records);
+    pushed.millis_behind_latest = page.millis_behind_latest;
+    match page.next.filter(|continuation| !continuation.is_empty()) {
+        None => pushed.end = Some(page.children),
+        Some(continuation) => {
+            pushed.named = page.children;
+            // One that is not understood is none: then the shard goes on at its last record.
+            pushed.continuation = continuation.parse().ok();
+        }
+    }
+    Ok(Some(pushed))
+}
+
+/// What was answered is no subscription: a failure of the call.
+fn not_begun(error: NoMessage) -> Error {
+    match error {
+        NoMessage::Lost(error) => {
+            let said = error.to_string();
+            failed(OPERATION, &CallFailure::NoConnection, &said, None, None).caused_by(error)
+        }
+        NoMessage::Unreadable(error) => {
+            let said = error.to_string();
+            failed(OPERATION, &CallFailure::Unreadable, &said, None, None).caused_by(error)
+        }
+    }
+}
+
+fn lost(error: NoMessage) -> Error {
+    match error {
+        NoMessage::Lost(error) => broken::lost(OPERATION, error),
+        NoMessage::Unreadable(error) => broken::unreadable(OPERATION, error),
+    }
 }
 
 impl fmt::Debug for KinesisSubscription {
-    /// Not what has been received: the SDK would print it.
+    /// Not what has been received.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KinesisSubscription")
             .field("shard", &self.shard)

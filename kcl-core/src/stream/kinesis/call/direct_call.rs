@@ -76,10 +76,9 @@ impl DirectCall {
         self.cbor.is_proven()
     }
 
-    /// The pages that are read by it take no more than this, those included that are kept for later
-    /// ones.
-    pub(in crate::stream::kinesis) fn keep_within(&self, bytes: usize) {
-        self.http.pages().keep_within(bytes);
+    /// The buffers that pages are received into.
+    pub(in crate::stream::kinesis) fn pages(&self) -> &PagePool {
+        self.http.pages()
     }
 
     /// A page; nothing when the SDK has to make the call, as it would do more than is done here.
@@ -184,7 +183,7 @@ impl DirectCall {
         match answer.await {
             Ok(answer) => {
                 signer.learn(sent_at, &answer.head);
-                PageOutcome::of(answer, self.http.pages())
+                PageOutcome::of(answer, self.pages())
             }
             Err(NoAnswer::NotConnected(failure) | NoAnswer::Lost(failure)) => {
                 PageOutcome::NotAnswered(failure)

@@ -22,6 +22,10 @@ use super::settings::Http2Settings;
 use super::silence::{Silence, WatchedBody};
 use super::stream_count::StreamCount;
 
+/// The longest frame that a server may send: four times the least. A frame is a wake-up of the task
+/// that reads, which is most of what an event costs beside its bytes.
+const FRAME: u32 = 64 << 10;
+
 /// A connection that speaks HTTP/2. It is closed when it is dropped, and with it what is still on
 /// it.
 pub(super) struct Connection {
@@ -63,6 +67,7 @@ impl Connection {
         let (io, heard) = CountingIo::new(io);
         let handshake = h2::client::Builder::new()
             .enable_push(false)
+            .max_frame_size(FRAME)
             .initial_window_size(settings.window)
             .initial_connection_window_size(settings.connection_window())
             .handshake::<_, Bytes>(io);

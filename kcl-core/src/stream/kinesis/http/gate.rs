@@ -28,7 +28,7 @@ struct GateState {
     held: AtomicUsize,
 }
 
-/// Longer messages are held back: an HTTP/2 frame, as long as it is by default. Shorter ones are
+/// Longer messages are held back: an HTTP/2 frame of the usual length. Shorter ones are
 /// there as soon as they have begun, and all that many subscriptions could have of them at once is
 /// little.
 const LONG: usize = 16 << 10;
@@ -71,7 +71,7 @@ impl MessageGate {
 /// An event stream behind its gate.
 ///
 /// A piece of the body that is held back has been taken from its connection, so the server may send
-/// as much beyond the window: a frame.
+/// as much beyond the window: a frame, of at most 64 KiB.
 #[derive(Debug)]
 pub(super) struct Gated<B> {
     body: B,

@@ -141,7 +141,7 @@ impl Http1Pool {
     ) -> Http1Answer {
         if let Some(connection) = connection {
             let now = self.clock.now();
-            self.pages.free_idle(now);
+            self.pages.free_idle();
             let mut idle = self.idle();
             for connections in idle.values_mut() {
                 let old = |(at, _): &(Moment, _)| now.since(*at) >= IDLE_LIMIT;

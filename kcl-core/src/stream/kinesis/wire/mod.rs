@@ -29,6 +29,7 @@
 //! is given out.
 
 mod cbor;
+mod event_message;
 mod json;
 mod page;
 mod reader;
@@ -36,6 +37,7 @@ mod refusal;
 mod request;
 mod unreadable;
 
+pub(crate) use event_message::EventMessage;
 pub(crate) use page::{NextMember, WirePage, page_of};
 pub(crate) use reader::{Form, MAX_DEPTH};
 pub(crate) use refusal::{WireRefusal, refusal_of};

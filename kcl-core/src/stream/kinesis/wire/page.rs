@@ -15,12 +15,15 @@ use super::unreadable::Unreadable;
 pub(crate) enum NextMember {
     /// In the answer to `GetRecords`.
     NextShardIterator,
+    /// In an event of a subscription.
+    ContinuationSequenceNumber,
 }
 
 impl NextMember {
     const fn name(self) -> &'static [u8] {
         match self {
             Self::NextShardIterator => b"NextShardIterator",
+            Self::ContinuationSequenceNumber => b"ContinuationSequenceNumber",
         }
     }
 }

@@ -24,6 +24,18 @@ pub(crate) enum Unreadable {
     /// What was answered is of another kind, such as HTML.
     #[error("expected CBOR or JSON, got the content type `{content_type}` and {first}")]
     OfNeitherForm { content_type: String, first: String },
+    /// A message was damaged on its way.
+    #[error("the checksum of a message does not match")]
+    Checksum,
+    /// No message has this length.
+    #[error("a message claims a length of {0} bytes")]
+    MessageLength(usize),
+    /// The response ended where it may not.
+    #[error("the response ended within a message")]
+    CutOff,
+    /// A message is neither an event nor an exception.
+    #[error("a message is of an unknown type")]
+    MessageKind,
     /// A record without its place cannot be handed on.
     #[error("the answer holds an invalid sequence number")]
     Sequence(#[source] InvalidValue),
