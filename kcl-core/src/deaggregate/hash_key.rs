@@ -6,6 +6,7 @@
 //! [`OutOfRange`](super::OutOfRange) for when this happens.
 
 use crate::model::HashKeyRange;
+use crate::model::digits::eight;
 
 use super::digests::digests;
 use super::message::{KeyEntry, KeyTable};
@@ -47,17 +48,6 @@ pub(super) fn explicit(text: &[u8]) -> Option<u128> {
     let low = eight(third) * 100_000_000 + eight(fourth);
     let scaled = u128::from(high).checked_mul(10_u128.pow(24))?;
     scaled.checked_add(u128::from(low) * 100_000_000 + u128::from(eight(fifth)))
-}
-
-/// The value of eight digits, computed in three steps: pairs, groups of four, all eight.
-///
-/// All eight are converted at once in one 64-bit register, without a branch. The caller has checked
-/// that they are digits.
-fn eight(digits: [u8; 8]) -> u64 {
-    let each = u64::from_le_bytes(digits) & 0x0f0f_0f0f_0f0f_0f0f;
-    let pairs = each.wrapping_mul(10).wrapping_add(each >> 8) & 0x00ff_00ff_00ff_00ff;
-    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
-    fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff
 }
 
 /// Finds the user records of an aggregate that are outside a range. Each key of a table is hashed

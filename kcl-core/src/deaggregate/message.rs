@@ -152,7 +152,7 @@ impl Message {
     }
 
     /// Appends the user records, each a view of the data of `raw`. After an error, some may have
-    /// been appended.
+    /// been appended. Returns how many of them are outside the range.
     ///
     /// Sub-sequence numbers count every user record of the aggregate, also those outside the range.
     /// A checkpoint therefore means the same record whether or not such records are dropped.
@@ -162,12 +162,12 @@ impl Message {
         message: &std::ops::Range<usize>,
         range: Option<HashKeyRange>,
         records: &mut Vec<Record>,
-    ) -> Result<(), Corrupt> {
+    ) -> Result<u64, Corrupt> {
         let bytes = raw.data.get(message.clone()).ok_or(Corrupt::Malformed)?;
         let mut check =
             range.map(|range| RangeCheck::new(range, bytes, &self.partition_keys, &self.hash_keys));
         let mut fields = Fields::new(bytes);
-        let mut sub_sequence = 0;
+        let (mut sub_sequence, mut outside) = (0, 0);
         while let Some((number, value)) = fields.next()? {
             let (field::RECORDS, Value::Bytes(at)) = (number, value) else {
                 continue;
@@ -196,6 +196,7 @@ impl Message {
             let out_of_range = check.as_mut().is_some_and(|check| {
                 check.is_outside(partition_key.0, hash_key.map(|(index, _)| index))
             });
+            outside += u64::from(out_of_range);
             records.push(Record {
                 position: Position::new(raw.sequence.clone(), sub_sequence),
                 partition_key: self.key(partition_key.1),
@@ -210,7 +211,7 @@ impl Message {
             });
             sub_sequence += 1;
         }
-        Ok(())
+        Ok(outside)
     }
 
     /// The key as records hold it: a part of the shared text, without a copy.

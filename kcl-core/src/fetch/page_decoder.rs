@@ -193,8 +193,9 @@ impl PageDecoder {
         self.meters.corrupt.increment(apart.corrupt);
         let mut records = apart.records;
         self.resume.keep_new(&mut records);
-        let outside = records.iter().filter(|record| record.out_of_range).count();
-        if outside > 0 {
+        // Where there are none, which is nearly always, the list is not read once more.
+        if apart.out_of_range > 0 {
+            let outside = records.iter().filter(|record| record.out_of_range).count();
             self.meters.out_of_range.increment(outside as u64);
             if self.out_of_range == OutOfRange::Drop {
                 records.retain(|record| !record.out_of_range);

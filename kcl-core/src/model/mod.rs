@@ -15,6 +15,7 @@
 //! [`InvalidValue`] that says what was expected. Behind the border no text is parsed again.
 
 mod checkpoint;
+pub(crate) mod digits;
 mod invalid;
 mod key;
 mod lease;

@@ -15,6 +15,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::InvalidValue;
+use super::digits::eight;
 
 /// A Kinesis sequence number: a non-negative decimal number that orders the records of a shard.
 ///
@@ -68,8 +69,7 @@ impl FromStr for SequenceNumber {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes = text.as_bytes();
-        let is_number =
-            !bytes.is_empty() && bytes.len() <= MAX_DIGITS && bytes.iter().all(u8::is_ascii_digit);
+        let is_number = !bytes.is_empty() && bytes.len() <= MAX_DIGITS && all_digits(bytes);
         if !is_number || (bytes[0] == b'0' && bytes.len() > 1) {
             return Err(InvalidValue::text(
                 "sequence number",
@@ -95,11 +95,24 @@ fn inline(digits: &[u8]) -> Option<[u64; 3]> {
     Some(limbs)
 }
 
+/// All of them are looked at, rather than up to the first that is none: that is done for many bytes
+/// at a time.
+fn all_digits(bytes: &[u8]) -> bool {
+    bytes
+        .iter()
+        .fold(true, |all, byte| all & byte.is_ascii_digit())
+}
+
 /// The value of at most 19 digits, which cannot overflow.
 fn chunk_value(digits: &[u8]) -> u64 {
-    digits
+    let (head, rest) = digits.split_at(digits.len() % 8);
+    let head = head
         .iter()
-        .fold(0, |value, digit| value * 10 + u64::from(digit - b'0'))
+        .fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
+    let (eights, _) = rest.as_chunks();
+    eights
+        .iter()
+        .fold(head, |value, digits| value * 100_000_000 + eight(*digits))
 }
 
 /// `limbs * 10^19 + add`, or `None` on overflow. Long multiplication, from the lowest limb up.
