@@ -83,7 +83,7 @@ impl AnswerHead {
             keeps_alive,
             ..Self::default()
         };
-        let (mut length, mut encoding) = (None, None);
+        let (mut length, mut encoding, mut closes) = (None, None::<String>, false);
         for header in headers {
             let value = || String::from_utf8_lossy(header.value).trim().to_owned();
             let is = |name: &str| header.name.eq_ignore_ascii_case(name);
@@ -94,11 +94,16 @@ impl AnswerHead {
                 }
                 length = Some(said);
             } else if is("transfer-encoding") {
-                encoding = Some(value().to_ascii_lowercase());
+                let said = value().to_ascii_lowercase();
+                encoding = Some(match encoding {
+                    Some(before) => format!("{before}, {said}"),
+                    None => said,
+                });
             } else if is("connection") {
                 let said = value().to_ascii_lowercase();
                 let says = |word| said.split(',').any(|part| part.trim() == word);
-                head.keeps_alive = (keeps_alive || says("keep-alive")) && !says("close");
+                head.keeps_alive |= says("keep-alive");
+                closes |= says("close");
             } else if is("content-type") {
                 head.content_type = Some(value());
             } else if is("x-amzn-errortype") {
@@ -125,7 +130,7 @@ impl AnswerHead {
             }
             (None, None) => BodyLength::UntilClosed,
         };
-        head.keeps_alive &= head.body != BodyLength::UntilClosed;
+        head.keeps_alive &= !closes && head.body != BodyLength::UntilClosed;
         Ok(head)
     }
 }
@@ -191,6 +196,11 @@ mod tests {
                 BodyLength::Known(0),
                 false,
             ),
+            (
+                "connection: close\r\nconnection: keep-alive\r\ncontent-length: 0\r\n",
+                BodyLength::Known(0),
+                false,
+            ),
             ("", BodyLength::UntilClosed, false),
         ] {
             let text = format!("HTTP/1.1 200 OK\r\n{headers}\r\nrest");
@@ -210,6 +220,7 @@ mod tests {
             "content-length: 99999999999999999999999\r\n",
             "content-length: 7\r\ntransfer-encoding: chunked\r\n",
             "transfer-encoding: gzip, chunked\r\n",
+            "transfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n",
         ] {
             assert!(
                 head(&format!("HTTP/1.1 200 OK\r\n{headers}\r\n")).is_err(),

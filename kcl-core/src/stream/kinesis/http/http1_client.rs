@@ -91,6 +91,8 @@ impl Http1Client {
     ) -> Result<Http1Answer, NoAnswer> {
         if let Some(kept) = self.pool.kept(to) {
             match kept.exchange(request, &self.pool.pages).await {
+                // It has waited too long for a request, and says so while it closes the connection.
+                Ok((answer, None)) if answer.head.status == 408 => {}
                 Ok((answer, connection)) => return Ok(self.pool.keep(to, answer, connection)),
                 Err(Broken::InAnswer(failure)) => return Err(NoAnswer::Lost(failure)),
                 Err(Broken::BeforeAnswer(_)) => {}

@@ -1,5 +1,6 @@
 use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::unconstrained;
 
 use super::super::page_pool::{PageBuffer, PagePool};
 use super::dial::Io;
@@ -33,7 +34,11 @@ impl Http1Connection {
     /// Whether it may be used again: the other side has neither closed it nor sent what nobody
     /// asked for.
     pub(super) fn is_quiet(&mut self) -> bool {
-        self.io.read(&mut [0]).now_or_never().is_none()
+        // Whatever else the task has done: without a share of the runtime's time left, a read says
+        // that there is nothing, though there is.
+        unconstrained(self.io.read(&mut [0]))
+            .now_or_never()
+            .is_none()
     }
 
     /// Sends a request, head and body, and waits for the answer to it. Gives the connection back
@@ -176,4 +181,34 @@ fn broken(error: std::io::Error) -> ConnectionFailure {
 
 fn cut() -> ConnectionFailure {
     ConnectionFailure::broken("the answer broke off", "the connection was closed")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    use tokio::io::duplex;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// A task that has done much may not take a closed connection, or one with an answer that nobody
+    /// asked for, for a quiet one.
+    #[tokio::test]
+    async fn a_busy_task_sees_what_has_come_by_a_kept_connection() {
+        let (near, mut far) = duplex(100);
+        let mut connection = Http1Connection::new(Box::new(near));
+        assert!(connection.is_quiet());
+        far.write_all(b"HTTP/1.1 408 Late\r\n\r\n").await.unwrap();
+        let (give, mut take) = mpsc::unbounded_channel();
+        (0..10_000).for_each(|number| give.send(number).unwrap());
+        let is_quiet = poll_fn(|cx| {
+            // Until the runtime says that it is the turn of others.
+            while take.poll_recv(cx).is_ready() {}
+            Poll::Ready(connection.is_quiet())
+        });
+        assert!(!is_quiet.await);
+        assert!(!take.is_empty(), "the task has been stopped before the end");
+    }
 }
