@@ -44,6 +44,11 @@ fn told(error: &Error) -> (ErrorKind, Option<String>, String) {
         Some((before, _)) => format!("{before}the answer cannot be read"),
         None => text,
     };
+    // The two are asked at different addresses.
+    let text = match text.split_once(" (asked: ") {
+        Some((before, _)) => before.to_owned(),
+        None => text,
+    };
     (
         error.kind,
         error.code.as_deref().map(ToOwned::to_owned),

@@ -145,4 +145,9 @@ fn the_environment_is_read_and_what_it_lacks_is_named() {
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
     ]);
     assert!(called.starts_with("ListShards: no connection"), "{called}");
+    // Whoever has another region or endpoint in mind sees it.
+    assert!(
+        called.contains("(asked: http://127.0.0.1:1, region eu-west-1)"),
+        "{called}"
+    );
 }

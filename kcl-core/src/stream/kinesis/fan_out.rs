@@ -35,7 +35,8 @@ impl FanOut for KinesisStream {
             WhichConsumer::Arn(arn) => (call.consumer_arn(arn.as_str()), arn.to_string()),
         };
         let sent = call.send().await;
-        let output = sent.map_err(|error| rights(error_of(operation, error, None), &resource))?;
+        let output =
+            sent.map_err(|error| self.placed(rights(error_of(operation, error, None), &resource)))?;
         let described = output
             .consumer_description
             .ok_or_else(|| malformed(operation, "the answer is empty"))?;
@@ -53,7 +54,8 @@ impl FanOut for KinesisStream {
             .consumer_name(name)
             .send()
             .await;
-        let output = sent.map_err(|error| rights(error_of(operation, error, None), stream))?;
+        let output =
+            sent.map_err(|error| self.placed(rights(error_of(operation, error, None), stream)))?;
         let registered = output
             .consumer
             .ok_or_else(|| malformed(operation, "the answer is empty"))?;
@@ -70,7 +72,7 @@ impl FanOut for KinesisStream {
             .send()
             .await;
         let Err(error) = sent else { return Ok(()) };
-        let error = rights(error_of(operation, error, None), arn.as_str());
+        let error = self.placed(rights(error_of(operation, error, None), arn.as_str()));
         match error.kind {
             ErrorKind::Gone => Ok(()),
             // It is being made, or being removed: the latter is what was asked for.
@@ -117,17 +119,15 @@ impl FanOut for KinesisStream {
         };
         // The SDK's own limit ends with the head of the answer. The first message need not come.
         match within(&*self.clock, self.call_limit, begun).await {
-            Some(subscription) => Ok(Box::new(subscription?)),
+            Some(Ok(subscription)) => Ok(Box::new(subscription)),
+            Some(Err(error)) => Err(self.placed(error)),
             None => {
                 let message = format!(
                     "no answer in time: no first event within {:?}",
                     self.call_limit
                 );
-                Err(Error::new(
-                    classify(operation, &CallFailure::Late),
-                    operation.name(),
-                    message,
-                ))
+                let kind = classify(operation, &CallFailure::Late);
+                Err(self.placed(Error::new(kind, operation.name(), message)))
             }
         }
     }

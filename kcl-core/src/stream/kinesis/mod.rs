@@ -13,7 +13,7 @@
 //! | `register_consumer` | `RegisterStreamConsumer`, likewise |
 //! | `deregister_consumer` | `DeregisterStreamConsumer`; when that is refused, `DescribeStreamConsumer` tells whether it is on its way |
 //! | `subscribe` | `SubscribeToShard`, by connections of its own: see [`http`] |
-//! | `next` of a subscription | nothing: it takes the next event off the response, and waits for it |
+//! | `next` of a subscription | nothing: it takes the next event off the response, which the SDK has only begun, and waits for it |
 //!
 //! It keeps no state beyond connections and the stream's ARN, and does not try again: the SDK's
 //! retries are off, because whoever reads a shard paces and repeats calls himself ([`classify`]
@@ -24,10 +24,12 @@
 //! may be. That the connection itself is dead, pings show.
 //!
 //! Every call is the SDK's, except that `GetRecords` may be made without it, in CBOR, at a third of
-//! the cost; the SDK then says to which endpoint, with which credentials and at what time.
+//! the cost; the SDK then says to which endpoint, with which credentials and at what time. The events
+//! of a subscription are read here too, from the body of the response to the SDK's call, at half the
+//! cost. They are in JSON: the service has no CBOR there.
 //!
-//! Record data is neither copied nor logged: payloads are slices of the answer, or the buffers that
-//! they were decoded into, and the SDK, which at the level `trace` logs all that it receives, logs
+//! Record data is neither copied nor logged: payloads are slices of the answer, or of the buffer that
+//! they were decoded into, which is used again when the last of them is dropped; and the SDK, which at the level `trace` logs all that it receives, logs
 //! nothing of `GetShardIterator`, `GetRecords` and `SubscribeToShard`.
 
 mod call;
@@ -38,6 +40,7 @@ mod event_reader;
 mod failure;
 mod fan_out;
 pub mod http;
+mod note_endpoint;
 mod page_pool;
 mod read;
 mod setup;

@@ -29,7 +29,7 @@ const MEMORY_WHILE_READING: f64 = 3.2;
 /// In CBOR a page is read into one buffer, of which the payloads are slices. Beside it there are the
 /// list of records, which has grown by doubling, and the text of the keys: for records of 100 bytes
 /// as much again as for the page itself.
-const MEMORY_WHILE_READING_CBOR: f64 = 2.0;
+pub(super) const MEMORY_WHILE_READING_CBOR: f64 = 2.0;
 
 /// How far a clock may be ahead of the service's before the service refuses what is signed by it:
 /// the window of a signature.
@@ -48,7 +48,7 @@ impl Stream for KinesisStream {
         let output = call
             .send()
             .await
-            .map_err(|error| error_of(operation, error, None))?;
+            .map_err(|error| self.placed(error_of(operation, error, None)))?;
         let summary = output
             .stream_description_summary
             .ok_or_else(|| malformed(operation, "the answer is empty"))?;
@@ -73,7 +73,8 @@ impl Stream for KinesisStream {
         let asked_at = self.clock.wall();
         let date = NoteDate::default();
         let sent = call.customize().interceptor(date.clone()).send().await;
-        let output = sent.map_err(|error| error_of(KinesisOperation::ListShards, error, None))?;
+        let output =
+            sent.map_err(|error| self.placed(error_of(KinesisOperation::ListShards, error, None)))?;
         let shards = output
             .shards
             .unwrap_or_default()
@@ -110,7 +111,7 @@ impl Stream for KinesisStream {
                 .starting_sequence_number(sequence.to_string()),
         };
         let sent = call.send().with_subscriber(Dispatch::none()).await;
-        let output = sent.map_err(|error| error_of(operation, error, None))?;
+        let output = sent.map_err(|error| self.placed(error_of(operation, error, None)))?;
         match output.shard_iterator {
             Some(iterator) => Ok(Cursor::new(shard.clone(), iterator)),
             None => Err(malformed(
@@ -140,7 +141,7 @@ impl Stream for KinesisStream {
                 Ok(Some(page)) => return Ok(page),
                 Ok(None) => {}
                 Err(error) if direct.is_doubtful(&error) => refused = Some((direct, error)),
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.placed(error)),
             }
         }
         let call = self
@@ -150,7 +151,8 @@ impl Stream for KinesisStream {
             .limit(bounded)
             .set_stream_arn(self.arn());
         let sent = call.send().with_subscriber(Dispatch::none()).await;
-        let output = sent.map_err(|error| error_of(operation, error, Some(cursor.as_str())))?;
+        let output =
+            sent.map_err(|error| self.placed(error_of(operation, error, Some(cursor.as_str()))))?;
         let records = convert::raw_records(operation, output.records)?;
         if let Some((direct, error)) = refused {
             direct.leave_to_the_sdk(&error);

@@ -11,11 +11,12 @@ use tokio::sync::OnceCell;
 use crate::Clock;
 use crate::model::StreamName;
 use crate::runtime::system_clock;
-use crate::stream::Error;
+use crate::stream::{Error, ErrorKind};
 
 use super::call::{DirectCall, is_cbor_wanted};
 use super::classify::{CallFailure, KinesisOperation, classify};
 use super::http::{Http1Client, Http2Client};
+use super::note_endpoint::NoteEndpoint;
 use super::page_pool::PagePool;
 
 /// A stream of AWS Kinesis. Clones share the SDK's client and the connections of subscriptions.
@@ -47,6 +48,8 @@ pub struct KinesisStream {
     pub(super) connect_limit: Duration,
     /// How pages are read, unless by the SDK.
     pub(super) direct: Option<Arc<DirectCall>>,
+    /// Where calls go.
+    pub(super) endpoint: NoteEndpoint,
     /// What events are received into, unless it is what pages are received into.
     pub(super) pages: PagePool,
     pub(super) stream: StreamName,
@@ -87,9 +90,11 @@ impl KinesisStream {
         let timeouts = timeouts.build();
         let call_limit = timeouts.operation_timeout().unwrap_or(CALL_TIMEOUT);
         let connect_limit = timeouts.connect_timeout().unwrap_or(CONNECT_TIMEOUT);
+        let endpoint = NoteEndpoint::default();
         let config = client
             .config()
             .to_builder()
+            .interceptor(endpoint.clone())
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
             .build();
@@ -103,6 +108,7 @@ impl KinesisStream {
             call_limit,
             connect_limit,
             direct: None,
+            endpoint,
             pages: PagePool::new(),
             stream,
             arn_found: Arc::default(),
@@ -168,6 +174,21 @@ impl KinesisStream {
                 "the client has no AWS region",
             )),
         }
+    }
+
+    /// The same error. One that says that nobody or nothing is there says where as well.
+    pub(super) fn placed(&self, mut error: Error) -> Error {
+        let is_silence = error.kind == ErrorKind::Unreachable && error.code.is_none();
+        if is_silence || error.kind == ErrorKind::Gone {
+            let region = self.client.config().region();
+            let region = region.map_or("unknown", |region| region.as_ref());
+            if let Some(endpoint) = self.endpoint.noted() {
+                error
+                    .message
+                    .push_str(&format!(" (asked: {endpoint}, region {region})"));
+            }
+        }
+        error
     }
 
     /// The buffers that pages and events are received into.
