@@ -10,7 +10,6 @@
 //! shard that is far behind. One budget for all needs a rule against the opposite fault: that
 //! stopped handlers take everything. The reserved half is that rule.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,9 +19,11 @@ use crate::memory_wait::MemoryWait;
 use crate::model::InvalidValue;
 
 mod events;
+mod permit_queue;
 mod seats;
 
 use events::LargeEvents;
+use permit_queue::{PermitQueue, PermitWaiter};
 use seats::Seats;
 
 /// The memory that fetched records may take, shared by all shards of a worker, or of several
@@ -74,21 +75,11 @@ struct BudgetInner {
 struct BudgetState {
     /// What each shard holds.
     seats: Seats,
-    /// Requests that wait for the shared half, in the order in which they came.
-    waiters: VecDeque<PermitWaiter>,
+    /// Requests that wait for the shared half.
+    waiters: PermitQueue,
     /// Fan-out events that wait for room. They go before the others, because the service has
     /// already begun to send them.
     events: LargeEvents,
-}
-
-/// A request that waits. One that was dropped is recognised by its closed channel.
-struct PermitWaiter {
-    /// The shard that it is counted for.
-    seat: u64,
-    /// How many bytes it asks for.
-    want: usize,
-    /// Where its permit goes. If nobody takes it any more, the bytes go back at once.
-    grant: oneshot::Sender<Permit>,
 }
 
 impl ByteBudget {
@@ -111,7 +102,7 @@ impl ByteBudget {
             total: bytes,
             state: Mutex::new(BudgetState {
                 seats: Seats::new(bytes),
-                waiters: VecDeque::new(),
+                waiters: PermitQueue::default(),
                 events: LargeEvents::default(),
             }),
         })))
@@ -149,45 +140,48 @@ impl ByteBudget {
     fn give_back(&self, seat: u64, bytes: usize) {
         let mut state = self.state();
         state.seats.add(seat, 0, bytes);
-        self.serve(&mut state);
+        self.serve(&mut state, Some(seat));
     }
 
-    /// Gives to those who wait, in their order, what there is now.
-    fn serve(&self, state: &mut BudgetState) {
+    /// Gives to those who wait, in their order, what there is now. `changed` is the shard that holds
+    /// less than before.
+    fn serve(&self, state: &mut BudgetState, changed: Option<u64>) {
         let mut pool_is_open = self.serve_events(state);
-        let mut waiting = std::mem::take(&mut state.waiters);
-        while let Some(waiter) = waiting.pop_front() {
-            if waiter.grant.is_closed() || !state.seats.contains(waiter.seat) {
-                continue;
-            }
-            let bytes = match state.own_page(waiter.seat, waiter.want, self.0.total, pool_is_open) {
-                Some(bytes) => Some(bytes),
+        while pool_is_open && let Some(first) = state.waiters.first() {
+            let (seat, want) = (first.seat, first.want);
+            let bytes = state
+                .own_page(seat, want, self.0.total, true)
+                .or_else(|| state.pooled(seat, want, self.0.total));
+            match (bytes, bytes.and_then(|_| state.waiters.take_first())) {
+                (Some(bytes), Some(waiter)) => self.permit(state, waiter, bytes),
                 // The pool is for whoever asked first: a small request does not overtake a large
                 // one.
-                None => state
-                    .pooled(waiter.seat, waiter.want, self.0.total)
-                    .filter(|_| pool_is_open),
-            };
-            match bytes {
-                Some(bytes) => {
-                    state.seats.add(waiter.seat, bytes, 0);
-                    let permit = Permit {
-                        budget: self.clone(),
-                        seat: waiter.seat,
-                        bytes,
-                        receiving: false,
-                    };
-                    if let Err(mut unwanted) = waiter.grant.send(permit) {
-                        state
-                            .seats
-                            .add(waiter.seat, 0, std::mem::take(&mut unwanted.bytes));
-                    }
-                }
-                None => {
-                    pool_is_open = false;
-                    state.waiters.push_back(waiter);
-                }
+                _ => pool_is_open = false,
             }
+        }
+        // Who holds nothing waits for nobody. All others held something when they asked, and have
+        // given nothing back.
+        if let Some(seat) = changed
+            && state.seats.contains(seat)
+            && state.seats.held(seat) == 0
+            && let Some(waiter) = state.waiters.take_of(seat)
+            && let Some(bytes) = state.own_page(seat, waiter.want, self.0.total, false)
+        {
+            self.permit(state, waiter, bytes);
+        }
+    }
+
+    fn permit(&self, state: &mut BudgetState, waiter: PermitWaiter, bytes: usize) {
+        state.seats.add(waiter.seat, bytes, 0);
+        let permit = Permit {
+            budget: self.clone(),
+            seat: waiter.seat,
+            bytes,
+            receiving: false,
+        };
+        if let Err(mut unwanted) = waiter.grant.send(permit) {
+            let bytes = std::mem::take(&mut unwanted.bytes);
+            state.seats.add(waiter.seat, 0, bytes);
         }
     }
 }
@@ -253,8 +247,7 @@ impl BudgetShare {
             let mut state = self.budget.state();
             let reserve = state.seats.reserve();
             let want = want.clamp(1, self.budget.0.total / 2 + reserve);
-            let first =
-                state.waiters.iter().all(|waiter| waiter.grant.is_closed()) && !state.events_wait();
+            let first = state.waiters.first().is_none() && !state.events_wait();
             let bytes = state
                 .own_page(self.id, want, self.budget.0.total, first)
                 .or_else(|| {
@@ -274,7 +267,7 @@ impl BudgetShare {
                 }
                 None => {
                     let (grant, granted) = oneshot::channel();
-                    state.waiters.push_back(PermitWaiter {
+                    state.waiters.push(PermitWaiter {
                         seat: self.id,
                         want,
                         grant,
@@ -313,7 +306,8 @@ impl Drop for BudgetShare {
     fn drop(&mut self) {
         let mut state = self.budget.state();
         state.seats.go(self.id);
-        self.budget.serve(&mut state);
+        state.waiters.leave(self.id);
+        self.budget.serve(&mut state, None);
     }
 }
 
@@ -352,7 +346,7 @@ impl Permit {
             state.events.end();
         }
         if less > 0 {
-            self.budget.serve(&mut state);
+            self.budget.serve(&mut state, Some(self.seat));
         }
     }
 }

@@ -201,6 +201,35 @@ fn a_request_looks_at_no_shard_but_its_own() {
     }
 }
 
+#[test]
+fn memory_given_back_looks_at_the_first_waiter_and_its_own() {
+    const SHARDS: usize = 1000;
+    let budget = ByteBudget::new(128 * MIB).unwrap();
+    let seats: Vec<_> = (0..SHARDS).map(|_| budget.seat()).collect();
+    let mut first: Vec<_> = seats.iter().map(|seat| now(seat.acquire(MIB))).collect();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut second = Vec::new();
+    for seat in &seats {
+        let mut waiting = Box::pin(seat.acquire(MIB));
+        if waiting.as_mut().poll(&mut context).is_pending() {
+            second.push(waiting);
+        }
+    }
+    assert!(second.len() > SHARDS / 2, "{}", second.len());
+    let before = budget.state().waiters.visited;
+    // From the last to the first: each gives back what it holds, and gets a page of its own.
+    for permit in first.iter_mut().rev() {
+        drop(permit.take());
+    }
+    let visited = budget.state().waiters.visited - before;
+    assert!(visited <= 3 * SHARDS, "{visited}");
+    for mut waiting in second {
+        // Memory that was granted, and that nobody takes, goes back.
+        assert!(waiting.as_mut().poll(&mut context).is_ready());
+    }
+    assert_eq!(budget.used(), 0);
+}
+
 proptest! {
     #[test]
     fn the_count_returns_to_zero_and_grants_stay_in_the_budget(

@@ -128,7 +128,7 @@ impl ByteBudget {
                 return;
             };
             state.events.beyond = state.events.beyond.max(state.lacks(first, self.0.total));
-            self.serve(&mut state);
+            self.serve(&mut state, None);
             state.events.beyond
         };
         tracing::debug!(
@@ -206,7 +206,7 @@ impl BudgetShare {
                 more,
                 grant,
             });
-            self.budget.serve(&mut state);
+            self.budget.serve(&mut state, None);
             (granted, state.events.moved)
         };
         let _waiting = self.wait.begin();
