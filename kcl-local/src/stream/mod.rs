@@ -36,7 +36,7 @@
 //! | | up to 10 MiB per call | 5 MiB |
 //! | `UpdateShardCount` | splits and merges: every new shard has its one or two parents | no parents |
 //! | any with `StreamName` | `StreamARN` instead of it, or both | some operations |
-//! | any | CBOR with tagged times, as the AWS SDK for Java reads and writes them | times without a tag |
+//! | any | CBOR as the service speaks it with the AWS SDK for Java: tagged times, lists and maps that do not say how long they are | times without a tag |
 //!
 //! # How it differs from the service
 //!
@@ -45,7 +45,8 @@
 //! | signatures | required, but not checked |
 //! | `UpdateShardCount` | is finished when the call returns; any number of shards is allowed, any number of times per day |
 //! | limits | off unless switched on ([`LocalStreamBuilder::read_limits`], [`LocalStreamBuilder::write_limits`]); there are no limits on calls to other operations |
-//! | `SubscribeToShard` | over HTTP/1.1 too; an idle shard sends an empty event every second; how the service ends the subscription of a deregistered consumer is not documented |
+//! | `SubscribeToShard` | a call in CBOR is answered in CBOR; the service answers it with status 500, and the SDK for Java makes this one call in JSON |
+//! | | over HTTP/1.1 too; an idle shard sends an empty event every second; how the service ends the subscription of a deregistered consumer is not documented |
 //! | HTTP/2 | [`LocalStreamBuilder::max_concurrent_streams`] limits the requests per connection; the service's number is not published |
 //! | retention | as configured for the stream; an expired record is removed when its shard is next read |
 //! | encryption | only a flag on records; nothing is encrypted |

@@ -1,4 +1,5 @@
-//! CBOR as the AWS SDKs for Kinesis use it.
+//! CBOR as Kinesis speaks it with the AWS SDK for Java: times are tag 1 and whole milliseconds, and
+//! maps and lists do not say how many members they have.
 //!
 //! A writer and a reader of its own are needed for two reasons: pages of records are written
 //! without an intermediate value, and times are tagged in a way that no library writes.
@@ -14,9 +15,11 @@ const UNSIGNED: u8 = 0 << 5;
 const NEGATIVE: u8 = 1 << 5;
 const BYTES: u8 = 2 << 5;
 const TEXT: u8 = 3 << 5;
-const ARRAY: u8 = 4 << 5;
-const MAP: u8 = 5 << 5;
 const TAG: u8 = 6 << 5;
+/// The beginnings of a list and of a map of unknown length, and the end of either.
+const ARRAY: u8 = 4 << 5 | 31;
+const MAP: u8 = 5 << 5 | 31;
+const BREAK: u8 = 0xFF;
 /// The tag of a time.
 ///
 /// The SDK for Java puts milliseconds behind it, where RFC 8949 has seconds.
@@ -81,17 +84,19 @@ pub(super) fn write(body: &mut Vec<u8>, value: &Value) {
         }
         Value::String(value) => text(body, value),
         Value::Array(items) => {
-            array(body, items.len());
+            array(body);
             for item in items {
                 write(body, item);
             }
+            end(body);
         }
         Value::Object(entries) => {
-            map(body, entries.len());
+            map(body);
             for (name, value) in entries {
                 text(body, name);
                 member(body, name, value);
             }
+            end(body);
         }
     }
 }
@@ -112,14 +117,19 @@ fn member(body: &mut Vec<u8>, name: &str, value: &Value) {
     }
 }
 
-/// Writes the beginning of a map of `entries` pairs.
-pub(super) fn map(body: &mut Vec<u8>, entries: usize) {
-    head(body, MAP, entries as u64);
+/// Writes the beginning of a map: names and values follow, and [`end`].
+pub(super) fn map(body: &mut Vec<u8>) {
+    body.push(MAP);
 }
 
-/// Writes the beginning of an array.
-pub(super) fn array(body: &mut Vec<u8>, items: usize) {
-    head(body, ARRAY, items as u64);
+/// Writes the beginning of a list: its items follow, and [`end`].
+pub(super) fn array(body: &mut Vec<u8>) {
+    body.push(ARRAY);
+}
+
+/// Writes the end of a map or a list.
+pub(super) fn end(body: &mut Vec<u8>) {
+    body.push(BREAK);
 }
 
 /// Writes a text.
@@ -189,13 +199,22 @@ mod tests {
     fn a_payload_is_a_byte_string_and_a_time_is_tagged_milliseconds() {
         assert_eq!(
             written(&json!({ "Data": "AP8H" })),
-            [b"\xA1\x64Data\x43".as_slice(), &[0, 255, 7]].concat()
+            b"\xBF\x64Data\x43\x00\xFF\x07\xFF"
         );
-        let mut expected = b"\xA1\x69Timestamp\xC1\x1B".to_vec();
+        let mut expected = b"\xBF\x69Timestamp\xC1\x1B".to_vec();
         expected.extend_from_slice(&1_700_000_000_123_u64.to_be_bytes());
+        expected.push(0xFF);
         assert_eq!(
             written(&json!({ "Timestamp": 1_700_000_000.123 })),
             expected
+        );
+    }
+
+    #[test]
+    fn lists_and_maps_do_not_say_how_long_they_are() {
+        assert_eq!(
+            written(&json!({ "a": [1, {}] })),
+            b"\xBF\x61a\x9F\x01\xBF\xFF\xFF\xFF"
         );
     }
 

@@ -83,16 +83,18 @@ fn page<'a>(
             body.push(b'}');
         }
         Format::Cbor => {
-            cbor::map(&mut body, members.len() + 1);
+            cbor::map(&mut body);
             cbor::text(&mut body, "Records");
-            cbor::array(&mut body, records.len());
+            cbor::array(&mut body);
             for record in records {
                 cbor_record(&mut body, record);
             }
+            cbor::end(&mut body);
             for (name, value) in members {
                 cbor::text(&mut body, name);
                 cbor::write(&mut body, value);
             }
+            cbor::end(&mut body);
         }
     }
     body
@@ -118,7 +120,7 @@ fn json_record(body: &mut Vec<u8>, record: &StoredRecord) {
 
 /// One record in CBOR.
 fn cbor_record(body: &mut Vec<u8>, record: &StoredRecord) {
-    cbor::map(body, 4 + usize::from(record.encrypted));
+    cbor::map(body);
     cbor::text(body, "SequenceNumber");
     cbor::text(body, &record.sequence);
     cbor::text(body, "ApproximateArrivalTimestamp");
@@ -131,6 +133,7 @@ fn cbor_record(body: &mut Vec<u8>, record: &StoredRecord) {
         cbor::text(body, "EncryptionType");
         cbor::text(body, "KMS");
     }
+    cbor::end(body);
 }
 
 #[cfg(test)]
