@@ -3,6 +3,8 @@
 #[cfg(feature = "kinesis")]
 mod fan_out_wire;
 #[cfg(feature = "kinesis")]
+mod kinesis_live;
+#[cfg(feature = "kinesis")]
 mod kinesis_wire;
 mod memory;
 mod support;

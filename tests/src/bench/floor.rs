@@ -88,6 +88,10 @@ fn tls() -> Result<Arc<ClientConfig>, BoxError> {
     Ok(Arc::new(config))
 }
 
+/// The embedded stream wants a signature and does not check it.
+const UNCHECKED: &str = "AWS4-HMAC-SHA256 Credential=AKID/20261130/us-east-1/kinesis/aws4_request, \
+     SignedHeaders=host;x-amz-date, Signature=0";
+
 fn request(host: &str, iterator: &str, load: &BenchLoad) -> Vec<u8> {
     let limit = load.limit;
     let (content_type, body) = if load.json {
@@ -105,6 +109,7 @@ fn request(host: &str, iterator: &str, load: &BenchLoad) -> Vec<u8> {
     let length = body.len();
     let mut request = format!(
         "POST / HTTP/1.1\r\nhost: {host}\r\nx-amz-target: Kinesis_20131202.GetRecords\r\n\
+         authorization: {UNCHECKED}\r\nx-amz-date: 20261130T000000Z\r\n\
          content-type: {content_type}\r\ncontent-length: {length}\r\n\r\n"
     )
     .into_bytes();

@@ -48,3 +48,5 @@ pub(crate) use unreadable::Unreadable;
 mod cases_test;
 #[cfg(test)]
 mod page_test;
+#[cfg(test)]
+mod weight_test;
