@@ -6,7 +6,8 @@ use crate::model::{Position, Record};
 /// The records of a batch: a slice that can be kept after the call. Cloning it copies no records.
 ///
 /// A clone that is kept after `process_records` has returned keeps the whole batch in memory, which
-/// the byte budget then no longer counts.
+/// the byte budget then no longer counts, and so does a single record of it.
+/// [`Record::detached`] makes a copy that keeps nothing else.
 #[derive(Clone, Debug)]
 pub struct Records {
     all: Arc<Vec<Record>>,
