@@ -174,18 +174,21 @@ impl ChildProcessor {
         let asked = child
             .ask(question, &before, &now, self.shared.answer_limit)
             .await;
-        asked.map_err(|error| {
-            self.child = None;
-            if self.shared.on_error == OnChildError::Exit {
-                let why = format!("{}: {error}", self.shard);
-                self.shared.failed.send_if_modified(|failed| {
-                    let first = failed.is_none();
-                    failed.get_or_insert(why);
-                    first
-                });
-            }
-            StartOver::because(error)
-        })
+        let Err(error) = asked else {
+            return Ok(());
+        };
+        if let Some(child) = self.child.take() {
+            child.end().await;
+        }
+        if self.shared.on_error == OnChildError::Exit {
+            let why = format!("{}: {error}", self.shard);
+            self.shared.failed.send_if_modified(|failed| {
+                let first = failed.is_none();
+                failed.get_or_insert(why);
+                first
+            });
+        }
+        Err(StartOver::because(error))
     }
 
     async fn dismiss(&mut self) {

@@ -24,6 +24,11 @@ impl Tasks {
         while self.0.try_join_next().is_some() {}
         self.0.spawn(task);
     }
+
+    /// Waits until all have ended. Cancel safe.
+    pub(crate) async fn ended(&mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
 }
 
 type Job = Box<dyn FnOnce() + Send>;

@@ -20,6 +20,9 @@ const WAITING: usize = 64;
 const PIECE: usize = 64 * 1024;
 /// How long it is waited for the exit status of a child that has closed its output.
 const EXIT: Duration = Duration::from_secs(1);
+/// How long the last words of a child that has ended are waited for. A process that it has started
+/// may hold its pipes open for ever.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A child process, and the talk with it. Dropped, it is killed together with all the processes that
 /// it has started.
@@ -32,7 +35,6 @@ pub(crate) struct ChildProcess {
     exchange: Exchange,
     label: Label,
     /// They read what it writes.
-    #[expect(dead_code, reason = "held for its drop")]
     readers: Tasks,
     /// Used for every message, so that nothing is allocated for one.
     buffer: Vec<u8>,
@@ -161,6 +163,27 @@ impl ChildProcess {
                 limit.as_secs_f64()
             );
         }
+        self.end().await;
+    }
+
+    /// Kills the child and all the processes that it has started, and waits until what it wrote
+    /// before is in the log: it may say there why it failed.
+    pub(crate) async fn end(mut self) {
+        self.kill();
+        // A reader that has more messages than anybody takes ends as well.
+        self.messages.close();
+        let _ = within(LAST_WORDS, self.readers.ended()).await;
+    }
+
+    /// Kills the process group. Only where the child has not been waited for: its id may belong to
+    /// another process by then.
+    fn kill(&self) {
+        #[cfg(unix)]
+        if let Some(id) = self.process.id().and_then(|id| i32::try_from(id).ok())
+            && let Some(group) = rustix::process::Pid::from_raw(id)
+        {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
     }
 
     /// Takes a word of the child; returns whether the exchange is over.
@@ -214,13 +237,7 @@ impl ChildProcess {
 
 impl Drop for ChildProcess {
     fn drop(&mut self) {
-        // `kill_on_drop` ends the child alone. Only where it has not been waited for: its id may
-        // belong to another process by then.
-        #[cfg(unix)]
-        if let Some(id) = self.process.id().and_then(|id| i32::try_from(id).ok())
-            && let Some(group) = rustix::process::Pid::from_raw(id)
-        {
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
+        // `kill_on_drop` ends the child alone.
+        self.kill();
     }
 }

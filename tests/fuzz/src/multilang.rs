@@ -26,7 +26,9 @@ pub fn multilang(input: &[u8]) {
         match then {
             Then::Store(wish) => {
                 assert_eq!(object["action"], "checkpoint");
-                let sequence = object.get("sequenceNumber").filter(|value| !value.is_null());
+                let sequence = object
+                    .get("sequenceNumber")
+                    .filter(|value| !value.is_null());
                 let asked = sequence.map(|value| match value.as_str() {
                     Some(text) => text.to_owned(),
                     None => value.to_string(),
