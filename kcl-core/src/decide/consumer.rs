@@ -203,6 +203,26 @@ impl ConsumerMachine {
         &self.pending
     }
 
+    /// Whether the shard can be handed over to another worker now. `is_read` says that it was read
+    /// to its end, and that some of its records are still being processed.
+    ///
+    /// A shard that was read to its end is ended by the worker that has read it: if retention has
+    /// removed the shard from the stream, or does so soon, no other worker can read the records that
+    /// are not done.
+    #[must_use]
+    pub const fn may_hand_over(&self, is_read: bool) -> bool {
+        match self.state {
+            ConsumerState::WaitingForParents | ConsumerState::Starting => true,
+            ConsumerState::Processing => !is_read,
+            ConsumerState::HandingOver
+            | ConsumerState::Leaving
+            | ConsumerState::Ending
+            | ConsumerState::Confirmed
+            | ConsumerState::Losing
+            | ConsumerState::Ended => false,
+        }
+    }
+
     /// Takes an event and returns what to do next.
     ///
     /// An event that cannot happen in the current state is a bug in the loop. It changes nothing,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use kcl_core::handler::{ByRecordProcessor, by_key, in_order, unordered};
 use kcl_core::lease::memory::MemoryLeaseTable;
+use kcl_core::lease::{LeaseTable, Write};
 use kcl_core::model::Checkpoint;
 use kcl_core::processor::{
     LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput,
@@ -58,6 +59,39 @@ async fn a_shard_that_left_ends_when_its_records_are_done() {
     assert_eq!(
         (desk.begun(), desk.ended()),
         (payloads(0..2), payloads(0..2))
+    );
+    run.stop().await.unwrap();
+}
+
+/// No other worker can read its records again.
+#[tokio::test]
+async fn a_shard_that_left_is_not_handed_over_before_its_end() {
+    let (stream, shard, _) = one_shard(1);
+    let table = MemoryLeaseTable::new();
+    let (desk, gate) = Desk::gated();
+    let run = Fleet::with_short_failover(&stream, &table)
+        .with(|builder| builder.drain_limit(Duration::from_millis(1)))
+        .process(in_order(desk.clone()));
+    desk.until_begun("0").await;
+    stream.split_evenly(&shard).unwrap();
+    stream.drop_shard(&shard).unwrap();
+    run.heard
+        .wait_for("the lookup", |event| matches!(event, Event::DataGap { .. }))
+        .await;
+    let held = lease_of(&table, &shard).await;
+    let request = Write::request(&held, "second".into(), held.owner.clone().unwrap());
+    let asked = table.update(&held.key, &request).await.unwrap();
+    // Its owner has seen the request, and goes on.
+    let seen = wait_for_lease(&table, &shard, |lease| lease.counter >= asked.counter + 3).await;
+    assert_eq!((seen.token, desk.begun().len()), (held.token, 1));
+    gate.add_permits(1);
+    wait_for_lease(&table, &shard, |lease| {
+        lease.checkpoint == Checkpoint::ShardEnd
+    })
+    .await;
+    assert_eq!(
+        (desk.begun(), desk.ended()),
+        (payloads(0..1), payloads(0..1))
     );
     run.stop().await.unwrap();
 }

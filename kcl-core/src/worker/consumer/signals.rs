@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::decide::consumer::{ConsumerState, Step};
+use crate::decide::consumer::Step;
 use crate::worker::error::RunError;
 
+use super::background::AfterWork;
 use super::{GiveUp, ShardConsumer};
 
 impl ShardConsumer {
@@ -35,16 +36,10 @@ impl ShardConsumer {
         None
     }
 
-    /// Whether the shard can be handed over. One that has been read to its end is ended instead.
-    /// The next owner would have to call `shard_ended` again, and the lease is nearly free anyway.
+    /// Whether the shard can be handed over now. One that has been read to its end is ended instead.
     pub(super) fn may_hand_over(&self) -> bool {
-        !self.told_stop
-            && matches!(
-                self.machine.state(),
-                ConsumerState::WaitingForParents
-                    | ConsumerState::Starting
-                    | ConsumerState::Processing
-            )
+        let is_read = matches!(self.after_work, Some(AfterWork::End));
+        !self.told_stop && self.machine.may_hand_over(is_read)
     }
 
     /// Waits for a signal; the next iteration of the loop sees which one. It borrows nothing from
