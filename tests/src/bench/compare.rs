@@ -52,7 +52,7 @@ pub fn compare(
         } else {
             run.to_string()
         };
-        let floor_ms = floor.map_or("-".to_owned(), |floor| format!("{:.0}", floor.cpu_ms));
+        let floor_ms = floor.map_or_else(|| "-".to_owned(), |floor| format!("{:.0}", floor.cpu_ms));
         println!(
             "{label:>4} {:>14.0} {:>14.0} {:>7.3} {:>12.1} {:>12.1} {floor_ms:>14}",
             pair[0].cpu_ms,
