@@ -157,7 +157,7 @@ async fn a_late_http_2_server_is_not_downgraded_to_http_1_1() {
         assert!(
             error
                 .to_string()
-                .ends_with("did not begin to speak HTTP/2 within 300ms"),
+                .contains("did not begin to speak HTTP/2 within 300ms (asked: "),
             "{error}"
         );
         reads(subscribe(&stream, "one").await.unwrap()).await
