@@ -248,7 +248,8 @@ def run(fleet, browser, pictures):
     fleet.end("two", signal.SIGKILL)
     killed = time.monotonic()
     # A worker counts as dead after 4/5 of its failover time without a write, and it wrote up to a sixth of it before.
-    shown("a kill, after the 8 s of the rule", killed + 8, f"({row})('two', 'dead')")
+    # Its row may be gone in the same look, as the others judge by the same rule.
+    shown("a kill, after the 8 s of the rule", killed + 8, f"({happened})('two is dead')")
     picture("kill-light", 1024, False)
     picture("kill-dark", 768, True)
     picture("narrow-light", 320, False)

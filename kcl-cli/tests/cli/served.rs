@@ -130,17 +130,13 @@ async fn a_join_a_hand_over_and_a_kill_are_seen_as_they_happen() {
         page.has_happened("died").await && page.has_happened("taken_over").await
     })
     .await;
-    let metrics = page.get("/metrics").await;
-    assert!(
-        metrics
-            .body
-            .contains("kcl_fleet_take_overs_total{application=\"app\"} 2")
-    );
-    assert!(
-        metrics
-            .body
-            .contains("kcl_fleet_leases{application=\"app\",owner=\"first\",state=\"held\"} 4")
-    );
+    until("counting both leases", async || {
+        let metrics = page.get("/metrics").await.body;
+        metrics.contains("kcl_fleet_take_overs_total{application=\"app\"} 2")
+            && metrics
+                .contains("kcl_fleet_leases{application=\"app\",owner=\"first\",state=\"held\"} 4")
+    })
+    .await;
     first.die().await;
 }
 

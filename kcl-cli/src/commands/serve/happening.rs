@@ -119,14 +119,29 @@ fn of_workers(before: &FleetView, now: &FleetView) -> Vec<Happening> {
         }
     }
     for (id, worker) in old.iter().filter(|(id, _)| !new.contains_key(id)) {
-        let what = if worker.life == Life::Dead {
-            "is gone: its row was deleted"
+        if worker.life == Life::Dead {
+            say(
+                HappeningKind::Gone,
+                id,
+                "is gone: its row was deleted".to_owned(),
+            );
+        } else if is_lost(worker) {
+            let silent = span(worker.silent);
+            let what =
+                format!("is dead: its row was deleted after it had written nothing for {silent}");
+            say(HappeningKind::Died, id, what);
         } else {
-            "has left"
-        };
-        say(HappeningKind::Gone, id, what.to_owned());
+            say(HappeningKind::Gone, id, "has left".to_owned());
+        }
     }
     all
+}
+
+/// Whether a worker is dead, or silent for so long that the others may call it so before the next
+/// look: they judge by the same rule, and may take its leases and delete its row at once. A worker
+/// that lives writes four times as often as that.
+fn is_lost(worker: &WorkerView) -> bool {
+    worker.life == Life::Dead || (worker.has_row && worker.silent * 4 >= worker.dead_after * 3)
 }
 
 /// What leases have in common that went the same way.
@@ -144,7 +159,7 @@ fn of_leases<'a>(before: &'a FleetView, now: &'a FleetView) -> Vec<(Way, &'a Lea
         .workers
         .iter()
         .chain(&now.workers)
-        .filter(|it| it.life == Life::Dead)
+        .filter(|it| is_lost(it))
         .map(|it| &it.worker)
         .collect();
     let mut all = Vec::new();

@@ -18,10 +18,10 @@ async fn fleet(leases: &[(&str, Option<&str>)]) -> FleetView {
         table.create(&lease).await.unwrap();
     }
     let mut fleet = Observer::new(Arc::new(table)).look().await.unwrap();
-    fleet
-        .workers
-        .iter_mut()
-        .for_each(|worker| worker.life = Life::Alive);
+    for worker in &mut fleet.workers {
+        worker.life = Life::Alive;
+        worker.silent = std::time::Duration::ZERO;
+    }
     fleet
 }
 
@@ -71,6 +71,25 @@ async fn workers_join_die_return_and_leave() {
         told(&dead, &gone),
         one(HappeningKind::Gone, "b is gone: its row was deleted")
     );
+}
+
+/// A dead worker's row may be deleted, and its leases taken, between two looks.
+#[tokio::test]
+async fn a_worker_that_dies_between_two_looks_has_not_left() {
+    let mut before = fleet(&[("1", Some("a")), ("2", Some("b"))]).await;
+    let mut now = before.clone();
+    now.workers.pop();
+    now.leases[1].holder = Some("a".into());
+    let left = &told(&before, &now);
+    assert_eq!(left[0], (HappeningKind::Gone, "b has left".to_owned()));
+    assert_eq!(left[1].0, HappeningKind::HandedOver);
+    let silent = before.workers[1].dead_after * 9 / 10;
+    before.workers[1].silent = silent;
+    before.workers[1].has_row = true;
+    let died = &told(&before, &now);
+    assert_eq!(died[0].0, HappeningKind::Died);
+    assert!(died[0].1.contains("its row was deleted after"), "{died:?}");
+    assert_eq!(died[1].0, HappeningKind::TakenOver);
 }
 
 /// Whether it was a hand-over or a loss depends on the worker that had the lease.

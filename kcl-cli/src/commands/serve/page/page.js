@@ -29,6 +29,8 @@ async function start() {
     turnTo(name);
   };
   addEventListener("hashchange", turn);
+  // A browser opens six connections to a host: tabs that nobody sees leave them to the others.
+  document.addEventListener("visibilitychange", () => (document.hidden ? source?.close() : turn()));
   for (const button of at("spans").children) {
     button.addEventListener("click", () => choose(Number(button.dataset.minutes)));
   }
