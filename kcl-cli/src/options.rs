@@ -8,18 +8,18 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 #[cfg(feature = "local")]
 use crate::commands::local;
 use crate::commands::{
-    backup, check, cost, generated, lag, leases, multilang, serve, shards, status, tail, watch,
-    workers,
+    backup, check, cost, generated, lag, leases, multilang, pause, seek, serve, shards, status,
+    tail, watch, workers,
 };
 use crate::failure::{Ended, Failure};
 use crate::say::log::LogFormat;
 
-/// Shows the state of a Kinesis consumer application from a shell: which worker holds which lease,
-/// which workers are alive, which leases are stuck, and why.
+/// Shows and steers a Kinesis consumer application from a shell: which worker holds which lease, which
+/// workers are alive, which leases are stuck, and why; pauses it, and sets where it is read on.
 ///
-/// Commands that take APP read its lease table. Only `import` writes to it. Region and credentials
-/// are looked up as in every AWS tool: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_PROFILE, ~/.aws, the role
-/// of the machine.
+/// Commands that take APP read its lease table. Only `pause`, `resume`, `seek` and `import` write to
+/// it. Region and credentials are looked up as in every AWS tool: AWS_REGION, AWS_ACCESS_KEY_ID,
+/// AWS_PROFILE, ~/.aws, the role of the machine.
 #[derive(Debug, Parser)]
 #[command(
     name = "kcl",
@@ -61,6 +61,9 @@ pub(crate) enum Command {
     Lag(lag::LagOptions),
     Shards(shards::ShardsOptions),
     Tail(tail::TailOptions),
+    Pause(pause::PauseOptions),
+    Resume(pause::ResumeOptions),
+    Seek(seek::SeekOptions),
     Export(backup::ExportOptions),
     Import(backup::ImportOptions),
     Cost(cost::CostOptions),
@@ -106,6 +109,9 @@ impl Command {
             Self::Lag(options) => options.run().await,
             Self::Shards(options) => options.run().await,
             Self::Tail(options) => options.run().await,
+            Self::Pause(options) => options.run().await,
+            Self::Resume(options) => options.run().await,
+            Self::Seek(options) => options.run().await,
             Self::Export(options) => options.run().await,
             Self::Import(options) => options.run().await,
             Self::Cost(options) => options.run().await,

@@ -69,6 +69,7 @@
 //! | `rsHolder` | S | the worker whose tenancy that is: if the row names another owner, a KCL has taken the lease and left both attributes as they were |
 //! | `rsStartAt` | N | milliseconds since 1970: the time that `LATEST` or `AT_TIMESTAMP` stands for in this row; absent once there is a checkpoint |
 //! | `rsBeganAt` | N | the same in a row that has had a checkpoint: the time at which the lease began |
+//! | `rsPausedAt` | N | milliseconds since 1970: when an operator paused the shard; absent if it is not paused |
 //! | `rsStreamArn` | S | the stream's ARN |
 //! | `rsStreamCreatedAt` | N | milliseconds since 1970: when the stream was created |
 //!

@@ -64,6 +64,8 @@ enum WantedState {
     HandedOver,
     /// No worker holds it.
     Free,
+    /// An operator has paused it, and no worker holds it.
+    Paused,
     /// Its holder has not renewed it for so long that other workers may take it.
     Expired,
     /// Its shard is finished.
@@ -112,6 +114,7 @@ impl WantedState {
                 Self::HandOver => LeaseState::HandOver,
                 Self::HandedOver => LeaseState::HandedOver,
                 Self::Free => LeaseState::Free,
+                Self::Paused => LeaseState::Paused,
                 Self::Expired => LeaseState::Expired,
                 Self::Ended => LeaseState::Ended,
             }
@@ -203,6 +206,11 @@ pub(super) fn note(view: &LeaseView) -> String {
         .facts
         .start_at
         .map(|at| format!("begins at {at}"));
-    let notes = [stuck, awaited, waits, pending, start];
+    let paused = view
+        .lease
+        .paused_at
+        .filter(|_| view.state != LeaseState::Ended)
+        .map(|at| format!("paused at {at}"));
+    let notes = [paused, stuck, awaited, waits, pending, start];
     notes.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }

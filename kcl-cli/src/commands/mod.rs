@@ -10,6 +10,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod check;
+mod chosen;
 pub(crate) mod cost;
 pub(crate) mod generated;
 pub(crate) mod lag;
@@ -18,6 +19,8 @@ pub(crate) mod leases;
 pub(crate) mod local;
 pub(crate) mod multilang;
 mod of_stream;
+pub(crate) mod pause;
+pub(crate) mod seek;
 pub(crate) mod serve;
 pub(crate) mod shards;
 pub(crate) mod status;

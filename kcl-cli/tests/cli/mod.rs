@@ -8,3 +8,4 @@ mod scene;
 mod seen;
 mod served;
 mod shown;
+mod steered;

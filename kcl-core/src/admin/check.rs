@@ -35,6 +35,7 @@ pub fn check(fleet: &FleetView, stream: Option<&StreamView>, lags: &[LeaseLag]) 
         None => holes(fleet, &mut found),
     }
     stuck(fleet, &mut found);
+    paused(fleet, &mut found);
     workers(fleet, &mut found);
     retention(lags, &mut found);
     found.sort_by(|a, b| {
@@ -346,6 +347,24 @@ fn beside_the_stream(fleet: &FleetView, stream: &StreamView, found: &mut Vec<Fin
                 &lease.key,
                 "Its shard is finished and has left the stream.",
                 "Nothing: the next audit of a worker deletes the row.",
+            ));
+        }
+    }
+}
+
+/// A note, because somebody wants it so; but it must not be forgotten, since retention goes on.
+fn paused(fleet: &FleetView, found: &mut Vec<Finding>) {
+    let unfinished = fleet
+        .leases
+        .iter()
+        .filter(|view| view.state != LeaseState::Ended);
+    for view in unfinished {
+        if let Some(at) = view.lease.paused_at {
+            found.push(Finding::note(
+                FindingKind::Paused,
+                &view.lease.key,
+                format!("An operator paused it at {at}; nobody reads its shard."),
+                "Resume it before the retention period of the stream is over (`kcl resume`).",
             ));
         }
     }

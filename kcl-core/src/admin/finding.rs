@@ -88,6 +88,8 @@ pub enum FindingKind {
     /// Nobody gets on with a lease. [`Stuck`](super::Stuck) says why. It takes a view that was
     /// watched for long enough: after a single look, nobody is known to be dead.
     Stuck,
+    /// An operator has paused a shard.
+    Paused,
     /// The row of a worker that is dead. The others take its leases and delete the row.
     DeadWorker,
     /// Somebody holds more leases than others. By two or more. It passes while leases move; if it
@@ -124,6 +126,7 @@ impl FindingKind {
             Self::Orphan => "orphan",
             Self::Leftover => "leftover",
             Self::Stuck => "stuck",
+            Self::Paused => "paused",
             Self::DeadWorker => "dead_worker",
             Self::Unbalanced => "unbalanced",
             Self::WrongStream => "wrong_stream",

@@ -193,6 +193,8 @@ pub enum LeaseState {
     /// No worker holds it. Any live worker with room may take it, so this lasts only if there is
     /// none.
     Free,
+    /// An operator has paused it, and no worker holds it.
+    Paused,
     /// Its holder has not renewed it for so long that other workers may take it. A child that waits
     /// for its parent does not expire: its lease is renewed meanwhile.
     Expired,
@@ -208,6 +210,7 @@ impl fmt::Display for LeaseState {
             Self::HandOver => "hand-over",
             Self::HandedOver => "handed over",
             Self::Free => "free",
+            Self::Paused => "paused",
             Self::Expired => "expired",
             Self::Ended => "ended",
         })

@@ -174,6 +174,7 @@ impl Seen<'_> {
             .is_some_and(|at| at <= self.now);
         let state = match () {
             () if row.checkpoint.is_shard_end() => LeaseState::Ended,
+            () if row.is_paused() && (holder.is_none() || expired) => LeaseState::Paused,
             () if unclaimed => LeaseState::HandedOver,
             () if holder.is_none() => LeaseState::Free,
             () if expired => LeaseState::Expired,
@@ -189,7 +190,7 @@ impl Seen<'_> {
             .iter()
             .find(|parent| spoilt.contains(&row.key.sibling((*parent).clone())));
         let stuck = match (state, &holder) {
-            (LeaseState::Ended, _) => None,
+            (LeaseState::Ended | LeaseState::Paused, _) => None,
             _ if nobody => Some(Stuck::NobodyAlive),
             (_, Some(worker)) if life(worker) == Life::Dead => Some(Stuck::HolderDead {
                 worker: worker.clone(),

@@ -8,7 +8,8 @@
 //!   stream ------> StreamView, measure_lag -------^
 //! ```
 //!
-//! **Nothing here writes**, except [`import`], which only creates missing leases. Whether a worker is
+//! **Nothing here writes**, except [`import`], which only creates missing leases, and [`pause`],
+//! [`resume`] and [`seek`]; each of their writes is conditional. Whether a worker is
 //! alive is judged by the same rule as among workers: by growing counters and the observer's own
 //! clock. So it takes a while: a single reading of a table shows which workers it names, but not
 //! whether they are alive.
@@ -55,9 +56,13 @@ mod fleet;
 mod judge;
 mod lag;
 mod observer;
+mod pauses;
 mod record;
+mod seek;
+mod seek_plan;
 #[cfg(feature = "serde")]
 mod serialize;
+mod settled;
 mod shards;
 mod tail;
 
@@ -68,6 +73,9 @@ pub use finding::{Finding, FindingKind, Level};
 pub use fleet::{FleetView, LeaseState, LeaseView, Life, Moved, Stuck, WorkerView};
 pub use lag::{Asked, LeaseLag, measure_lag};
 pub use observer::{Observer, Watching, read_table};
+pub use pauses::{SteerError, drained, pause, resume};
 pub use record::{InvalidRecord, LeaseRecord, PendingRecord, WrongValue};
+pub use seek::seek;
+pub use seek_plan::{SeekEffect, SeekStep, plan_seek};
 pub use shards::{ShardBranch, StreamView, list_shards};
 pub use tail::{Tail, TailPage, TailSettings};

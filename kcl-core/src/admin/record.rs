@@ -119,6 +119,12 @@ pub struct LeaseRecord {
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub began_at: Option<i64>,
+    /// When an operator paused the shard, in milliseconds since 1970.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub paused_at: Option<i64>,
     /// The ARN of the stream. Two regions may have streams of one name; this tells them apart.
     #[cfg_attr(
         feature = "serde",
@@ -212,6 +218,7 @@ impl From<&Lease> for LeaseRecord {
                 .map(|range| [range.start().to_string(), range.end().to_string()]),
             start_at: lease.facts.start_at.map(Timestamp::as_millis),
             began_at: lease.facts.began_at.map(Timestamp::as_millis),
+            paused_at: lease.paused_at.map(Timestamp::as_millis),
             stream_arn: lease.facts.stream_arn.as_deref().map(ToOwned::to_owned),
             stream_created_at: lease.facts.stream_created_at.map(Timestamp::as_millis),
         }
@@ -256,6 +263,7 @@ fn lease(record: &LeaseRecord) -> Result<Lease, WrongValue> {
         Some([start, end]) => Some(HashKeyRange::parse(start, end)?),
         None => None,
     };
+    lease.paused_at = record.paused_at.map(Timestamp::from_millis);
     lease.facts = Facts {
         start_at: record.start_at.map(Timestamp::from_millis),
         began_at: record.began_at.map(Timestamp::from_millis),
@@ -339,6 +347,7 @@ mod tests {
         lease.parents = vec!["shardId-1".into(), "shardId-2".into()];
         lease.children = vec!["shardId-8".into()];
         lease.hash_range = Some(HashKeyRange::WHOLE);
+        lease.paused_at = Some(Timestamp::from_millis(4));
         lease.facts = Facts {
             start_at: Some(Timestamp::from_millis(1)),
             began_at: Some(Timestamp::from_millis(-2)),

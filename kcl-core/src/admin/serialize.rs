@@ -35,6 +35,10 @@ pub(super) fn maybe_text<S: Serializer>(
         .serialize(serializer)
 }
 
+pub(super) fn text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
 /// A lease in the form of a [`LeaseRecord`], so that `kcl leases --json` and `kcl export` name its
 /// attributes alike.
 pub(super) fn lease<S: Serializer>(lease: &Lease, serializer: S) -> Result<S::Ok, S::Error> {

@@ -14,7 +14,9 @@
 
 use bytes::Bytes;
 
-use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Token, WorkerId};
+use crate::model::{
+    Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Timestamp, Token, WorkerId,
+};
 
 use super::Error;
 use super::edit::{CounterEdit, Edit, Edits, SwitchesEdit};
@@ -199,6 +201,23 @@ pub enum Change {
         /// All facts of the row, the added ones included.
         facts: Facts,
     },
+    /// An operator pauses the shard. This is no heartbeat, so the counter stays as it is: whoever
+    /// holds the lease keeps it until it has drained the shard.
+    Pause {
+        /// When.
+        at: Timestamp,
+    },
+    /// An operator ends the pause.
+    Resume,
+    /// An operator sets where a shard that nobody reads is read on. Also removes the prepared
+    /// checkpoint.
+    Seek {
+        /// The new checkpoint. It may lie before or after the stored one.
+        to: Checkpoint,
+        /// All facts of the row, among them the time at which the shard is opened if `to` is
+        /// `LATEST` or `AT_TIMESTAMP`.
+        facts: Facts,
+    },
 }
 
 impl Change {
@@ -286,6 +305,18 @@ impl Change {
             Self::Facts { facts } => Edits {
                 facts: Some(facts.clone()),
                 ..owners_write
+            },
+            Self::Pause { at } => Edits {
+                paused: Edit::Set(*at),
+                ..none
+            },
+            Self::Resume => Edits {
+                paused: Edit::Remove,
+                ..none
+            },
+            Self::Seek { to, facts } => Edits {
+                facts: Some(facts.clone()),
+                ..owners_write.with_checkpoint(to.clone())
             },
         }
     }

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Token, WorkerId};
+use crate::model::{
+    Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Timestamp, Token, WorkerId,
+};
 
 /// What a change does to one attribute of a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,6 +89,9 @@ pub struct Edits {
     pub children: Option<Vec<ShardId>>,
     /// `startingHashKey` and `endingHashKey`.
     pub hash_range: Edit<HashKeyRange>,
+    /// When an operator paused the shard. Not one of the facts, because owners write those from
+    /// what they have read, and would undo a pause that came meanwhile.
+    pub paused: Edit<Timestamp>,
     /// The attributes that this crate adds to the KCL's, all of them. Never removed.
     pub facts: Option<Facts>,
 }
@@ -143,6 +148,7 @@ impl Edits {
             row.children.clone_from(children);
         }
         self.hash_range.apply(&mut row.hash_range);
+        self.paused.apply(&mut row.paused_at);
         if let Some(facts) = &self.facts {
             row.facts = facts.clone();
         }
@@ -167,6 +173,7 @@ impl Edits {
                 .as_ref()
                 .is_none_or(|children| same_set(children, &row.children))
             && self.hash_range.is_held_by(row.hash_range.as_ref())
+            && self.paused.is_held_by(row.paused_at.as_ref())
             && self.facts.as_ref().is_none_or(|facts| *facts == row.facts)
     }
 }

@@ -1,4 +1,6 @@
-use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Token, WorkerId};
+use crate::model::{
+    Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Timestamp, Token, WorkerId,
+};
 
 use super::Error;
 use super::change::{Change, Expect, Match};
@@ -19,6 +21,9 @@ use super::change::{Change, Expect, Match};
 /// | [`end`](Self::end) | counter = n, token, previous checkpoint | the shard's end, the children, counter n + 1, no owner, no checkpoint owner, no token |
 /// | [`children`](Self::children), [`facts`](Self::facts) | counter = n, token | counter n + 1, and the children or the facts |
 /// | [`hash_range`](Self::hash_range) | the row exists | the range |
+/// | [`pause`](Self::pause) | not at the shard's end | the time of the pause |
+/// | [`resume`](Self::resume) | the row exists | no time of a pause |
+/// | [`seek`](Self::seek) | counter = n, no owner, no checkpoint owner, previous checkpoint | the checkpoint, the facts, counter n + 1 |
 ///
 /// In the table, A is the owner from which a lease is requested, and B is the worker that requests
 /// it. A lease is created with [`LeaseTable::create`](super::LeaseTable::create) (condition: no
@@ -269,6 +274,49 @@ impl Write {
         Self {
             expect: Expect::default(),
             change: Change::HashRange { range },
+        }
+    }
+
+    /// An operator pauses the shard, whoever holds the lease.
+    #[must_use]
+    pub fn pause(at: Timestamp) -> Self {
+        Self {
+            expect: Expect {
+                not_ended: true,
+                ..Expect::default()
+            },
+            change: Change::Pause { at },
+        }
+    }
+
+    /// An operator ends the pause of the shard.
+    #[must_use]
+    pub fn resume() -> Self {
+        Self {
+            expect: Expect::default(),
+            change: Change::Resume,
+        }
+    }
+
+    /// An operator sets the checkpoint of a lease that is free. `start_at` is the time at which the
+    /// shard is opened if `to` is `LATEST` or `AT_TIMESTAMP`.
+    #[must_use]
+    pub fn seek(free: &Lease, to: Checkpoint, start_at: Option<Timestamp>) -> Self {
+        let facts = Facts {
+            start_at,
+            began_at: None,
+            ..free.facts.clone()
+        };
+        Self {
+            expect: Expect {
+                counter: Some(free.counter),
+                owner: Match::Absent,
+                checkpoint_owner: Match::Absent,
+                checkpoint: Some(free.checkpoint.clone()),
+                not_ended: true,
+                ..Expect::default()
+            },
+            change: Change::Seek { to, facts },
         }
     }
 

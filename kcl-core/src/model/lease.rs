@@ -199,6 +199,10 @@ pub struct Lease {
     pub children: Vec<ShardId>,
     /// The shard's hash key range. `None` in rows written by old versions of the KCL.
     pub hash_range: Option<HashKeyRange>,
+    /// When an operator paused the shard, or `None` if it is not paused. Nobody takes a paused
+    /// lease. A worker that holds it drains the shard and frees the lease; if that worker is dead,
+    /// others free it. The time belongs to operators: no write of a worker changes it.
+    pub paused_at: Option<Timestamp>,
     /// What the KCL has no attribute for.
     pub facts: Facts,
 }
@@ -219,6 +223,7 @@ impl Lease {
             parents: Vec::new(),
             children: Vec::new(),
             hash_range: None,
+            paused_at: None,
             facts: Facts::default(),
         }
     }
@@ -238,6 +243,12 @@ impl Lease {
     #[must_use]
     pub fn actual_owner(&self) -> Option<&WorkerId> {
         self.checkpoint_owner.as_ref().or(self.owner.as_ref())
+    }
+
+    /// Whether an operator has paused the shard.
+    #[must_use]
+    pub const fn is_paused(&self) -> bool {
+        self.paused_at.is_some()
     }
 
     /// Whether a hand-over was requested and is not finished. The actual owner reads on meanwhile.

@@ -271,6 +271,12 @@ pub enum Event {
         /// The evidence.
         what: Arc<str>,
     },
+    /// An operator has paused a shard of this worker. The worker drains it and releases its lease,
+    /// which nobody takes before the shard is resumed.
+    ShardPaused {
+        /// Its lease.
+        lease: LeaseKey,
+    },
     /// The worker is draining its shards.
     Stopping,
     /// This many events were dropped because they were not read in time.

@@ -77,6 +77,7 @@ impl Event {
             Self::HashKeysUnread { .. } => "hash_keys_unread",
             Self::StepFailed { .. } => "step_failed",
             Self::LeasesLedByOthers { .. } => "leases_led_by_others",
+            Self::ShardPaused { .. } => "shard_paused",
             Self::Stopping => "stopping",
             Self::Missed(_) => "missed",
         }
@@ -105,6 +106,7 @@ impl Event {
             | Self::StreamReplaced { .. }
             | Self::ReadingGoesOn { .. }
             | Self::HashKeysUnread { .. }
+            | Self::ShardPaused { .. }
             | Self::LeasesLedByOthers { .. } => Voice::Warning,
             Self::LeaseLost { lease, .. } => Voice::Failure {
                 of: lease.to_string(),
@@ -215,6 +217,9 @@ impl Event {
                 settings.max_leases
             )),
             Self::StepFailed { .. } => Some("retrying".to_owned()),
+            Self::ShardPaused { .. } => Some(
+                "its lease is released, and nobody takes it before the shard is resumed".to_owned(),
+            ),
             Self::LeasesLedByOthers { .. } => Some(
                 "this worker keeps its leases and acquires no \
                 more"

@@ -38,6 +38,7 @@ mod modes;
 mod no_signal;
 mod out_of_reach;
 mod ownership;
+mod pauses;
 mod poison;
 mod prepared_checkpoints;
 mod reads;

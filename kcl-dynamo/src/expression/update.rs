@@ -108,6 +108,7 @@ pub(crate) fn edited(parts: &mut Parts, key: &LeaseKey, expect: &Expect, edits: 
     update.edit(parts, ENDING_HASH_KEY, &edits.hash_range, |range| {
         text(range.end().to_string())
     });
+    update.edit(parts, PAUSED_AT, &edits.paused, |at| number(at.as_millis()));
     if let Some(facts) = &edits.facts {
         update.facts(parts, facts);
     }

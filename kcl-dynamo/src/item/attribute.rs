@@ -60,6 +60,8 @@ pub(crate) const BEGAN_AT: &str = "rsBeganAt";
 pub(crate) const STREAM_ARN: &str = "rsStreamArn";
 /// Tells a stream from one of the same name that was deleted, in milliseconds since 1970.
 pub(crate) const STREAM_CREATED_AT: &str = "rsStreamCreatedAt";
+/// When an operator paused the shard. A KCL does not know it, and reads on.
+pub(crate) const PAUSED_AT: &str = "rsPausedAt";
 
 /// The KCL's, in a row of worker metrics: last update, statistics, operating range, support level,
 /// and when the support level was written.

@@ -157,6 +157,7 @@ pub(crate) fn lease_item(lease: &Lease) -> Result<Item, Error> {
             .stream_created_at
             .map(|at| number(at.as_millis())),
     );
+    set(PAUSED_AT, lease.paused_at.map(|at| number(at.as_millis())));
     if let Some(stream) = lease.key.stream.as_deref() {
         set(STREAM_NAME, Some(text(stream)));
         set(SHARD_ID, Some(text(lease.key.shard.as_str())));
@@ -195,6 +196,7 @@ impl Reader<'_> {
         lease.facts.began_at = self.number(BEGAN_AT)?.map(Timestamp::from_millis);
         lease.facts.stream_arn = self.text(STREAM_ARN)?.map(Into::into);
         lease.facts.stream_created_at = self.number(STREAM_CREATED_AT)?.map(Timestamp::from_millis);
+        lease.paused_at = self.number(PAUSED_AT)?.map(Timestamp::from_millis);
         Ok(lease)
     }
 

@@ -22,7 +22,7 @@ use rusqlite::types::{FromSql, Type, Value};
 pub(super) const COLUMNS: &str = "stream, shard, lease_owner, checkpoint_owner, token, lease_counter, \
      owner_switches_since_checkpoint, checkpoint, checkpoint_sub_sequence_number, pending_checkpoint, \
      pending_checkpoint_sub_sequence_number, pending_checkpoint_state, parent_shard_ids, child_shard_ids, starting_hash_key, \
-     ending_hash_key, start_at, began_at, stream_arn, stream_created_at";
+     ending_hash_key, start_at, began_at, stream_arn, stream_created_at, paused_at";
 
 /// The values of those columns, in the same order.
 ///
@@ -56,6 +56,7 @@ pub(super) fn values(lease: &Lease) -> Result<Vec<Value>, Error> {
         began_at,
         stream_arn,
         stream_created_at,
+        time(lease.paused_at),
     ])
 }
 
@@ -163,13 +164,15 @@ pub(super) fn hash_range(range: Option<&HashKeyRange>) -> [Value; 2] {
     })
 }
 
+pub(super) fn time(time: Option<Timestamp>) -> Value {
+    time.map_or(Value::Null, |time| Value::Integer(time.as_millis()))
+}
+
 /// The time to open the shard at, the time at which the lease began, the stream's ARN and its
 /// creation time.
 ///
 /// All four are written together, because they describe one stream and one beginning.
 pub(super) fn facts(facts: &Facts) -> [Value; 4] {
-    let time =
-        |time: Option<Timestamp>| time.map_or(Value::Null, |time| Value::Integer(time.as_millis()));
     [
         time(facts.start_at),
         time(facts.began_at),
@@ -233,6 +236,9 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Lease> {
     lease.parents = reader.shards("parent_shard_ids")?;
     lease.children = reader.shards("child_shard_ids")?;
     lease.hash_range = hash_range;
+    lease.paused_at = reader
+        .get::<Option<i64>>("paused_at")?
+        .map(Timestamp::from_millis);
     lease.facts.start_at = reader
         .get::<Option<i64>>("start_at")?
         .map(Timestamp::from_millis);

@@ -16,13 +16,16 @@ pub(super) const APPLICATION_ID: u32 = 0x4B43_4C54;
 /// The major version of the schema that this program supports.
 pub(super) const MAJOR: u32 = 1;
 /// The version of a new file: 100 x major + minor.
-const VERSION: u32 = 100 * MAJOR + 1;
+const VERSION: u32 = 100 * MAJOR + 2;
 
 /// The upgrade to each minor version, from 1.01 on. Programs with an older minor version name the
 /// columns that they know, and leave new ones alone.
 ///
 /// A step is never changed after a release, because files exist that have taken it.
-const ADDED: [&str; 1] = ["ALTER TABLE leases ADD COLUMN began_at INTEGER"];
+const ADDED: [&str; 2] = [
+    "ALTER TABLE leases ADD COLUMN began_at INTEGER",
+    "ALTER TABLE leases ADD COLUMN paused_at INTEGER",
+];
 
 /// The tables of a new file. `STRICT` makes SQLite check types; `WITHOUT ROWID` stores rows by
 /// their keys, which is how they are read.
@@ -49,6 +52,7 @@ CREATE TABLE leases (
     stream_arn TEXT,
     stream_created_at INTEGER,
     began_at INTEGER,
+    paused_at INTEGER,
     PRIMARY KEY (application, stream, shard)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE workers (

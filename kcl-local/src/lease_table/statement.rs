@@ -8,7 +8,7 @@ use kcl_core::model::{LeaseKey, Pending, Token, WorkerId};
 use rusqlite::types::Value;
 
 use super::lease_row::{
-    self, COLUMNS, checkpoint, facts, hash_range, optional, pending_values, shards, text,
+    self, COLUMNS, checkpoint, facts, hash_range, optional, pending_values, shards, text, time,
 };
 use super::worker_row;
 
@@ -261,6 +261,9 @@ fn assignments(edits: &Edits) -> Result<Parts, Error> {
             "starting_hash_key = ?, ending_hash_key = ?",
             hash_range(range),
         );
+    }
+    if let Some(at) = edited(&edits.paused) {
+        sets.add("paused_at = ?", [time(at.copied())]);
     }
     if let Some(new) = &edits.facts {
         sets.add(

@@ -399,12 +399,16 @@ async fn a_file_of_an_older_minor_version_is_brought_up_to_this() {
     let path = folder.path().join("leases.sqlite");
     drop(ready(&path, "application").await);
     let file = Connection::open(&path).expect("the file");
-    file.execute_batch("ALTER TABLE leases DROP COLUMN began_at; PRAGMA user_version = 100")
-        .expect("as version 1.00 made it");
+    file.execute_batch(
+        "ALTER TABLE leases DROP COLUMN began_at; ALTER TABLE leases DROP COLUMN paused_at; \
+         PRAGMA user_version = 100",
+    )
+    .expect("as version 1.00 made it");
     for _ in 0..2 {
         let table = ready(&path, "application").await;
         let mut begun = lease("shard");
         begun.facts.began_at = Some(Timestamp::from_millis(5));
+        begun.paused_at = Some(Timestamp::from_millis(6));
         table.create(&begun).await.expect("create");
         assert_eq!(
             table.get(&begun.key).await.expect("get"),
@@ -413,7 +417,7 @@ async fn a_file_of_an_older_minor_version_is_brought_up_to_this() {
         assert_eq!(
             file.query_row("PRAGMA user_version", (), |row| row.get::<_, i64>(0))
                 .expect("the version"),
-            101
+            102
         );
         file.execute_batch("DELETE FROM leases").expect("as it was");
     }

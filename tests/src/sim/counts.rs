@@ -92,11 +92,13 @@ pub enum Fault {
     StreamReplaced,
     /// The row of a lease was edited so that it could not be read.
     RowSpoiled,
+    /// An operator paused a shard.
+    Paused,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::Delay,
         Self::LostRequest,
         Self::LostAnswer,
@@ -141,6 +143,7 @@ impl Fault {
         Self::EndWithheld,
         Self::StreamReplaced,
         Self::RowSpoiled,
+        Self::Paused,
     ];
 }
 

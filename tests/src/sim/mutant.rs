@@ -100,6 +100,8 @@ mutants! {
     /// An answer is believed that says of a closed shard that it has ended and names no children,
     /// the first time.
     UnnamedEndBelieved,
+    /// A worker does not see that a shard is paused.
+    PauseOverlooked,
     /// All shards are listed once for each lease that is held, at the same time.
     ListingForEachLease,
     /// A table with a row that cannot be read cannot be read at all.

@@ -57,8 +57,8 @@ pub struct Plan {
     /// Leases that were handed over to this worker, to be claimed. Nobody reads them until then, so
     /// they come before everything else.
     pub claim: Vec<LeaseKey>,
-    /// Leases that were handed over to this worker although it has no room: to be taken and
-    /// released immediately. Without that, they would have to expire.
+    /// Leases that were handed over to this worker although it has no room, and paused leases of
+    /// workers that do not drain them: to be released immediately. Without that, they would have to expire.
     pub give_back: Vec<LeaseKey>,
     /// Leases to request. None in a plan after a failed or late scan: a worker that has not seen
     /// the others for a while does not move their leases.
@@ -126,6 +126,13 @@ pub fn plan(me: &Me<'_>, members: &Members, now: Moment, timing: &Timing) -> Pla
         };
         list.push(lease.seen.row.key.clone());
         room = room.saturating_sub(1);
+    }
+    if !takes_nothing {
+        let idle = leases
+            .iter()
+            .filter(|lease| matches!(lease.standing, LeaseStanding::PausedOf { at } if at <= now));
+        plan.give_back
+            .extend(idle.map(|lease| lease.seen.row.key.clone()));
     }
     let wanted = takes(&leases, &mut loads, &fleet);
     let (taken, left) = wanted.split_at(wanted.len().min(room));

@@ -27,6 +27,12 @@ use super::fleet::Fleet;
 pub(super) enum LeaseStanding<'a> {
     /// The shard is finished. It starts no consumer: the end was processed.
     Finished,
+    /// An operator has paused it, and it is free: nobody may take it.
+    Paused,
+    /// An operator has paused it, and it names a worker that does not drain it, because that is dead
+    /// or does not hold it. From `at` on any worker may free it, so that the operator can see that
+    /// nobody reads the shard.
+    PausedOf { at: Moment },
     /// This worker's: held, being taken, or still in use by a handler of an earlier tenancy that
     /// has not returned.
     Mine,
@@ -59,6 +65,22 @@ impl<'a> LeaseStanding<'a> {
     /// The order of the questions matters: a finished shard first, whoever owns it; then this
     /// worker's own; then hand-overs; and only then how long the counter has stood still.
     pub(super) fn of(lease: SeenLease<'a>, own: &LeaseEntry, fleet: &Fleet<'_>) -> Self {
+        let standing = Self::unless_paused(lease, own, fleet);
+        if !lease.row.is_paused() {
+            return standing;
+        }
+        match standing {
+            Self::Free if lease.row.owner.is_none() => Self::Paused,
+            Self::Free | Self::Passed => Self::PausedOf { at: fleet.now },
+            Self::Adopted { at } | Self::Unclaimed { at } | Self::Expiring { at, .. } => {
+                Self::PausedOf { at }
+            }
+            standing => standing,
+        }
+    }
+
+    /// The standing of a lease that nobody has paused.
+    fn unless_paused(lease: SeenLease<'a>, own: &LeaseEntry, fleet: &Fleet<'_>) -> Self {
         let (me, members, row) = (fleet.me, fleet.members, lease.row);
         if row.checkpoint.is_shard_end() {
             return Self::Finished;

@@ -362,6 +362,12 @@ impl Engine {
             .collect()
     }
 
+    /// The leases of this worker whose shards an operator has paused, each once: they are drained
+    /// and freed, and nobody takes them before they are resumed.
+    pub fn newly_paused(&mut self) -> Vec<LeaseKey> {
+        self.leases.newly_paused(&self.settings.me)
+    }
+
     /// How to answer a request for a lease of this worker. `is_read` says that the requester's row
     /// has just been read, so that there is nothing more to find out.
     #[must_use]

@@ -284,8 +284,17 @@ impl LeaseEntries {
     }
 }
 
-/// Requests and hand-overs.
+/// Pauses, requests and hand-overs.
 impl LeaseEntries {
+    /// The leases of `me` whose shards are to be drained from now on, because they are paused; each
+    /// is named once.
+    pub fn newly_paused(&mut self, me: &WorkerId) -> Vec<LeaseKey> {
+        self.entries
+            .iter_mut()
+            .filter_map(|(key, entry)| entry.begins_to_obey_pause(me).then(|| key.clone()))
+            .collect()
+    }
+
     /// The requests of this worker that are open.
     pub fn requests(&self) -> impl Iterator<Item = (&LeaseKey, &OwnRequest)> {
         self.entries

@@ -30,6 +30,8 @@ pub struct LeaseEntry {
     pub(super) refused_until: Option<Moment>,
     /// Whether it was read up to the bound, and is not taken again in this run.
     pub(super) is_read: bool,
+    /// Whether its consumer was told to drain the shard because it is paused.
+    pub(super) obeys_pause: bool,
 }
 
 /// What a worker is doing with a lease.
@@ -96,6 +98,15 @@ impl LeaseEntry {
     pub fn handed_over(&self, row: &Lease) -> Option<HandedOver> {
         self.handed_over
             .filter(|handed_over| handed_over.counter == row.counter && row.token.is_none())
+    }
+
+    /// Whether this worker has to drain the shard because an operator has paused it, and has not
+    /// begun to. A shard that is being taken is not drained before it is held.
+    pub(super) fn begins_to_obey_pause(&mut self, me: &WorkerId) -> bool {
+        let is_held = self.work == (LeaseWork::Held { consumed: true });
+        let is_paused = |row: &Lease| row.is_paused() && row.actual_owner() == Some(me);
+        let obeys = is_held && self.row.as_ref().is_some_and(is_paused);
+        !std::mem::replace(&mut self.obeys_pause, obeys) && obeys
     }
 
     pub(super) fn refuse(&mut self, now: Moment) {

@@ -112,8 +112,11 @@ impl LeaseCase {
         }
     }
 
-    fn answer(&self, words: &[&str]) -> String {
+    fn answer(&mut self, words: &[&str]) -> String {
         let yes = |is| if is { "yes" } else { "no" }.to_owned();
+        if words == ["to", "be", "drained", "from", "now", "on"] {
+            return yes(!self.leases.newly_paused(&self.me).is_empty());
+        }
         let entry = self.leases.get(&self.key);
         match *words {
             ["left", "alone", "at", when] => yes(entry

@@ -22,7 +22,7 @@ use crate::decide::expiry::Timing;
 use crate::decide::fleet::{HandedOver, LeaseEntries, OwnTokens};
 use crate::decide::hand_over::{HandOverVerdict, judge_request};
 use crate::lease::WorkerRow;
-use crate::model::{Checkpoint, Lease, LeaseKey, Moment, WorkerId};
+use crate::model::{Checkpoint, Lease, LeaseKey, Moment, Timestamp, WorkerId};
 
 use super::Members;
 
@@ -355,7 +355,7 @@ impl MembersCase {
     }
 }
 
-/// `of A 5/a`, `of B from A 5/a`, `free 5`; then perhaps `finished`, `switches 1`.
+/// `of A 5/a`, `of B from A 5/a`, `free 5`; then perhaps `finished`, `paused`, `switches 1`.
 pub(crate) fn lease(key: LeaseKey, words: &[&str]) -> Lease {
     let mut row = Lease::new(key, Checkpoint::TrimHorizon);
     let mut words = words.iter();
@@ -364,6 +364,7 @@ pub(crate) fn lease(key: LeaseKey, words: &[&str]) -> Lease {
             "of" => row.owner = words.next().map(|id| WorkerId::from(*id)),
             "from" => row.checkpoint_owner = words.next().map(|id| WorkerId::from(*id)),
             "free" => row.owner = None,
+            "paused" => row.paused_at = Some(Timestamp::from_millis(1)),
             "finished" => row.checkpoint = Checkpoint::ShardEnd,
             "switches" => {
                 row.owner_switches = words

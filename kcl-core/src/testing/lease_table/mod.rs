@@ -38,6 +38,7 @@
 //! |---|---|
 //! | `creation` | rows are only created by a creation, and only deleted under a condition |
 //! | `tenancy`, `hand_over`, `progress` | each write of the protocol: every part of its condition, its effect, its repetition |
+//! | `operators` | pause, resume and seek |
 //! | `exactness` | values are read back exactly as they were stored |
 //! | `reads` | consistency, pages, unknown rows and attributes |
 //! | `malformed` | rows that cannot be read |
@@ -86,6 +87,7 @@ mod exactness;
 mod fixture;
 mod hand_over;
 mod malformed;
+mod operators;
 mod progress;
 mod races;
 mod reads;
@@ -112,6 +114,7 @@ pub mod points {
     pub use super::exactness::*;
     pub use super::hand_over::*;
     pub use super::malformed::*;
+    pub use super::operators::*;
     pub use super::progress::*;
     pub use super::races::*;
     pub use super::reads::*;

@@ -70,6 +70,7 @@ pub(super) fn held() -> Lease {
         parents: shards(&["shardId-000000000001", "shardId-000000000002"]),
         children: shards(&["shardId-000000000008", "shardId-000000000009"]),
         hash_range: Some(HashKeyRange::WHOLE),
+        paused_at: Some(Timestamp::from_millis(1_690_000_000_321)),
         facts: Facts {
             start_at: Some(Timestamp::from_millis(1_700_000_000_123)),
             began_at: Some(Timestamp::from_millis(1_650_000_000_789)),

@@ -153,6 +153,9 @@ macro_rules! __lease_table_points {
             a_passing_on_needs_counter_token_both_owners_and_checkpoint
             a_passing_on_stores_the_last_checkpoint
             a_refusal_needs_counter_token_and_both_owners
+            a_pause_needs_no_owner_and_leaves_the_counter
+            a_resume_removes_the_pause_alone
+            a_seek_needs_counter_checkpoint_and_no_owner
             a_checkpoint_needs_counter_token_and_the_one_before
             a_checkpoint_leaves_a_hand_over_pending
             a_first_checkpoint_replaces_the_value_at_the_start

@@ -193,6 +193,9 @@ impl fmt::Display for Event {
             Self::LeasesLedByOthers { what } => {
                 write!(f, "a process outside this fleet assigns the leases: {what}")
             }
+            Self::ShardPaused { lease } => {
+                write!(f, "an operator has paused shard {lease}: draining it")
+            }
             Self::Stopping => f.write_str("stopping: draining the shards"),
             Self::Missed(events) => write!(
                 f,

@@ -200,6 +200,7 @@ pub(super) fn looked(life: &Life, state: &WorldState, mut row: Lease) -> Lease {
                 row.owner = first;
             }
         }
+        Some(Mutant::PauseOverlooked) => row.paused_at = None,
         Some(Mutant::DeafOwner) => return deaf(life, row),
         _ => {}
     }

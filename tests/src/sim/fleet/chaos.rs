@@ -9,7 +9,7 @@ use crate::sim::runtime::{sleep, spawn};
 use crate::sim::state::Sim;
 
 use super::process::{Process, Processes, run_process};
-use super::{reshards, streams};
+use super::{operator, reshards, streams};
 
 /// Something that is done to a process.
 type ChaosDeed = fn(&Sim, &Processes, &mut Dice, &Process);
@@ -55,6 +55,9 @@ pub(crate) fn begin(sim: &Sim, processes: &Processes) {
     }
     if chaos.malformed_ms > 0 {
         spawn(spoil_row(sim.clone(), chaos.malformed_ms));
+    }
+    if chaos.pauses_every_ms > 0 {
+        spawn(operator::pause_shards(sim.clone(), chaos.pauses_every_ms));
     }
     if chaos.replaced_ms > 0 {
         spawn(replace_stream(sim.clone(), chaos.replaced_ms));

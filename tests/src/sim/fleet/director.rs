@@ -6,7 +6,7 @@ use crate::sim::state::Sim;
 use crate::sim::world::{SimFleet, World};
 
 use super::process::{Processes, supervise};
-use super::{chaos, producer, reshards};
+use super::{chaos, operator, producer, reshards};
 
 /// Runs a world through its phases: faults, heal, liveness, stop, last scan.
 pub(crate) async fn direct(sim: &Sim) {
@@ -34,6 +34,7 @@ pub(crate) async fn direct(sim: &Sim) {
         process.life.mend(crate::sim::link::Service::Stream);
         process.life.gate.thaw();
     }
+    operator::resume_all(sim);
     let _ = producer.await;
     let is_over = world.streams == 1 && sim.state().stream.is_replaced(0);
     if is_over {

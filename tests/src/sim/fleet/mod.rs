@@ -3,6 +3,7 @@
 
 mod chaos;
 mod director;
+mod operator;
 mod process;
 mod producer;
 mod reshards;

@@ -256,6 +256,11 @@ pub(crate) enum Event {
         key: LeaseKey,
         on: bool,
     },
+    /// An operator has paused a shard, or resumed it.
+    Paused {
+        key: LeaseKey,
+        on: bool,
+    },
     /// A stream was deleted and made again under its name.
     Replaced {
         stream: usize,

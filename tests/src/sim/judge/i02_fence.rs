@@ -69,6 +69,17 @@ impl Fold for Fence {
         {
             return;
         }
+        // Nor is one that an operator has paused and whose owner is dead.
+        let frees = matches!(
+            change,
+            Change::Release {
+                checkpoint: None,
+                ..
+            }
+        );
+        if before.is_paused() && frees {
+            return;
+        }
         sink.check(
             owner.is_some_and(|owner| owner.life == written.life),
             || {

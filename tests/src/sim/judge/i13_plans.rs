@@ -6,8 +6,15 @@ use crate::sim::history::{Asked, Call, Entry, Event, LifeId, ProcessorId, Return
 
 use super::fold::{Fold, See, Sink};
 
-/// I13: what workers do about leases is sane: nobody takes, claims or asks for a finished one, and
-/// no process works on more shards than `max_leases`. That plans are sane as plans is shown where
+/// How long a pause may not be known to a worker: what it has read of the row may be old, its scans
+/// may fail for as long as the table is cut off from it, and its write may land late.
+fn until_seen(see: &See<'_>) -> u64 {
+    let (table, chaos) = (&see.world.table, &see.world.chaos);
+    2 * see.world.fleet.longest_failover() + table.stale_ms + table.late_ms + chaos.cut_ms
+}
+
+/// I13: what workers do about leases is sane: nobody takes, claims or asks for a finished one, nobody
+/// takes or claims one that has long been paused, and no process works on more shards than `max_leases`. That plans are sane as plans is shown where
 /// they are made. How many requests are open is not judged: who stood still may take an owner for
 /// dead, and what was asked of that one is no open request to it.
 #[derive(Debug, Default)]
@@ -47,6 +54,14 @@ impl Fold for Plans {
                 ) {
                     sink.check(!before.checkpoint.is_shard_end(), || {
                         format!("{key}: {change:?} of {life:?} on a finished lease")
+                    });
+                }
+                if let (Change::Take { .. } | Change::Claim { .. }, Some(at)) =
+                    (change, before.paused_at)
+                {
+                    let paused_for = entry.at.0.saturating_sub(at.as_millis() as u64);
+                    sink.check(paused_for <= until_seen(see), || {
+                        format!("{key}: {change:?} of {life:?}, paused for {paused_for} ms")
                     });
                 }
             }

@@ -31,6 +31,8 @@ pub struct Chaos {
     /// When the row of a lease becomes unreadable: until all else is done, after the heal. Not a
     /// mean.
     pub malformed_ms: u64,
+    /// An operator pauses a shard, and resumes it later or never, until the heal.
+    pub pauses_every_ms: u64,
     /// A second process is started under the id of one that lives.
     pub duplicate_every_ms: u64,
     /// Whether a restarted process has a new id.
@@ -60,6 +62,7 @@ impl Chaos {
             out_of_reach_ms: 0,
             replaced_ms: 0,
             malformed_ms: 0,
+            pauses_every_ms: 0,
             freeze_ms: dice.range(failover_ms / 2, failover_ms * 4),
             cut_ms: dice.range(failover_ms / 2, failover_ms * 3),
             new_ids: dice.chance(0.5),
@@ -84,6 +87,7 @@ impl Chaos {
             out_of_reach_ms: 0,
             replaced_ms: 0,
             malformed_ms: 0,
+            pauses_every_ms: 0,
             new_ids: false,
             down_ms: 0,
         }

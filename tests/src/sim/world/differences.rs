@@ -50,6 +50,10 @@ pub(super) fn draw(world: &mut World) {
     if dice.chance(0.15) {
         world.fleet.idle_every_ms = dice.pick(&[50, 500, 5_000]);
     }
+    let mut dice = Dice::new(seed, "pauses");
+    if dice.chance(0.15) {
+        world.chaos.pauses_every_ms = dice.log(4_000.0, 40_000.0) as u64;
+    }
     let mut dice = Dice::new(seed, "false ends");
     world.stream.false_end = dice.rate(0.2, 0.003, 0.1);
 }

@@ -19,7 +19,7 @@ type Switch = (&'static str, fn(&mut World));
 
 impl Overrides {
     /// What can be switched off.
-    pub const OFF: [Switch; 43] = [
+    pub const OFF: [Switch; 44] = [
         ("crash", |w| w.chaos.crash_every_ms = 0),
         ("stop", |w| w.chaos.stop_every_ms = 0),
         ("freeze", |w| w.chaos.freeze_every_ms = 0),
@@ -61,6 +61,7 @@ impl Overrides {
         ("failovers", |w| w.fleet.failovers_ms.clear()),
         ("out-of-reach", |w| w.chaos.out_of_reach_ms = 0),
         ("malformed", |w| w.chaos.malformed_ms = 0),
+        ("pauses", |w| w.chaos.pauses_every_ms = 0),
         ("replaced", |w| w.chaos.replaced_ms = 0),
         ("stream-changes", |w| w.chaos.streams_every_ms = 0),
         ("consumer", |w| {

@@ -146,6 +146,13 @@ impl Coordinator {
     /// plan.
     pub(super) fn has_seen(&mut self, now: Moment) {
         let works = self.context.is_working();
+        for key in self.engine.newly_paused() {
+            if let Some(orders) = self.orders.get(&key) {
+                orders.give_up();
+                let lease = key;
+                self.context.inner.outlet.say(Event::ShardPaused { lease });
+            }
+        }
         for request in self.engine.pending(now, works) {
             let key = request.row.key.clone();
             let Some(orders) = self.orders.get(&key) else {

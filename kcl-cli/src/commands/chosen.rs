@@ -1,0 +1,67 @@
+//! The leases that a command is to change.
+
+use std::collections::BTreeSet;
+
+use clap::Args;
+use kcl_core::admin::{FleetView, LeaseState, SteerError};
+use kcl_core::model::{Lease, LeaseKey};
+
+use crate::failure::{Ended, Failure};
+
+/// Which leases.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ChosenArguments {
+    /// Only this shard, or this lease as `kcl leases` shows it. May be given several times.
+    /// Default: every lease that is not finished.
+    #[arg(long = "shard", value_name = "SHARD|LEASE")]
+    shards: Vec<String>,
+}
+
+impl ChosenArguments {
+    /// The unfinished leases of the fleet that were chosen; a failure if one of them is not there.
+    pub(super) fn of(&self, fleet: &FleetView) -> Result<Vec<Lease>, Failure> {
+        let unfinished: Vec<&Lease> = fleet
+            .leases
+            .iter()
+            .filter(|view| view.state != LeaseState::Ended)
+            .map(|view| &view.lease)
+            .collect();
+        if self.shards.is_empty() {
+            return Ok(unfinished.into_iter().cloned().collect());
+        }
+        let mut chosen = BTreeSet::new();
+        for text in &self.shards {
+            let before = chosen.len();
+            let is_named = |key: &LeaseKey| key.to_string() == *text || key.shard.as_str() == text;
+            chosen.extend(
+                unfinished
+                    .iter()
+                    .map(|row| &row.key)
+                    .filter(|key| is_named(key)),
+            );
+            if chosen.len() == before && !chosen.iter().any(|key| is_named(key)) {
+                return Err(Failure::of(format!(
+                    "no unfinished lease is named `{text}`: expected a shard or a lease as \
+                     `kcl leases` shows it"
+                )));
+            }
+        }
+        let is_chosen = |row: &&Lease| chosen.contains(&row.key);
+        Ok(unfinished.into_iter().filter(is_chosen).cloned().collect())
+    }
+}
+
+pub(super) fn keys(leases: &[Lease]) -> Vec<LeaseKey> {
+    leases.iter().map(|lease| lease.key.clone()).collect()
+}
+
+/// Says why leases were not changed: a refusal if the table answered, else a failure.
+pub(super) fn refused(error: SteerError) -> Result<Ended, Failure> {
+    match error {
+        SteerError::Table { .. } => Err(Failure::new("the lease table failed", error)),
+        _ => {
+            eprintln!("refused: {error}");
+            Ok(Ended::WithFindings)
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! `pause` and `resume`.
+
+use std::time::Duration;
+
+use clap::Args;
+use kcl_core::admin::{SteerError, drained, pause, resume};
+use kcl_core::model::{Lease, LeaseKey, WorkerId};
+use kcl_core::{Clock as _, SystemClock};
+use serde::Serialize;
+
+use super::chosen::{ChosenArguments, keys, refused};
+use super::watching::{Patience, found};
+use crate::arguments::{OutputArguments, TableArguments};
+use crate::failure::{Ended, Failure};
+use crate::parse;
+use crate::say::{Output, Paint, TextTable, count};
+use crate::table_at::OpenTable;
+
+/// Pauses an application, or some of its shards: nobody reads them until `kcl resume`.
+///
+/// Each worker drains the shards that it holds, stores how far it is, and releases their leases; no
+/// worker takes these before they are resumed, also after a restart. Nothing is lost as long as the
+/// stream keeps the records. Shards that come of a paused one by a reshard wait for it. It needs
+/// workers of this framework: a lease that a Java worker holds is refused.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kcl pause billing --lease-table dynamo
+  kcl pause billing --shard shardId-000000000003
+
+Exit codes: 0 paused and drained, 1 refused, or a worker still holds one after --wait, 3 it failed.")]
+pub(crate) struct PauseOptions {
+    #[command(flatten)]
+    table: TableArguments,
+    #[command(flatten)]
+    chosen: ChosenArguments,
+    /// Waits for at most this long until the workers have drained the shards.
+    #[arg(long, value_name = "SPAN", value_parser = parse::span, default_value = "1m")]
+    wait: Duration,
+    #[command(flatten)]
+    output: OutputArguments,
+}
+
+/// Ends the pause of an application, or of some of its shards: workers take them at once.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kcl resume billing --lease-table dynamo
+  kcl resume billing --shard shardId-000000000003
+
+Exit codes: 0 resumed, 1 refused, 3 it failed.")]
+pub(crate) struct ResumeOptions {
+    #[command(flatten)]
+    table: TableArguments,
+    #[command(flatten)]
+    chosen: ChosenArguments,
+    #[command(flatten)]
+    output: OutputArguments,
+}
+
+#[derive(Debug, Serialize)]
+struct PauseDocument<'a> {
+    application: &'a str,
+    lease_table: String,
+    /// The leases that are paused.
+    paused: Vec<String>,
+    /// Those of them that a worker still holds.
+    held: Vec<Held>,
+}
+
+#[derive(Debug, Serialize)]
+struct Held {
+    lease: String,
+    holder: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ResumeDocument<'a> {
+    application: &'a str,
+    lease_table: String,
+    /// The leases that were paused and are not any more.
+    resumed: Vec<String>,
+}
+
+fn names(keys: &[LeaseKey]) -> Vec<String> {
+    keys.iter().map(ToString::to_string).collect()
+}
+
+/// Opens the table and brings an older `SQLite` file up to this version: one that does not know
+/// pauses cannot store them.
+pub(super) async fn to_change(table: &TableArguments) -> Result<OpenTable, Failure> {
+    let table = table.to_read().await?;
+    let ready = table.table.setup().await;
+    ready.map_err(|error| table.failed(error))?;
+    Ok(table)
+}
+
+impl PauseOptions {
+    pub(crate) async fn run(self) -> Result<Ended, Failure> {
+        let table = to_change(&self.table).await?;
+        let fleet = found(&table, Patience::NONE).await?;
+        let chosen = keys(&self.chosen.of(&fleet)?);
+        match self.pause(&table, &chosen).await {
+            Ok(held) => self.say(&table, &chosen, &held),
+            Err(error) => refused(error),
+        }
+    }
+
+    async fn pause(&self, table: &OpenTable, keys: &[LeaseKey]) -> Result<Vec<Lease>, SteerError> {
+        pause(&*table.table, keys, SystemClock.wall()).await?;
+        drained(&*table.table, keys, self.wait, &SystemClock).await
+    }
+
+    fn say(&self, table: &OpenTable, keys: &[LeaseKey], held: &[Lease]) -> Result<Ended, Failure> {
+        let holder = |lease: &Lease| lease.actual_owner().map(WorkerId::to_string);
+        if self.output.json {
+            let held = held.iter().map(|lease| Held {
+                lease: lease.key.to_string(),
+                holder: holder(lease),
+            });
+            Output::json(&PauseDocument {
+                application: &table.application,
+                lease_table: table.place.to_string(),
+                paused: names(keys),
+                held: held.collect(),
+            })?;
+        } else {
+            let (mut out, paint) = (Output::default(), Paint::of_output());
+            if !held.is_empty() {
+                let mut rows = TextTable::new(paint, ["LEASE", "STILL HELD BY"]);
+                for lease in held {
+                    rows.row([lease.key.to_string(), holder(lease).unwrap_or_default()]);
+                }
+                out.text(&rows);
+                out.line(
+                    "They are paused, but not drained: a worker that hangs or is dead does not \
+                     release its leases. `kcl status` says more.",
+                );
+            }
+            out.line(format_args!(
+                "Paused {} of {application}; `kcl resume {application}` ends it.",
+                count(keys.len(), "lease", "leases"),
+                application = table.application,
+            ));
+            out.write()?;
+        }
+        Ok(if held.is_empty() {
+            Ended::Well
+        } else {
+            Ended::WithFindings
+        })
+    }
+}
+
+impl ResumeOptions {
+    pub(crate) async fn run(self) -> Result<Ended, Failure> {
+        let table = to_change(&self.table).await?;
+        let fleet = found(&table, Patience::NONE).await?;
+        let mut chosen = self.chosen.of(&fleet)?;
+        chosen.retain(Lease::is_paused);
+        let keys = keys(&chosen);
+        if let Err(error) = resume(&*table.table, &keys).await {
+            return refused(error);
+        }
+        if self.output.json {
+            Output::json(&ResumeDocument {
+                application: &table.application,
+                lease_table: table.place.to_string(),
+                resumed: names(&keys),
+            })?;
+        } else if keys.is_empty() {
+            Output::now("None of these leases is paused.")?;
+        } else {
+            Output::now(&format!(
+                "Resumed {} of {}.",
+                count(keys.len(), "lease", "leases"),
+                table.application
+            ))?;
+        }
+        Ok(Ended::Well)
+    }
+}

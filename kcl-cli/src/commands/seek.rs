@@ -1,0 +1,245 @@
+use std::time::Duration;
+
+use clap::Args;
+use kcl_core::admin::{SeekEffect, SeekStep, SteerError, drained, pause, plan_seek, resume, seek};
+use kcl_core::model::{Lease, LeaseKey};
+use kcl_core::{Clock as _, InitialPosition, SystemClock};
+use serde::Serialize;
+
+use super::chosen::{ChosenArguments, keys, refused};
+use super::of_stream::{measured, stream_of};
+use super::pause::to_change;
+use super::watching::{Patience, found};
+use crate::arguments::{OutputArguments, StreamOfArguments, TableArguments};
+use crate::failure::{Ended, Failure};
+use crate::parse;
+use crate::say::{Output, Paint, Progress, TextTable, count, span};
+use crate::table_at::OpenTable;
+
+/// Sets where an application, or some of its shards, are read on: earlier, to read records again, or
+/// later, to skip some.
+///
+/// It works on a fleet that runs: it pauses the shards, waits until their workers have drained them,
+/// sets the checkpoints, and resumes them. If it is killed in between, they stay paused, which
+/// `kcl status` shows and `kcl resume` ends. A shard that has ended is not read again: an application
+/// of another name reads everything.
+///
+/// What would be read again or skipped is found out by asking the stream where each lease is, as
+/// `kcl lag` does.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kcl seek billing trim-horizon --dry-run
+  kcl seek billing at:2026-01-31T08:00:00Z
+  kcl seek billing latest --skip --shard shardId-000000000003
+
+Exit codes: 0 done, or what a dry run says; 1 refused: records would be skipped and --skip was not \
+given, or a worker did not drain its shard in time; 3 it failed.")]
+pub(crate) struct SeekOptions {
+    #[command(flatten)]
+    table: TableArguments,
+    /// Where to read on: trim-horizon, latest or at:TIME.
+    #[arg(value_name = "trim-horizon|latest|at:TIME", value_parser = parse::position)]
+    to: InitialPosition,
+    #[command(flatten)]
+    chosen: ChosenArguments,
+    /// Says what would be read again and what skipped, and writes nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Allows that records are skipped: nobody ever processes them.
+    #[arg(long)]
+    skip: bool,
+    /// Waits for at most this long until the workers have drained the shards.
+    #[arg(long, value_name = "SPAN", value_parser = parse::span, default_value = "1m")]
+    wait: Duration,
+    #[command(flatten)]
+    stream: StreamOfArguments,
+    #[command(flatten)]
+    output: OutputArguments,
+}
+
+#[derive(Debug, Serialize)]
+struct SeekDocument<'a> {
+    application: &'a str,
+    lease_table: String,
+    dry_run: bool,
+    /// Whether the checkpoints were set.
+    done: bool,
+    leases: &'a [SeekStep],
+}
+
+/// Why the shards were not set.
+enum NotDone {
+    Refused(SteerError),
+    /// A worker did not drain them in time.
+    Held(Vec<Lease>),
+    /// A signal came.
+    Stopped,
+}
+
+impl From<SteerError> for NotDone {
+    fn from(error: SteerError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl SeekOptions {
+    pub(crate) async fn run(self) -> Result<Ended, Failure> {
+        let table = if self.dry_run {
+            self.table.to_read().await?
+        } else {
+            to_change(&self.table).await?
+        };
+        let mut fleet = found(&table, Patience::NONE).await?;
+        let chosen = self.chosen.of(&fleet)?;
+        let of = stream_of(&table, &fleet, &self.stream).await?;
+        let is_chosen = |key: &LeaseKey| chosen.iter().any(|lease| lease.key == *key);
+        fleet.leases.retain(|view| is_chosen(&view.lease.key));
+        let (lags, _) = measured(&of, &fleet).await;
+        let now = SystemClock.wall();
+        let steps = plan_seek(&chosen, &lags, self.to, now);
+        let skips = steps.iter().filter(|step| step.effect.may_skip()).count();
+        if self.dry_run || (skips > 0 && !self.skip) {
+            self.say(&table, &steps, false)?;
+            if self.dry_run {
+                return Ok(Ended::Well);
+            }
+            eprintln!(
+                "refused: records of {} would be skipped, or may be; --skip allows it",
+                count(skips, "lease", "leases")
+            );
+            return Ok(Ended::WithFindings);
+        }
+        match self.set(&table, &chosen).await {
+            Ok(()) => {
+                self.say(&table, &steps, true)?;
+                Ok(Ended::Well)
+            }
+            Err(NotDone::Refused(error)) => refused(error),
+            Err(NotDone::Held(held)) => {
+                for lease in &held {
+                    let holder = lease.actual_owner().map(ToString::to_string);
+                    eprintln!(
+                        "lease {} is still held by {} after {}",
+                        lease.key,
+                        holder.unwrap_or_default(),
+                        span(self.wait)
+                    );
+                }
+                eprintln!("refused: no checkpoint was set; --wait gives the workers more time");
+                Ok(Ended::WithFindings)
+            }
+            Err(NotDone::Stopped) => {
+                eprintln!("stopped by a signal before every checkpoint was set");
+                Ok(Ended::WithFindings)
+            }
+        }
+    }
+
+    /// Pauses the leases that are not paused, sets all of them, and resumes those that it paused,
+    /// whatever happens.
+    async fn set(&self, table: &OpenTable, chosen: &[Lease]) -> Result<(), NotDone> {
+        let running: Vec<LeaseKey> = chosen
+            .iter()
+            .filter(|lease| !lease.is_paused())
+            .map(|lease| lease.key.clone())
+            .collect();
+        let signal = kcl_core::stop_signal().ok();
+        let stopped = async {
+            match signal {
+                Some(signal) => drop(signal.await),
+                None => std::future::pending().await,
+            }
+        };
+        let setting = async {
+            pause(&*table.table, &running, SystemClock.wall()).await?;
+            self.set_paused(table, &keys(chosen)).await
+        };
+        let outcome = tokio::select! {
+            outcome = setting => outcome,
+            () = stopped => Err(NotDone::Stopped),
+        };
+        let resumed = resume(&*table.table, &running).await;
+        outcome.and_then(|()| Ok(resumed.map(drop)?))
+    }
+
+    async fn set_paused(&self, table: &OpenTable, keys: &[LeaseKey]) -> Result<(), NotDone> {
+        let held = drained(&*table.table, keys, self.wait, &SystemClock).await?;
+        if !held.is_empty() {
+            return Err(NotDone::Held(held));
+        }
+        // Records that come from now on are not skipped, and those before it have been processed.
+        let now = SystemClock.wall();
+        let progress = Progress::new("setting checkpoints", keys.len());
+        for (done, key) in keys.iter().enumerate() {
+            progress.at(done, keys.len());
+            let row = table.table.get(key).await;
+            let row = row.map_err(|source| SteerError::Table {
+                lease: key.clone(),
+                source,
+            })?;
+            match row {
+                // Its last records were processed meanwhile.
+                Some(row) if row.checkpoint.is_shard_end() => {}
+                Some(row) => drop(seek(&*table.table, &row, self.to, now).await?),
+                None => return Err(SteerError::Missing(key.clone()).into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn say(&self, table: &OpenTable, steps: &[SeekStep], done: bool) -> Result<(), Failure> {
+        if self.output.json {
+            return Output::json(&SeekDocument {
+                application: &table.application,
+                lease_table: table.place.to_string(),
+                dry_run: self.dry_run,
+                done,
+                leases: steps,
+            });
+        }
+        let (mut out, paint) = (Output::default(), Paint::of_output());
+        let mut rows = TextTable::new(paint, ["LEASE", "FROM", "EFFECT"]);
+        for step in steps {
+            rows.row([
+                step.lease.to_string(),
+                step.from.to_string(),
+                told(paint, step.effect),
+            ]);
+        }
+        out.text(&rows);
+        let all = count(steps.len(), "checkpoint", "checkpoints");
+        out.line(if done {
+            format!(
+                "Set {all} of {} to {}.",
+                table.application,
+                position(self.to)
+            )
+        } else {
+            format!(
+                "Nothing was written: {all} of {} would be set to {}.",
+                table.application,
+                position(self.to)
+            )
+        });
+        out.write()
+    }
+}
+
+fn position(to: InitialPosition) -> String {
+    match to {
+        InitialPosition::Latest => "latest".to_owned(),
+        InitialPosition::AtTimestamp(at) => format!("at:{at}"),
+        _ => "trim-horizon".to_owned(),
+    }
+}
+
+fn told(paint: Paint, effect: SeekEffect) -> String {
+    let over = |by: Option<Duration>| by.map_or_else(|| "?".to_owned(), span);
+    match effect {
+        SeekEffect::None => "none".to_owned(),
+        SeekEffect::ReadAgain { span } => paint.doubtful(&format!("reads {} again", over(span))),
+        SeekEffect::Skipped { span } => paint.bad(&format!("skips {}", over(span))),
+        _ => paint.bad("unknown: the stream could not be asked"),
+    }
+}

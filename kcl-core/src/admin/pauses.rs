@@ -1,0 +1,180 @@
+use std::time::Duration;
+
+use crate::lease::{Changed, Error, LeaseTable, Write};
+use crate::model::{Lease, LeaseKey, Timestamp, WorkerId};
+use crate::runtime::{Clock, pause as wait};
+
+use super::settled::settled;
+
+/// How often the rows are read while they are waited for.
+const BETWEEN: Duration = Duration::from_millis(250);
+
+/// Why a lease was not paused, resumed or moved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SteerError {
+    /// There is no such lease.
+    #[error("lease {0} does not exist")]
+    Missing(LeaseKey),
+    /// The shard is finished: there is nothing to pause and no place to set.
+    #[error("lease {0} is at the end of its shard: expected an unfinished lease")]
+    Ended(LeaseKey),
+    /// A worker of the Java KCL holds the lease, and does not know pauses.
+    #[error(
+        "lease {lease} is held by {holder}, which writes no token, as the workers of the Java KCL: \
+         expected a worker of this framework, because the KCL does not know pauses"
+    )]
+    Foreign {
+        /// The lease.
+        lease: LeaseKey,
+        /// Who holds it.
+        holder: WorkerId,
+    },
+    /// A worker holds the lease, or has changed it since it was read.
+    #[error("lease {lease} has changed since it was read{}: expected that no worker holds it", held_by(.holder.as_ref()))]
+    Changed {
+        /// The lease.
+        lease: LeaseKey,
+        /// Who holds it now.
+        holder: Option<WorkerId>,
+    },
+    /// The lease table failed.
+    #[error("cannot change lease {lease}")]
+    Table {
+        /// The lease.
+        lease: LeaseKey,
+        /// Why.
+        #[source]
+        source: Error,
+    },
+}
+
+fn held_by(holder: Option<&WorkerId>) -> String {
+    holder.map_or_else(String::new, |holder| format!(" and is held by {holder}"))
+}
+
+/// Pauses shards: their owners drain them, store what is done and free the leases, and nobody takes
+/// these before they are [resumed](resume). It lasts until then, whatever workers are restarted
+/// meanwhile. Returns the rows afterwards; [`drained`] waits for the owners.
+///
+/// Nothing is lost: each shard is read on from its checkpoint, as long as the stream keeps the
+/// records. Shards that come of a paused one by a reshard wait for it. Workers of the Java KCL and
+/// of versions of this crate that do not know pauses ignore them.
+///
+/// Not cancel safe: some of the leases may then be paused. It may be called again.
+///
+/// # Errors
+/// [`SteerError`] for the first lease that could not be paused; those before it are.
+pub async fn pause(
+    table: &dyn LeaseTable,
+    leases: &[LeaseKey],
+    at: Timestamp,
+) -> Result<Vec<Lease>, SteerError> {
+    for key in leases {
+        let row = read(table, key).await?;
+        if let (Some(holder), None, None) = (&row.owner, &row.token, &row.checkpoint_owner) {
+            return Err(SteerError::Foreign {
+                lease: key.clone(),
+                holder: holder.clone(),
+            });
+        }
+    }
+    write_all(table, leases, &Write::pause(at)).await
+}
+
+/// Ends the pause of shards: workers take their leases at once. Returns the rows afterwards.
+///
+/// Not cancel safe: some of the leases may then be resumed. It may be called again.
+///
+/// # Errors
+/// [`SteerError`] for the first lease that could not be resumed; those before it are.
+pub async fn resume(table: &dyn LeaseTable, leases: &[LeaseKey]) -> Result<Vec<Lease>, SteerError> {
+    write_all(table, leases, &Write::resume()).await
+}
+
+async fn write_all(
+    table: &dyn LeaseTable,
+    leases: &[LeaseKey],
+    write: &Write,
+) -> Result<Vec<Lease>, SteerError> {
+    let mut rows = Vec::with_capacity(leases.len());
+    for key in leases {
+        match settled(table, key, write).await {
+            Ok(row) => rows.push(row),
+            Err(error) => {
+                announce(table, &rows).await;
+                return Err(refused(key, error));
+            }
+        }
+    }
+    announce(table, &rows).await;
+    Ok(rows)
+}
+
+/// Tells the workers. One that does not hear it sees the change with its next scan.
+pub(super) async fn announce(table: &dyn LeaseTable, rows: &[Lease]) {
+    let changed: Vec<Changed> = rows
+        .iter()
+        .map(|row| Changed::Lease(row.key.clone()))
+        .collect();
+    if !changed.is_empty() {
+        let _ = table.announce(&changed).await;
+    }
+}
+
+pub(super) async fn read(table: &dyn LeaseTable, key: &LeaseKey) -> Result<Lease, SteerError> {
+    match table.get(key).await {
+        Ok(Some(row)) if row.checkpoint.is_shard_end() => Err(SteerError::Ended(key.clone())),
+        Ok(Some(row)) => Ok(row),
+        Ok(None) => Err(SteerError::Missing(key.clone())),
+        Err(source) => Err(SteerError::Table {
+            lease: key.clone(),
+            source,
+        }),
+    }
+}
+
+pub(super) fn refused(key: &LeaseKey, error: Error) -> SteerError {
+    let lease = key.clone();
+    match error {
+        Error::Conflict { row: None } => SteerError::Missing(lease),
+        Error::Conflict { row: Some(row) } if row.checkpoint.is_shard_end() => {
+            SteerError::Ended(lease)
+        }
+        Error::Conflict { row: Some(row) } => SteerError::Changed {
+            lease,
+            holder: row.actual_owner().cloned(),
+        },
+        source => SteerError::Table { lease, source },
+    }
+}
+
+/// Waits until no worker holds any of these leases, or their shards are finished, but for no longer
+/// than `limit`. Returns the rows that are still held. Cancel safe.
+///
+/// # Errors
+/// [`SteerError::Table`] if a row cannot be read.
+pub async fn drained(
+    table: &dyn LeaseTable,
+    leases: &[LeaseKey],
+    limit: Duration,
+    clock: &dyn Clock,
+) -> Result<Vec<Lease>, SteerError> {
+    let end = clock.now() + limit;
+    let mut left = leases.to_vec();
+    loop {
+        let mut held = Vec::new();
+        for key in &left {
+            match read(table, key).await {
+                Ok(row) if row.actual_owner().is_some() => held.push(row),
+                Ok(_) | Err(SteerError::Ended(_) | SteerError::Missing(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if held.is_empty() || clock.now() >= end {
+            return Ok(held);
+        }
+        left = held.into_iter().map(|row| row.key).collect();
+        wait(clock, BETWEEN.min(end.since(clock.now()))).await;
+    }
+}
