@@ -354,18 +354,11 @@ fn beside_the_stream(fleet: &FleetView, stream: &StreamView, found: &mut Vec<Fin
 
 /// A note, because somebody wants it so; but it must not be forgotten, since retention goes on.
 fn paused(fleet: &FleetView, found: &mut Vec<Finding>) {
-    let unfinished = fleet
-        .leases
-        .iter()
-        .filter(|view| view.state != LeaseState::Ended);
-    for view in unfinished {
-        if let Some(at) = view.lease.paused_at {
-            found.push(Finding::note(
-                FindingKind::Paused,
-                &view.lease.key,
-                format!("An operator paused it at {at}; nobody reads its shard."),
-                "Resume it before the retention period of the stream is over (`kcl resume`).",
-            ));
+    for lease in fleet.leases.iter().map(|view| &view.lease) {
+        if let (Some(at), false) = (lease.paused_at, lease.checkpoint.is_shard_end()) {
+            let says = format!("An operator paused it at {at}; nobody reads its shard.");
+            let advice = "Resume it before the stream's retention period is over (`kcl resume`).";
+            found.push(Finding::note(FindingKind::Paused, &lease.key, says, advice));
         }
     }
 }
