@@ -40,7 +40,7 @@ const FOUND_BY: &[(Mutant, u64)] = &[
     (Mutant::FailureIsProgress, 7),
     (Mutant::EndWithoutListing, 0),
     (Mutant::UnnamedEndBelieved, 35),
-    (Mutant::PauseOverlooked, 1),
+    (Mutant::PauseOverlooked, 18),
     (Mutant::ListingForEachLease, 0),
     (Mutant::OneRowIsAll, 10),
     (Mutant::DescriptionKept, 5),

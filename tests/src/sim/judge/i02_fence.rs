@@ -1,4 +1,7 @@
+use std::collections::BTreeSet;
+
 use kcl_core::lease::Change;
+use kcl_core::model::LeaseKey;
 
 use crate::sim::history::{Asked, Entry, Event};
 
@@ -6,8 +9,11 @@ use super::fold::{Fold, See, Sink};
 
 /// I2: an accepted write carried the counter and the token of the row at that instant, and what
 /// only an owner writes came from the owner, however late it came.
-#[derive(Debug)]
-pub(super) struct Fence;
+#[derive(Debug, Default)]
+pub(super) struct Fence {
+    /// The leases that an operator has paused, now or before.
+    paused: BTreeSet<LeaseKey>,
+}
 
 impl Fold for Fence {
     fn name(&self) -> &'static str {
@@ -19,6 +25,9 @@ impl Fold for Fence {
     }
 
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {
+        if let Event::Paused { key, on: true } = &entry.event {
+            self.paused.insert(key.clone());
+        }
         let Event::Written(written) = &entry.event else {
             return;
         };
@@ -69,7 +78,7 @@ impl Fold for Fence {
         {
             return;
         }
-        // Nor is one that an operator has paused and whose owner is dead.
+        // One that is paused is freed by others when its owner is dead; by then it may be resumed.
         let frees = matches!(
             change,
             Change::Release {
@@ -77,7 +86,7 @@ impl Fold for Fence {
                 ..
             }
         );
-        if before.is_paused() && frees {
+        if frees && self.paused.contains(&written.key) {
             return;
         }
         sink.check(

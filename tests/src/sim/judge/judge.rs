@@ -33,7 +33,7 @@ impl Judge {
     pub(crate) fn new(world: &World) -> Self {
         let folds: Vec<Box<dyn Fold>> = vec![
             Box::new(i01_no_regress::NoRegress::default()),
-            Box::new(i02_fence::Fence),
+            Box::new(i02_fence::Fence::default()),
             Box::new(i03_epochs::Epochs),
             Box::new(i04_overlap::Overlap),
             Box::new(i05_no_skip::NoSkip),
