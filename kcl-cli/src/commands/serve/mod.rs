@@ -6,7 +6,7 @@
 //! ```
 //!
 //! There is one [`Watcher`] and at most one [`LagAsker`] an application; what is asked of the
-//! program reads the last [`Snapshot`] and never the table. No route writes.
+//! program reads the last [`Snapshot`](snapshot::Snapshot) and never the table. No route writes.
 //!
 //! Tasks: one per watcher and one per asker, owned by a set that ends with the program. If one of
 //! them ends by itself, the program ends with an error: a page that silently shows an old fleet is

@@ -23,6 +23,9 @@ impl Calls {
     }
 
     /// The last call that may still hold the next one back.
+    ///
+    /// A reader that begins takes it over, so that a lease that is lost and taken again does not
+    /// subscribe twice within a second.
     pub(super) fn last(&self, shard: &ShardId) -> Option<Moment> {
         self.0
             .lock()
