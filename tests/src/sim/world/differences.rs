@@ -51,7 +51,9 @@ pub(super) fn draw(world: &mut World) {
         world.fleet.idle_every_ms = dice.pick(&[50, 500, 5_000]);
     }
     let mut dice = Dice::new(seed, "pauses");
-    if dice.chance(0.15) {
+    // A shard that is resumed may come to the process that is out of reach, long after the others
+    // have shown that they read all.
+    if world.chaos.out_of_reach_ms == 0 && dice.chance(0.15) {
         world.chaos.pauses_every_ms = dice.log(4_000.0, 40_000.0) as u64;
     }
     let mut dice = Dice::new(seed, "false ends");
