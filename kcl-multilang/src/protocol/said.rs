@@ -51,7 +51,7 @@ impl Said {
     #[must_use]
     pub fn read(line: Line<'_>) -> Self {
         let text = match line {
-            Line::Whole(text) => text.trim_ascii(),
+            Line::Whole(text) => without_blanks(text),
             Line::TooLong(_) => return Self::Output,
         };
         if text.first() != Some(&b'{') {
@@ -95,6 +95,13 @@ impl Said {
             None => Self::NotUnderstood("a status without `responseFor`".to_owned()),
         }
     }
+}
+
+/// The text from the first byte on that JSON does not take for a blank.
+fn without_blanks(text: &[u8]) -> &[u8] {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let begin = text.iter().position(|byte| !is_blank(byte));
+    &text[begin.unwrap_or(text.len())..]
 }
 
 fn checkpoint(sequence: Option<Value>, sub_sequence: Option<Value>) -> Said {
@@ -209,6 +216,7 @@ mod tests {
         for line in [
             "",
             "\r",
+            "\x0c{\"action\":\"checkpoint\"}",
             "hello",
             "{",
             "{'action': 'checkpoint'}",
