@@ -21,7 +21,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
 use crate::failure::Failure;
 
@@ -91,7 +91,7 @@ where
         let spans: Vec<Value> = context
             .event_scope()
             .into_iter()
-            .flat_map(|scope| scope.from_root())
+            .flat_map(Scope::from_root)
             .map(|span| {
                 let extensions = span.extensions();
                 let fields = extensions

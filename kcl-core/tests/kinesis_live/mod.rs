@@ -1,6 +1,5 @@
 //! The same checks against AWS Kinesis itself, for owners of an account: docs/performance.md says
 //! how to run them. They read, and change nothing.
-#![expect(clippy::print_stdout, reason = "shows what the service does")]
 #![expect(clippy::disallowed_methods, reason = "waits in the service's time")]
 
 use std::time::Duration;

@@ -1,4 +1,8 @@
 //! Processors that lose what they did after the checkpoint: another one gets it again.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test measures the time of its paused runtime"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -18,10 +18,24 @@ mod protocol;
 #[path = "../../../kcl-core/src/stream/kinesis/wire/mod.rs"]
 #[allow(dead_code, unused_imports)]
 mod wire;
+#[path = "../../../kcl-core/src/stream/kinesis/page_pool.rs"]
+#[allow(dead_code)]
+mod page_pool;
 #[path = "../../../kcl-core/src/stream/kinesis/wire_oracle.rs"]
 mod wire_oracle;
 
-use kcl_core::model;
+use kcl_core::{Clock, model};
+
+/// What the pool of pages takes from kcl-core, where it is private.
+mod runtime {
+    use std::sync::Arc;
+
+    use kcl_core::{Clock, SystemClock};
+
+    pub(crate) fn system_clock() -> Arc<dyn Clock> {
+        Arc::new(SystemClock)
+    }
+}
 
 pub use deaggregator::deaggregator;
 pub use multilang::multilang;

@@ -195,7 +195,7 @@ impl Speeds {
         let is_due = |it: &Measured| now.since(it.at) >= WINDOW;
         if self.newer.as_ref().is_none_or(is_due) {
             let before = self.newer.replace(Measured { at: now, behind });
-            self.older = before.or(self.older.take());
+            self.older = before.or_else(|| self.older.take());
         }
         paces
     }

@@ -223,8 +223,8 @@ fn document(document: &impl Serialize) -> Response {
 ///
 /// # Errors
 /// The answer 404, with the names that are known.
-fn named(site: &Site, path: Option<Path<String>>) -> Result<(Shown, Arc<Snapshot>), Response> {
-    let shown = match &path {
+fn named(site: &Site, path: Option<&Path<String>>) -> Result<(Shown, Arc<Snapshot>), Response> {
+    let shown = match path {
         None => site.shown.first(),
         Some(Path(name)) => site.shown.iter().find(|it| it.table.application == *name),
     };
@@ -294,7 +294,7 @@ async fn applications(State(site): State<Site>) -> Response {
 /// Nothing is said of a table that cannot be read: then KEDA keeps what there is, or takes its
 /// fallback.
 async fn scale(State(site): State<Site>, path: Named) -> Answer {
-    let (shown, snapshot) = named(&site, path)?;
+    let (shown, snapshot) = named(&site, path.as_ref())?;
     if let Some(error) = &snapshot.error {
         return Err(refused(StatusCode::SERVICE_UNAVAILABLE, error));
     }
@@ -319,14 +319,14 @@ async fn scale(State(site): State<Site>, path: Named) -> Answer {
 
 /// As `kcl status --json`.
 async fn status(State(site): State<Site>, path: Named) -> Answer {
-    let (shown, snapshot) = named(&site, path)?;
+    let (shown, snapshot) = named(&site, path.as_ref())?;
     let summary = Summary::of(&snapshot.fleet);
     Ok(document(&StatusDocument::new(&shown.table, summary)))
 }
 
 /// As `kcl workers --json`.
 async fn workers(State(site): State<Site>, path: Named) -> Answer {
-    let (shown, snapshot) = named(&site, path)?;
+    let (shown, snapshot) = named(&site, path.as_ref())?;
     Ok(document(&WorkersDocument::new(
         &shown.table,
         &snapshot.fleet,
@@ -340,7 +340,7 @@ fn wish(RawQuery(query): RawQuery) -> Result<Wish, Response> {
 
 /// As `kcl leases --json`, filtered, and without a limit if none is given.
 async fn leases(State(site): State<Site>, path: Named, query: RawQuery) -> Answer {
-    let (shown, snapshot) = named(&site, path)?;
+    let (shown, snapshot) = named(&site, path.as_ref())?;
     let wish = wish(query)?;
     let leases = snapshot.fleet.leases.iter().filter(|it| wish.wants(it));
     let page = wish.page(leases.collect());
@@ -353,7 +353,7 @@ async fn leases(State(site): State<Site>, path: Named, query: RawQuery) -> Answe
 
 /// As `kcl check --json`, with what has been confirmed by several looks.
 async fn check(State(site): State<Site>, path: Named) -> Answer {
-    let (shown, snapshot) = named(&site, path)?;
+    let (shown, snapshot) = named(&site, path.as_ref())?;
     let asked = snapshot.lag.as_ref().ok().map(|round| round.asked);
     let fleet = &snapshot.fleet;
     Ok(document(&CheckDocument::new(
@@ -366,7 +366,7 @@ async fn check(State(site): State<Site>, path: Named) -> Answer {
 
 /// As `kcl cost --json`, at the prices of us-east-1.
 async fn cost(State(site): State<Site>, path: Named) -> Answer {
-    let (shown, snapshot) = named(&site, path)?;
+    let (shown, snapshot) = named(&site, path.as_ref())?;
     Ok(document(&CostDocument::at_list_prices(
         &shown.table,
         &snapshot.fleet,
@@ -385,7 +385,7 @@ fn round(snapshot: &Snapshot) -> Result<&super::lag_round::LagRound, Response> {
 
 /// As `kcl lag --json`.
 async fn lag(State(site): State<Site>, path: Named) -> Answer {
-    let (shown, snapshot) = named(&site, path)?;
+    let (shown, snapshot) = named(&site, path.as_ref())?;
     let round = round(&snapshot)?;
     let application = &shown.table.application;
     Ok(document(&LagDocument::new(
@@ -398,7 +398,7 @@ async fn lag(State(site): State<Site>, path: Named) -> Answer {
 
 /// As `kcl shards --json`: the shards are listed with each measurement of the lag.
 async fn shards(State(site): State<Site>, path: Named) -> Answer {
-    let (_, snapshot) = named(&site, path)?;
+    let (_, snapshot) = named(&site, path.as_ref())?;
     let round = round(&snapshot)?;
     Ok(document(&ShardsDocument::new(
         &round.of.name,
@@ -408,7 +408,7 @@ async fn shards(State(site): State<Site>, path: Named) -> Answer {
 
 /// One page of the leases as a tree, filtered.
 async fn tree(State(site): State<Site>, path: Named, query: RawQuery) -> Answer {
-    let (shown, snapshot) = named(&site, path)?;
+    let (shown, snapshot) = named(&site, path.as_ref())?;
     let wish = wish(query)?;
     Ok(document(&TreePage::new(
         &shown.table.application,
@@ -419,7 +419,7 @@ async fn tree(State(site): State<Site>, path: Named, query: RawQuery) -> Answer 
 
 /// The samples and happenings that are kept in memory.
 async fn history(State(site): State<Site>, path: Named) -> Answer {
-    let (shown, snapshot) = named(&site, path)?;
+    let (shown, snapshot) = named(&site, path.as_ref())?;
     Ok(document(&json!({
         "application": shown.table.application,
         "samples": snapshot.history.samples(),
@@ -432,7 +432,7 @@ async fn history(State(site): State<Site>, path: Named) -> Answer {
 /// A page that is slow misses looks and gets the newest one: an event is the whole picture and no
 /// difference.
 async fn live(State(site): State<Site>, path: Named) -> Answer {
-    let (shown, _) = named(&site, path)?;
+    let (shown, _) = named(&site, path.as_ref())?;
     let mut snapshots = shown.snapshots;
     snapshots.mark_changed();
     let events = stream::unfold(

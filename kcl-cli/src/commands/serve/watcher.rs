@@ -259,7 +259,7 @@ impl Seen {
         let is_due = |(at, _): &(Moment, Arc<FleetView>)| now.since(*at) >= RATE;
         if self.later.as_ref().is_none_or(is_due) {
             let before = self.later.replace((now, Arc::clone(fleet)));
-            self.earlier = before.or(self.earlier.take());
+            self.earlier = before.or_else(|| self.earlier.take());
         }
     }
 
