@@ -40,6 +40,7 @@ pub(crate) async fn direct(sim: &Sim) {
     if is_over {
         // Everybody has to hear of it: by what the stream is, or by the rows.
         sim.state().table.repair();
+        operator::resume_all(sim);
         for process in processes.all() {
             process.life.regain_reach();
         }
@@ -82,6 +83,8 @@ pub(crate) async fn direct(sim: &Sim) {
             }
             Some(_) => continue,
         }
+        // A row that could not be read could not be resumed either.
+        operator::resume_all(sim);
         deadline = now.plus(patience(sim));
     }
 
