@@ -264,7 +264,7 @@ async fn a_shard_that_waits_long_for_its_parent_keeps_its_lease() {
         }
     });
     let short = Duration::from_secs(1);
-    let run = Fleet::with_short_failover(&stream, &table)
+    let run = Fleet::new(&stream, &table)
         .with(|builder| builder.handler_budget(short).call_limit(short / 2))
         .start(script);
     let acquired = |event: &Event| matches!(event, Event::LeaseAcquired { .. });
