@@ -19,7 +19,7 @@
 //! A lease table that is out of reach does not make `/healthz` fail: a process that is started anew
 //! does not reach it either, and would only begin again from its checkpoints. A shard that makes no
 //! progress changes neither, because the other shards do: see
-//! [`Status`](crate::worker::Status) and the [alarms](crate::meters).
+//! [`Status`] and the [alarms](crate::meters).
 //!
 //! It is a few lines on a socket and brings no dependency. It reads the first line of a request and
 //! answers one request a connection, so put nothing but probes and scrapers in front of it.

@@ -5,7 +5,7 @@ use crate::model::Moment;
 
 /// The row of a worker, as one observer sees it over time.
 ///
-/// This is the one rule by which rows are judged, by the other workers ([`Members`](super::Members)),
+/// This is the one rule by which rows are judged, by the other workers (`Members`),
 /// by a process that finds its own name taken, and by a table that has no use for such rows: a
 /// process is alive if it increases the counter of its row, and each judge says for how long it may
 /// go without. No clock of another machine is compared.
