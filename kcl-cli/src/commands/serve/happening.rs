@@ -137,11 +137,12 @@ fn of_workers(before: &FleetView, now: &FleetView) -> Vec<Happening> {
     all
 }
 
-/// Whether a worker is dead, or silent for so long that the others may call it so before the next
-/// look: they judge by the same rule, and may take its leases and delete its row at once. A worker
-/// that lives writes four times as often as that.
+/// Whether it is dead, or has just died: it is not yet judged to be, or its row was deleted between
+/// two looks. Others take a lease 4/5 of the failover time after its last renewal. The row is
+/// written every third, so by then it has stood still for 7/15: more than half of the 4/5 after
+/// which it counts as dead, which a worker that lives or leaves does not reach.
 fn is_lost(worker: &WorkerView) -> bool {
-    worker.life == Life::Dead || (worker.has_row && worker.silent * 4 >= worker.dead_after * 3)
+    worker.life == Life::Dead || (worker.has_row && worker.silent * 2 >= worker.dead_after)
 }
 
 /// What leases have in common that went the same way.
@@ -162,12 +163,22 @@ fn of_leases<'a>(before: &'a FleetView, now: &'a FleetView) -> Vec<(Way, &'a Lea
         .filter(|it| is_lost(it))
         .map(|it| &it.worker)
         .collect();
+    let stays = |it: &&WorkerView| it.life != Life::Leaving;
+    let staying: BTreeSet<&WorkerId> = now
+        .workers
+        .iter()
+        .filter(stays)
+        .map(|it| &it.worker)
+        .collect();
     let mut all = Vec::new();
     for lease in &now.leases {
         let key = &lease.lease.key;
         match old.get(key) {
             None => all.push((Way::new(HappeningKind::Made, None, None), key)),
-            Some(was) => all.extend(change(was, lease, &dead).map(|way| (way, key))),
+            Some(was) => {
+                let is_lost = is_taken(was, lease, &dead, &staying);
+                all.extend(change(was, lease, is_lost).map(|way| (way, key)));
+            }
         }
     }
     let there: BTreeSet<&LeaseKey> = now.leases.iter().map(|it| &it.lease.key).collect();
@@ -183,11 +194,24 @@ fn of_leases<'a>(before: &'a FleetView, now: &'a FleetView) -> Vec<(Way, &'a Lea
     all
 }
 
+/// Whether a lease went to another worker because its holder was dead or did not renew it. A take
+/// counts one owner switch, which a hand-over does not: that shows it even if the holder's silence
+/// was seen late. The leases of a worker that stops are taken too, but it has given them up.
+fn is_taken(
+    was: &LeaseView,
+    is: &LeaseView,
+    dead: &BTreeSet<&WorkerId>,
+    staying: &BTreeSet<&WorkerId>,
+) -> bool {
+    let among = |all: &BTreeSet<&WorkerId>| was.holder.as_ref().is_some_and(|it| all.contains(it));
+    let switched = is.lease.owner_switches > was.lease.owner_switches;
+    was.state == LeaseState::Expired || among(dead) || (switched && among(staying))
+}
+
 /// The one thing that happened to a lease that is of most interest.
-fn change(was: &LeaseView, is: &LeaseView, dead: &BTreeSet<&WorkerId>) -> Option<Way> {
+fn change(was: &LeaseView, is: &LeaseView, lost: bool) -> Option<Way> {
     use HappeningKind as Kind;
     let (from, to) = (was.holder.as_ref(), is.holder.as_ref());
-    let lost = was.state == LeaseState::Expired || from.is_some_and(|from| dead.contains(from));
     Some(match (is.state, from, to) {
         (LeaseState::Ended, _, _) if was.state == LeaseState::Ended => return None,
         (LeaseState::Ended, _, _) => Way::new(Kind::Finished, from.or(to), None),
