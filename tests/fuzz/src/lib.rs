@@ -15,12 +15,12 @@ mod page;
 mod protocol;
 // What reads the answers of Kinesis, itself: in kcl-core it is private, and beside the AWS SDK, which
 // would be compiled with counters on every edge.
-#[path = "../../../kcl-core/src/stream/kinesis/wire/mod.rs"]
-#[allow(dead_code, unused_imports)]
-mod wire;
 #[path = "../../../kcl-core/src/stream/kinesis/page_pool.rs"]
 #[allow(dead_code)]
 mod page_pool;
+#[path = "../../../kcl-core/src/stream/kinesis/wire/mod.rs"]
+#[allow(dead_code, unused_imports)]
+mod wire;
 #[path = "../../../kcl-core/src/stream/kinesis/wire_oracle.rs"]
 mod wire_oracle;
 
