@@ -263,13 +263,14 @@ async fn a_shard_that_waits_long_for_its_parent_keeps_its_lease() {
             }
         }
     });
-    let short = Duration::from_secs(1);
-    let run = Fleet::new(&stream, &table)
-        .with(|builder| builder.handler_budget(short).call_limit(short / 2))
+    // Several readings of the parent's row long, which come with each scan.
+    let short = Duration::from_secs(3);
+    let run = Fleet::with_short_failover(&stream, &table)
+        .with(|builder| builder.handler_budget(short).call_limit(short / 6))
         .start(script);
     let acquired = |event: &Event| matches!(event, Event::LeaseAcquired { .. });
     until("all leases", || run.heard.count(acquired) == 3).await;
-    tokio::time::sleep(short * 3).await;
+    tokio::time::sleep(short * 2).await;
     assert_eq!(
         run.heard
             .count(|event| matches!(event, Event::LeaseLost { .. })),
