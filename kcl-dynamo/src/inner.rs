@@ -26,7 +26,7 @@ use crate::kcl_compat::{
     judge, legacy_versions,
 };
 use crate::refusal::worker_refusal;
-use crate::setup::{Neighbours, Settings};
+use crate::setup::{JavaWorkers, Settings};
 
 /// How often workers are made to scan while a KCL leader may have started: a fifth of the KCL's
 /// default failover time of 10 s.
@@ -114,7 +114,7 @@ impl Inner {
     pub(crate) async fn look_around(&self) -> Result<(), Error> {
         let mut evidence = Evidence::default();
         let mut coexistence = Coexistence::Exclusive;
-        if self.settings.neighbours == Neighbours::AsSeen {
+        if self.settings.java_workers == JavaWorkers::Detect {
             let mut start = None;
             loop {
                 let page = self.calls.scan(start, true, None).await?;
@@ -183,7 +183,7 @@ impl Inner {
     /// It is called with every page of every scan, so finding Java workers costs no call of its
     /// own.
     pub(crate) fn watch(&self, items: &[Item], is_first: bool, is_last: bool) {
-        if self.settings.neighbours == Neighbours::Nobody {
+        if self.settings.java_workers == JavaWorkers::Absent {
             return;
         }
         if let Some((coexistence, what)) = self.watch.look(items, is_first, is_last, self.seconds())
@@ -235,7 +235,7 @@ impl Inner {
     /// Reads the additional tables of a KCL before 3.5 from time to time, while such a KCL may be
     /// running.
     pub(crate) async fn look_beside(&self) {
-        if self.settings.neighbours == Neighbours::Nobody
+        if self.settings.java_workers == JavaWorkers::Absent
             || !self.watch.takes_look_beside(self.settings.clock.now())
         {
             return;
@@ -254,7 +254,7 @@ impl Inner {
     /// A failure is only logged. The next scan shows the row as well.
     pub(crate) async fn look_for_a_leader(&self) {
         let clock = &self.settings.clock;
-        if self.settings.neighbours == Neighbours::Nobody || !self.probe.is_due(clock.now()) {
+        if self.settings.java_workers == JavaWorkers::Absent || !self.probe.is_due(clock.now()) {
             return;
         }
         match self.leader(false).await {

@@ -130,7 +130,7 @@
 //! When it becomes stricter, live workers remove their rows; the row of a worker that was already
 //! dead is deleted by another worker, with a heartbeat, once it has stood still for its failover
 //! time. (Scans find such rows but write nothing.) If the table was used by an old KCL and no Java
-//! worker will come back, set [`Neighbours::Nobody`]. Before you go back to a KCL before 3.5, stop
+//! worker will come back, set [`JavaWorkers::Absent`]. Before you go back to a KCL before 3.5, stop
 //! all workers of this framework and call [`DynamoLeaseTable::retire`].
 //!
 //! What is said here about Java workers is tested with rows that the KCL 1.14.10, 2.7.2 and 3.5.1
@@ -174,5 +174,5 @@ mod table;
 /// The AWS SDK for DynamoDB, in the version that [`OpenOptions::open_with_client`] accepts.
 pub use aws_sdk_dynamodb;
 pub use kcl_compat::{Coexistence, KclIsLeading};
-pub use setup::{Neighbours, NewTable, OpenError, OpenOptions};
+pub use setup::{JavaWorkers, NewTable, OpenError, OpenOptions};
 pub use table::DynamoLeaseTable;

@@ -83,7 +83,7 @@ pub(crate) struct ShardConsumer {
     /// Whether the feed is a subscription.
     subscribed: bool,
     /// The batch that is delivered until it is done; it holds its share of the byte budget.
-    in_hand: Option<InFlightBatch>,
+    in_flight: Option<InFlightBatch>,
     /// The work on records that continues between calls.
     background: Background,
     /// What follows when that work is done.
@@ -220,7 +220,7 @@ impl ShardConsumer {
             causes,
             feed: None,
             subscribed: false,
-            in_hand: None,
+            in_flight: None,
             background,
             after_work: None,
             delivered,
@@ -458,7 +458,7 @@ impl ShardConsumer {
         self.inner
             .board
             .change(&self.row.key, |status| status.in_flight = at_work + records);
-        self.in_hand = Some(InFlightBatch::new(batch));
+        self.in_flight = Some(InFlightBatch::new(batch));
         self.see_undone();
         Some(Step::BatchReady)
     }

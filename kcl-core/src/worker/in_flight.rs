@@ -90,7 +90,7 @@ mod tests {
         SequenceNumber::from_u128(sequence).into()
     }
 
-    fn in_hand() -> InFlightBatch {
+    fn five_records() -> InFlightBatch {
         let record = |sequence| {
             Record::from(RawRecord::new(
                 SequenceNumber::from_u128(sequence),
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_failure_without_a_place_brings_the_whole_batch_again() {
-        let mut batch = in_hand();
+        let mut batch = five_records();
         assert_eq!(
             batch.fail(None, &Checkpoint::TrimHorizon, OnFailure::Retry),
             (AfterFailure::Again, None)
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn what_precedes_the_failure_is_done() {
-        let mut batch = in_hand();
+        let mut batch = five_records();
         let after = batch.fail(Some(&at(3)), &Checkpoint::TrimHorizon, OnFailure::Retry);
         assert_eq!(after, (AfterFailure::Again, Some(at(2))));
         assert_eq!(rest(&batch), [at(3), at(4), at(5)]);
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_later_of_the_stored_checkpoint_and_the_failure_counts() {
-        let mut batch = in_hand();
+        let mut batch = five_records();
         let after = batch.fail(Some(&at(2)), &Checkpoint::At(at(3)), OnFailure::Retry);
         assert_eq!(after, (AfterFailure::Again, Some(at(3))));
         assert_eq!(rest(&batch), [at(4), at(5)]);
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_failed_batch_that_was_checkpointed_whole_is_done() {
-        let mut batch = in_hand();
+        let mut batch = five_records();
         assert_eq!(
             batch.fail(None, &Checkpoint::At(at(5)), OnFailure::Retry),
             (AfterFailure::Done, Some(at(5)))
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn skipping_passes_the_record_that_failed_and_no_other() {
-        let mut batch = in_hand();
+        let mut batch = five_records();
         let after = batch.fail(Some(&at(2)), &Checkpoint::TrimHorizon, OnFailure::Skip);
         assert_eq!(after, (AfterFailure::Again, Some(at(2))));
         assert_eq!(rest(&batch), [at(3), at(4), at(5)]);
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_place_outside_of_the_batch_passes_nothing() {
-        let mut batch = in_hand();
+        let mut batch = five_records();
         for outside in [0, 9] {
             let after = batch.fail(
                 Some(&at(outside)),
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_stop_passes_nothing_that_is_not_done() {
-        let mut batch = in_hand();
+        let mut batch = five_records();
         let after = batch.fail(Some(&at(4)), &Checkpoint::TrimHorizon, OnFailure::Stop);
         assert_eq!(after, (AfterFailure::Stop, Some(at(3))));
     }

@@ -20,4 +20,4 @@ pub(crate) use check::check_rights;
 pub(crate) use create::ready_table;
 pub use error::OpenError;
 pub(crate) use options::Settings;
-pub use options::{Neighbours, NewTable, OpenOptions};
+pub use options::{JavaWorkers, NewTable, OpenOptions};

@@ -54,25 +54,25 @@ impl NewTable {
     }
 }
 
-/// Whether other frameworks use the table.
+/// Whether workers of the Java KCL may use the table.
 ///
 /// ```
-/// use kcl_dynamo::{Neighbours, OpenOptions};
+/// use kcl_dynamo::{JavaWorkers, OpenOptions};
 ///
 /// // All workers have moved from the KCL 2.x to this framework, and none will go back.
-/// let options = OpenOptions::new().neighbours(Neighbours::Nobody);
+/// let options = OpenOptions::new().java_workers(JavaWorkers::Absent);
 /// # drop(options);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Neighbours {
-    /// Judge by the rows of the table: see [`Coexistence`](crate::Coexistence).
+pub enum JavaWorkers {
+    /// The rows of the table are searched for traces of them: see [`Coexistence`](crate::Coexistence).
     #[default]
-    AsSeen,
+    Detect,
     /// The user asserts that no Java worker uses the table any more, and that none will. For a
     /// table that a KCL before 3.5 used: its old leases would otherwise prevent this fleet from
     /// writing rows besides leases until their shards have ended.
-    Nobody,
+    Absent,
 }
 
 /// How a DynamoDB lease table is opened.
@@ -104,7 +104,7 @@ pub(crate) struct Settings {
     /// The most rows of a page of a scan, if DynamoDB's 1 MB is not to decide.
     pub(crate) page_rows: Option<NonZeroU16>,
     /// Whether Java workers are looked for.
-    pub(crate) neighbours: Neighbours,
+    pub(crate) java_workers: JavaWorkers,
     /// Whether `setup` is `Throttled`, which a worker repeats, and not `Fatal` while a KCL leads.
     pub(crate) wait_for_kcl: bool,
     /// Where time comes from. Tests put a clock here that they move themselves.
@@ -118,7 +118,7 @@ impl Default for OpenOptions {
             create: Some(NewTable::new()),
             call_limit: CALL_LIMIT,
             page_rows: None,
-            neighbours: Neighbours::AsSeen,
+            java_workers: JavaWorkers::Detect,
             wait_for_kcl: false,
             clock: Arc::new(SystemClock),
         };
@@ -165,10 +165,10 @@ impl OpenOptions {
         self
     }
 
-    /// Whether other frameworks use the table. By default [`Neighbours::AsSeen`].
+    /// Whether workers of the Java KCL may use the table. By default [`JavaWorkers::Detect`].
     #[must_use]
-    pub const fn neighbours(mut self, neighbours: Neighbours) -> Self {
-        self.settings.neighbours = neighbours;
+    pub const fn java_workers(mut self, java_workers: JavaWorkers) -> Self {
+        self.settings.java_workers = java_workers;
         self
     }
 

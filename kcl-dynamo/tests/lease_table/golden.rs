@@ -6,7 +6,7 @@ use kcl_core::lease::{Consistency, LeaseTable as _, ScanPage, Write};
 use kcl_core::model::{
     Checkpoint, HashKeyRange, Lease, LeaseKey, Pending, Position, SequenceNumber,
 };
-use kcl_dynamo::{Coexistence, DynamoLeaseTable, Neighbours, OpenOptions};
+use kcl_dynamo::{Coexistence, DynamoLeaseTable, JavaWorkers, OpenOptions};
 use serde_json::{Value, json};
 
 use crate::support::Dynamo;
@@ -38,7 +38,7 @@ pub(super) fn items(golden: &str) -> Vec<Value> {
 pub(super) async fn table_with(items: &[Value]) -> (Dynamo, DynamoLeaseTable) {
     let dynamo = Dynamo::new();
     let table = OpenOptions::new()
-        .neighbours(Neighbours::Nobody)
+        .java_workers(JavaWorkers::Absent)
         .open_with_client(&dynamo.client(), "application")
         .unwrap();
     table.setup().await.unwrap();

@@ -220,12 +220,12 @@ async fn ends_children_and_parents_are_read_as_java_workers_mean_them() {
 #[tokio::test]
 async fn a_take_of_ours_ends_a_hand_over_that_a_java_leader_began() {
     for golden in [KCL_3, KCL_3_STREAMS] {
-        let in_hand: Vec<Value> = leases(golden)
+        let handed_over: Vec<Value> = leases(golden)
             .into_iter()
             .filter(|item| item.get("checkpointOwner").is_some())
             .collect();
-        assert_eq!(in_hand.len(), 1);
-        let (dynamo, table) = table_with(&in_hand).await;
+        assert_eq!(handed_over.len(), 1);
+        let (dynamo, table) = table_with(&handed_over).await;
         let seen = all(&table).await.leases.remove(0);
         assert_eq!(seen.owner, Some("java-2".into()));
         assert_eq!(seen.checkpoint_owner, Some("java-1".into()));
@@ -235,7 +235,7 @@ async fn a_take_of_ours_ends_a_hand_over_that_a_java_leader_began() {
             (Some("rust-1".into()), None)
         );
         assert!(
-            raw(&dynamo, key_of(&in_hand[0]))
+            raw(&dynamo, key_of(&handed_over[0]))
                 .get("checkpointOwner")
                 .is_none()
         );

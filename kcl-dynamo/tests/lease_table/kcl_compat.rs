@@ -6,7 +6,7 @@ use std::time::Duration;
 use kcl_core::Clock as _;
 use kcl_core::lease::{Changed, Consistency, Error, LeaseTable as _, WorkerRow, Write};
 use kcl_core::model::{Checkpoint, Lease, LeaseKey, Timestamp};
-use kcl_dynamo::{Coexistence, DynamoLeaseTable, Neighbours, OpenOptions};
+use kcl_dynamo::{Coexistence, DynamoLeaseTable, JavaWorkers, OpenOptions};
 use serde_json::{Value, json};
 
 use crate::support::{Dynamo, Fault, TimerClock};
@@ -320,7 +320,10 @@ async fn a_leaving_worker_is_gone_for_a_kcl_before_a_lease_is_free() {
 #[tokio::test]
 async fn the_users_word_counts_more_than_old_leases() {
     let dynamo = with(&[old_lease()]);
-    let table = open(&dynamo, OpenOptions::new().neighbours(Neighbours::Nobody));
+    let table = open(
+        &dynamo,
+        OpenOptions::new().java_workers(JavaWorkers::Absent),
+    );
     table.setup().await.unwrap();
     table.scan(None, Consistency::Strong).await.unwrap();
     assert_eq!(table.coexistence(), Coexistence::Exclusive);

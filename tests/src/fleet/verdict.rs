@@ -275,7 +275,7 @@ fn cause(before: &DeliveredTenancy, again: &DeliveredTenancy, deeds: &[Deed]) ->
     let killed = |tenancy: &DeliveredTenancy| {
         of(tenancy, What::Killed).any(|at| tenancy.begun <= at && tenancy.over.is_none())
     };
-    // What was in hand at the freeze may be handed out after it; what wakes up may be long over for
+    // What was in flight at the freeze may be handed out after it; what wakes up may be long over for
     // everybody else.
     let frozen = |tenancy: &DeliveredTenancy| {
         of(tenancy, What::Frozen)

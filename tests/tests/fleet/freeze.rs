@@ -12,7 +12,7 @@ use super::scene::Scene;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_worker_stores_nothing_stale_and_rejoins() {
     let mut scene = Scene::start(5, 9, 2).await;
-    // Batches wait behind the one in hand: the next could be handed out the moment it wakes.
+    // Batches wait behind the one in flight: the next could be handed out the moment it wakes.
     let sleeper = scene
         .fleet
         .add_named("sleeper", &["--batch-time", "1s"])
@@ -25,7 +25,7 @@ async fn a_frozen_worker_stores_nothing_stale_and_rejoins() {
         .await;
     // A batch that is about to be handed out at the freeze would be none of those that wait.
     scene
-        .until("it has a batch of each shard in hand", |fleet| {
+        .until("it has a batch of each shard in flight", |fleet| {
             is_busy_with_each(fleet, sleeper)
         })
         .await;

@@ -21,7 +21,7 @@ impl Scene {
     ///
     /// The failover time (in seconds) is what a test can wait for, and where it waits for none,
     /// much longer than a busy machine makes a process wait: a worker that shows no life for so
-    /// long does lose its shards, and what it had in hand comes twice.
+    /// long does lose its shards, and what it had in flight comes twice.
     pub(crate) async fn start(failover: u64, shards: u32, workers: usize) -> Self {
         let mut scene = Self::empty(failover, shards).await;
         for _ in 0..workers {

@@ -155,7 +155,7 @@ impl ShardConsumer {
     /// `done` moves with it: if the feed is opened again, it must not deliver a second time what is
     /// being processed. A checkpoint does not follow `done` here, but the finished prefix.
     pub(super) fn accepted(&mut self, taken: &TakenOver) {
-        if let (Some(batch), Some(up_to)) = (&mut self.in_hand, &taken.up_to) {
+        if let (Some(batch), Some(up_to)) = (&mut self.in_flight, &taken.up_to) {
             batch.rest = batch.rest.after(up_to);
             self.done = Some(up_to.clone());
         }
@@ -169,7 +169,7 @@ impl ShardConsumer {
         if taken.whole {
             return self.batch_done();
         }
-        if let Some(batch) = &mut self.in_hand {
+        if let Some(batch) = &mut self.in_flight {
             // The shard has to be given up, or there is another reason to stop waiting: the next
             // iteration of the loop sees which.
             batch.attempt = batch.attempt.saturating_sub(1);
@@ -181,8 +181,8 @@ impl ShardConsumer {
     /// accepted so far is done. The batch takes its permit with it, so the byte budget counts
     /// records in progress as well.
     pub(super) fn keep_batch(&mut self) -> Step {
-        if let Some(in_hand) = self.in_hand.take() {
-            let batch = in_hand.batch;
+        if let Some(in_flight) = self.in_flight.take() {
+            let batch = in_flight.batch;
             if let Some(last) = batch.records.last().map(|record| record.position.clone()) {
                 self.done = Some(last.clone());
                 self.background.keep(AcceptedBatch {
@@ -204,8 +204,10 @@ impl ShardConsumer {
     /// both belong to the batch in flight, which is kept when its rest is done, and would be
     /// counted twice.
     pub(super) fn keep_part(&mut self, last: Position) {
-        let Some(in_hand) = &self.in_hand else { return };
-        let (fetched, fetched_at) = (in_hand.batch.fetched, in_hand.batch.fetched_at);
+        let Some(in_flight) = &self.in_flight else {
+            return;
+        };
+        let (fetched, fetched_at) = (in_flight.batch.fetched, in_flight.batch.fetched_at);
         self.done = Some(last.clone());
         let (records, bytes, arrived_at, memory) = (0, 0, None, Box::new(()));
         self.background.keep(AcceptedBatch {

@@ -30,7 +30,7 @@ impl ShardConsumer {
     /// stored with the release.
     pub(super) async fn call_shutdown_requested(&mut self) -> Step {
         // No more is fetched, and prefetched batches are dropped.
-        (self.feed, self.in_hand) = (None, None);
+        (self.feed, self.in_flight) = (None, None);
         // Not up to the last delivered batch: that may have failed, or its records may still be in
         // progress.
         let done = self.background.finished(self.done.as_ref());
@@ -89,7 +89,7 @@ impl ShardConsumer {
     /// the shard already. If the shard was given up because it cannot be read, the processor gets
     /// that reason instead of a plain release.
     pub(super) async fn call_lease_lost(&mut self, reason: LossReason) -> Step {
-        (self.feed, self.in_hand) = (None, None);
+        (self.feed, self.in_flight) = (None, None);
         let reason = match (&self.give_up, reason) {
             (Some(GiveUp::Unreadable(error)), LossReason::Released) => {
                 LossReason::Unreadable(Arc::clone(error))

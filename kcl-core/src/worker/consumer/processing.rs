@@ -34,7 +34,7 @@ impl ShardConsumer {
         if self.background.is_stopped() {
             return self.work_stopped();
         }
-        let Some(batch) = &mut self.in_hand else {
+        let Some(batch) = &mut self.in_flight else {
             return Step::BatchDone;
         };
         let Some(end) = batch.end().cloned() else {
@@ -87,7 +87,7 @@ impl ShardConsumer {
         if self.background.has_begun() {
             return self.keep_batch();
         }
-        if let Some(batch) = self.in_hand.take() {
+        if let Some(batch) = self.in_flight.take() {
             self.meters.lag.is_done(self.clock.now());
             self.meters
                 .done(batch.batch.records.len(), batch.batch.bytes());
@@ -151,7 +151,7 @@ impl ShardConsumer {
         } else {
             self.held.stored()
         };
-        let Some(batch) = &mut self.in_hand else {
+        let Some(batch) = &mut self.in_flight else {
             return Step::BatchDone;
         };
         let before = batch.rest.len();

@@ -49,7 +49,7 @@ impl ShardConsumer {
             self.pause_for = Some(retry.at_least_half(*times, jitter()));
             *times = times.saturating_add(1);
         }
-        (self.processor, self.feed, self.in_hand) = (None, None, None);
+        (self.processor, self.feed, self.in_flight) = (None, None, None);
         (self.ending, self.confirmed, self.after_work, self.tip) = (None, None, None, None);
         (self.unnamed_ends, self.refusals) = (UnnamedEnds::default(), FalseEnds::default());
         self.children = Vec::new();

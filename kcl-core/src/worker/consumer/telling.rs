@@ -40,7 +40,7 @@ impl ShardConsumer {
         at: Option<Position>,
         error: &(dyn std::error::Error + Send + Sync + 'static),
     ) -> Step {
-        let attempt = match &self.in_hand {
+        let attempt = match &self.in_flight {
             Some(batch) if call == HandlerCall::ProcessRecords => batch.attempt,
             _ => self.failures + 1,
         };
@@ -146,7 +146,7 @@ impl ShardConsumer {
     /// flight. `oldest` is in the order of the shard, which is nearly that of arrival. While
     /// background work goes on, that work reports the age itself.
     pub(super) fn see_undone(&self) {
-        let Some(batch) = &self.in_hand else { return };
+        let Some(batch) = &self.in_flight else { return };
         let Some(oldest) = batch.rest.first() else {
             return;
         };
