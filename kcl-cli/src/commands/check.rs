@@ -5,13 +5,12 @@
 //! shadow of a change under way counts only if a second reading shows it too.
 //!
 //! ```text
-//! problem  missing_lease shardId-000000000002: This shard should have a lease and has none.
-//!          A worker that is alive makes it within a minute. If none runs, start one.
+//! problem  missing_lease shardId-000000000002: This shard has no lease but should have one.
+//!          A live worker creates it within a minute. If no worker is running, start one.
 //! 1 problem in 3 leases of billing, watched for 8.0 s.
 //! ```
 //!
-//! A `problem` is what stays until somebody acts: exit code 1. A `note` mends itself or harms
-//! nobody.
+//! A `problem` stays until an operator acts: exit code 1. A `note` passes by itself or does no harm.
 
 use std::time::Duration;
 

@@ -38,10 +38,7 @@ async fn a_fleet_at_work_has_no_problems_and_a_broken_row_is_one() {
     let document = kcl(&check).await.json(1);
     assert_eq!(kinds(&document), ["malformed_row", "hole"]);
     let said = kcl(&format!("check app --table {}", scene.place())).await;
-    said.says(
-        1,
-        &["`x`", "Write a correct value", "2 problems in 3 leases"],
-    );
+    said.says(1, &["`x`", "Correct the value", "2 problems in 3 leases"]);
     scene.sql("UPDATE leases SET checkpoint = 'TRIM_HORIZON' WHERE shard LIKE '%3'");
     until("being well again", async || kcl(&check).await.code == 0).await;
     worker.die().await;

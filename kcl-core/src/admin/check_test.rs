@@ -1,9 +1,9 @@
 use crate::MemoryStream;
+use crate::admin::{LeaseState, LeaseView, Level, Life, Moved, WorkerView};
 use crate::lease::{MalformedRow, RowKey};
-use crate::model::Facts;
+use crate::model::{Checkpoint, Facts, HashKeyRange, LeaseKey, Timestamp};
 
 use super::*;
-use crate::admin::{LeaseView, Moved, WorkerView};
 
 fn view(lease: Lease) -> LeaseView {
     let state = if lease.checkpoint.is_shard_end() {
@@ -182,7 +182,7 @@ fn dead_workers_and_an_uneven_share_are_notes() {
     ];
     let found = check(&fleet, None, &[]);
     assert_eq!(kinds(&found), [("dead_worker", "c"), ("unbalanced", "a")]);
-    assert!(found.iter().all(|it| it.level == crate::admin::Level::Note));
+    assert!(found.iter().all(|it| it.level == Level::Note));
 }
 
 /// The leases of a stream beside its shards: what is missing, what has left, what is finished.

@@ -49,10 +49,10 @@ pub struct Finding {
     serde(rename_all = "snake_case")
 )]
 pub enum Level {
-    /// Records are not read, or will not be, until somebody does something. `kcl check` ends with
-    /// exit code 1.
+    /// Records are not read, or will not be, until an operator acts. `kcl check` ends with exit code
+    /// 1.
     Problem,
-    /// It mends itself, or harms nobody.
+    /// It passes by itself, or does no harm.
     Note,
 }
 
@@ -73,7 +73,7 @@ pub enum FindingKind {
     /// There are no leases. The first worker of an application creates them, so either none has run
     /// yet or the stream refuses its calls.
     NoLeases,
-    /// No unfinished lease has these hash keys. Records with these keys are delivered to nobody.
+    /// No unfinished lease has these hash keys. No worker reads records with these keys.
     /// Workers create missing leases, but do not repair a hole that an edited row leaves.
     Hole,
     /// A shard should have a lease and has none. A live worker creates it with its next audit,
@@ -85,31 +85,31 @@ pub enum FindingKind {
     /// The shard of a finished lease has left the stream: the row is of no use any more. The next
     /// audit of a worker deletes it.
     Leftover,
-    /// Nobody gets on with a lease. [`Stuck`](super::Stuck) says why. It takes a view that was
-    /// watched for long enough: after a single look, nobody is known to be dead.
+    /// A lease makes no progress. [`Stuck`](super::Stuck) says why. It is found only in a view that
+    /// was watched for long enough: after a single look, no worker is known to be dead.
     Stuck,
     /// An operator has paused a shard.
     Paused,
     /// The row of a worker that is dead. The others take its leases and delete the row.
     DeadWorker,
-    /// Somebody holds more leases than others. By two or more. It passes while leases move; if it
+    /// A worker holds at least two leases more than another. It passes while leases move; if it
     /// stays, hand-overs are refused.
     Unbalanced,
-    /// The leases are of several streams, or of one that was made again. Checkpoints of another
-    /// stream mean nothing in this one: sequence numbers of both look alike.
+    /// The leases belong to several streams, or to one that was deleted and recreated. Checkpoints
+    /// of another stream mean nothing in this one, although their sequence numbers look alike.
     WrongStream,
-    /// Workers of another framework give the leases away. The leader of a KCL 3.x and the workers
+    /// Workers of another framework assign the leases. The leader of a KCL 3.x and the workers
     /// of this framework would move the same leases back and forth, so the latter keep what they
     /// have and acquire no more.
     LedByOthers,
-    /// Records will expire before they are read. Within a quarter of the stream's retention. Longer
-    /// retention keeps what is there; it does not bring back what has expired.
+    /// The next record of a shard expires within a quarter of the stream's retention. A longer
+    /// retention keeps what is still there; it does not bring back what has expired.
     RetentionNear,
     /// Records expired before they were read, or may have. Found by reading the shard at the
     /// checkpoint: the record there has expired.
     RecordsLost,
-    /// A shard could not be asked. The error of this program's call. The workers may have other
-    /// permissions.
+    /// The lag of a shard could not be measured: the call of this program failed. The workers may
+    /// have other permissions.
     Unreadable,
 }
 
@@ -145,7 +145,7 @@ impl fmt::Display for FindingKind {
 }
 
 impl Finding {
-    /// A finding that needs somebody to act.
+    /// A finding that an operator has to act on.
     pub(super) fn problem(
         kind: FindingKind,
         about: impl fmt::Display,
@@ -161,7 +161,7 @@ impl Finding {
         }
     }
 
-    /// A finding that only explains what else is seen.
+    /// A finding that needs no action.
     pub(super) fn note(
         kind: FindingKind,
         about: impl fmt::Display,

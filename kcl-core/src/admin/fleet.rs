@@ -315,8 +315,8 @@ impl fmt::Display for Stuck {
                 write!(f, "its holder {worker} is alive but does not renew it")
             }
             Self::NotTaken => f.write_str(
-                "no worker takes it although some are alive: they hold as many leases as they \
-                 may, or cannot read it",
+                "no live worker takes it: each holds as many leases as it may, or cannot read the \
+                 shard",
             ),
             Self::NotClaimed { worker } => {
                 write!(f, "it was handed over to {worker}, which does not claim it")
