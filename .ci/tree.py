@@ -9,8 +9,10 @@
 - No two types of a crate have the same name.
 - The libraries that are built without a test program of their own contain no test: it would never run.
 - A function's name has at most 60 characters: a test that shows more says the rest in its doc comment.
+- At most 10 programs of tests are linked anew after a change of the core.
 """
 
+import json
 import re
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from pathlib import Path
 MOST_LINES = 500
 MOST_LINES_OF_AN_EXAMPLE = 80
 LONGEST_NAME = 60
+MOST_TEST_PROGRAMS = 10
 # Two types here still have the same name: the modules of `Error` qualify it.
 TWICE = {("kcl-core/src/", "Error")}
 # `test = false` in their Cargo.toml; their tests are in tests/tests/parts/.
@@ -172,6 +175,15 @@ def twice(files):
             first.setdefault(type_name, path)
 
 
+def test_programs():
+    """All that `cargo test` links, but the documentation's tests: every package depends on the core, or is it."""
+    command = ["cargo", "metadata", "--no-deps", "--offline", "--format-version", "1"]
+    packages = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["packages"]
+    programs = [f"{package['name']}'s {target['name']}" for package in packages for target in package["targets"] if target["test"]]
+    if len(programs) > MOST_TEST_PROGRAMS:
+        yield f"{len(programs)} programs of tests, at most {MOST_TEST_PROGRAMS} are allowed: {', '.join(programs)}"
+
+
 def everything():
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
@@ -183,7 +195,7 @@ def main():
     rust = [path for path in listed if path.endswith(".rs")]
     markdown = [path for path in listed if path.endswith(".md")]
     faults = [*sizes(rust), *purity(rust), *exceptions(rust), *circles(rust), *names(markdown, rust), *long_names(rust), *twice(rust)]
-    faults += tests_that_never_run(rust)
+    faults += [*tests_that_never_run(rust), *test_programs()]
     for fault in faults:
         print(fault, file=sys.stderr)
     print(f"{len(rust)} files of code, {len(markdown)} pages, {len(faults)} faults")

@@ -31,6 +31,8 @@
 //! | [`ChildProcessors`] | the record processors: children, and how they are started and ended |
 
 mod child;
+#[cfg(test)]
+mod daemon_test;
 mod processor;
 pub mod properties;
 pub mod protocol;

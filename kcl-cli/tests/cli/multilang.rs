@@ -29,7 +29,7 @@ impl Daemon {
         let daemon = Self { folder, stream };
         let child = concat!(
             env!("CARGO_MANIFEST_DIR"),
-            "/../kcl-multilang/tests/daemon/child.py"
+            "/../kcl-multilang/src/daemon_test/child.py"
         );
         let text = format!(
             "executableName = python3 {child} py {}\nstreamName = orders\napplicationName = app\n\

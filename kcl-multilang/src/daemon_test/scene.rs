@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::ChildProcessors;
+use crate::properties::DaemonConfig;
 use kcl_core::lease::LeaseTable;
 use kcl_core::model::{Lease, LeaseKey, ShardId};
 use kcl_core::worker::{RunError, ShutdownReport};
 use kcl_core::{MemoryLeaseTable, MemoryStream, Worker};
-use kcl_multilang::ChildProcessors;
-use kcl_multilang::properties::DaemonConfig;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -29,7 +29,7 @@ impl Scene {
     pub(crate) fn start(library: &str, stream: &MemoryStream, lines: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        let child = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/daemon/child.py");
+        let child = concat!(env!("CARGO_MANIFEST_DIR"), "/src/daemon_test/child.py");
         let text = format!(
             "executableName = python3 {child} {library} {}\nstreamName = orders\napplicationName = app\n\
              AwsCredentialsProvider = DefaultCredentialsProvider\ninitialPositionInStream = TRIM_HORIZON\n\
