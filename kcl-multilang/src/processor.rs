@@ -27,8 +27,11 @@ pub struct ChildProcessors(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
+    /// Where the children come from.
     launcher: Launcher,
+    /// How long a child may be silent while it owes an answer.
     answer_limit: Duration,
+    /// Whether one failed child ends the daemon.
     on_error: OnChildError,
     /// Why the daemon has to end, if a child failed and the settings say so.
     failed: watch::Sender<Option<String>>,
@@ -91,7 +94,9 @@ impl RecordProcessorFactory for ChildProcessors {
 /// The processor of one shard, in a process of its own.
 #[derive(Debug)]
 pub struct ChildProcessor {
+    /// What all shards share.
     shared: Arc<Shared>,
+    /// The shard, for the log and for the name of a failure.
     shard: ShardRef,
     /// `None` before `initialize`, and after it has failed or was dismissed.
     child: Option<ChildProcess>,
@@ -101,6 +106,7 @@ pub struct ChildProcessor {
 
 /// Stores the checkpoints that a child asks for.
 struct ShardDesk<'a> {
+    /// For the log.
     shard: &'a ShardRef,
     /// `None` if nothing can be stored at the moment.
     checkpointer: Option<&'a Checkpointer>,
@@ -119,7 +125,11 @@ enum Nothing {
 impl Desk for ShardDesk<'_> {
     async fn store(&self, wish: &CheckpointWish) -> Result<(), &'static str> {
         let stored = match (&wish.sequence, self.checkpointer) {
+            // Libraries checkpoint out of habit where nothing is left to store. An error would make
+            // them raise, and the shard would begin anew for nothing.
             (None, _) if self.nothing_else == Nothing::Stored => return Ok(()),
+            // The Java daemon has no checkpointer either in `initialize` and after the lease is
+            // lost.
             (_, None) => return Err("InvalidStateException"),
             (None, Some(checkpointer)) => checkpointer.checkpoint().await,
             (Some(sequence), Some(checkpointer)) => {
@@ -127,6 +137,8 @@ impl Desk for ShardDesk<'_> {
                 if sequence == "SHARD_END" && self.nothing_else == Nothing::Stored {
                     return Ok(());
                 }
+                // A sentinel such as `TRIM_HORIZON` is no number, and is refused: a child may not
+                // move a shard back.
                 let Ok(sequence) = sequence.parse() else {
                     return Err("IllegalArgumentException");
                 };
@@ -169,6 +181,9 @@ impl ChildProcessor {
             checkpointer,
             nothing_else,
         };
+        // A checkpoint that comes after its answer belongs to the batch before: with the
+        // checkpointer of this batch it would be out of range, or, without a number, would store
+        // records that the child has not seen.
         let before = desk(self.last.as_ref(), Nothing::Refused);
         let now = desk(checkpointer, nothing_else);
         let asked = child
@@ -181,6 +196,7 @@ impl ChildProcessor {
             child.end().await;
         }
         if self.shared.on_error == OnChildError::Exit {
+            // Only the first failure is told: those that follow come from the end of the daemon.
             let why = format!("{}: {error}", self.shard);
             self.shared.failed.send_if_modified(|failed| {
                 let first = failed.is_none();
@@ -191,6 +207,7 @@ impl ChildProcessor {
         Err(StartOver::because(error))
     }
 
+    /// Ends a child that has no more to do, in good order.
     async fn dismiss(&mut self) {
         if let Some(child) = self.child.take() {
             child.dismiss(DISMISSAL).await;
@@ -203,11 +220,15 @@ impl RecordProcessor for ChildProcessor {
         let child = self.shared.launcher.take().await?;
         child.works_for(&self.shard);
         tracing::info!(shard = %self.shard, pid = child.pid(), "a child works on the shard");
+        // Kept before anything is asked: if this future is dropped, the child is dropped with the
+        // processor.
         self.child = Some(child);
         let sub_sequence = input
             .checkpoint
             .position()
             .map_or(0, |position| position.sub_sequence);
+        // The libraries take a sentinel (`TRIM_HORIZON`, `LATEST`, `AT_TIMESTAMP`) in the place of
+        // a number.
         let sequence = match input.checkpoint.position() {
             Some(position) => position.sequence.to_string(),
             None => input.checkpoint.to_string(),
@@ -236,6 +257,7 @@ impl RecordProcessor for ChildProcessor {
                 Nothing::Refused,
             )
             .await;
+        // Also after a failure: the checkpointer of a batch stays usable until the next one.
         self.last = Some(input.checkpointer);
         Ok(asked?)
     }
@@ -243,6 +265,7 @@ impl RecordProcessor for ChildProcessor {
     /// An empty list of records.
     async fn idle(&mut self, input: IdleInput) -> Result<(), BoxError> {
         let now = kcl_core::model::Timestamp::from_millis(0);
+        // The time is only used for records without an arrival time, and there are none.
         let batch = BatchMessage::new(&[], Some(0), now);
         self.ask(
             Question::Batch(batch),
@@ -274,6 +297,8 @@ impl RecordProcessor for ChildProcessor {
     }
 
     async fn shard_ended(&mut self, _: ShardEndedInput) -> Result<(), BoxError> {
+        // The KCL wants the checkpoint of a shard's end from the child, and the libraries send it;
+        // the worker stores that end itself once this call has returned.
         let last = self.last.clone();
         self.ask(
             Question::Message(Message::ShardEnded),

@@ -19,6 +19,7 @@ pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::O
 pub(crate) struct Tasks(JoinSet<()>);
 
 impl Tasks {
+    /// Starts a task that ends with the owner at the latest.
     pub(crate) fn start(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         // Those that have ended are forgotten.
         while self.0.try_join_next().is_some() {}
@@ -31,6 +32,7 @@ impl Tasks {
     }
 }
 
+/// What the thread does, one after the other.
 type Job = Box<dyn FnOnce() + Send>;
 
 /// A thread that lives as long as the daemon, and starts its children.
@@ -41,6 +43,10 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(crate) struct StartingThread(mpsc::Sender<Job>);
 
 impl StartingThread {
+    /// Starts the thread. It ends when the handle is dropped and the last job is done.
+    ///
+    /// # Errors
+    /// If the system cannot start one.
     pub(crate) fn new() -> io::Result<Self> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         std::thread::Builder::new()
@@ -61,6 +67,7 @@ impl StartingThread {
         let runtime = Handle::current();
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move || {
+            // Pipes of a child are registered with the runtime when the child is started.
             let _entered = runtime.enter();
             // Whoever asked may be gone.
             let _ = answer.send(work());

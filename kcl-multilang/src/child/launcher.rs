@@ -15,18 +15,27 @@ use super::{ChildError, ChildProcess};
 /// answer, a .NET more, and a lease that waits for that is a shard that is not read.
 #[derive(Debug)]
 pub(crate) struct Launcher {
+    /// The program and its arguments, as the properties file says. No shell is involved.
     command: Vec<String>,
     /// What runs the command in its own place: see [`run_as_child`](super::run_as_child). Empty if
     /// the command is run as it is.
     wrapper: Vec<OsString>,
+    /// How many children are kept ready: `spareChildren`.
     ahead: usize,
+    /// Starts every child: see there why it must be one thread that lives as long as the daemon.
     thread: StartingThread,
+    /// Children that wait for a shard, the oldest first: it has had the most time to get ready. The
+    /// lock is never held over an await.
     spare: Mutex<VecDeque<ChildProcess>>,
     /// Held by the one that fills up, so that shards that begin together do not start too many.
     filling: tokio::sync::Mutex<()>,
 }
 
 impl Launcher {
+    /// No child is started yet.
+    ///
+    /// # Errors
+    /// If the system cannot start a thread.
     pub(crate) fn new(
         command: Vec<String>,
         wrapper: Vec<OsString>,
@@ -50,6 +59,7 @@ impl Launcher {
             let Some(mut child) = next else {
                 return self.start().await;
             };
+            // One may have ended while it waited: killed from outside, or short of memory.
             if !child.has_ended() {
                 return Ok(child);
             }
@@ -58,6 +68,7 @@ impl Launcher {
 
     /// Starts children until there are as many as wanted ahead of need.
     pub(crate) async fn fill(&self) -> Result<(), ChildError> {
+        // Whoever holds the lock goes on until there are enough, so there is nothing to wait for.
         let Ok(_only) = self.filling.try_lock() else {
             return Ok(());
         };
@@ -78,6 +89,7 @@ impl Launcher {
             let path = std::env::var_os("PATH").unwrap_or_default();
             std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
         };
+        // Elsewhere names have endings that are added when a program is started (`PATHEXT`).
         if is_there || cfg!(not(unix)) {
             return Ok(());
         }
@@ -92,10 +104,13 @@ impl Launcher {
 
     /// Ends the children that nobody uses.
     pub(crate) fn close(&self) {
+        // Dropped outside of the lock: the drop kills processes.
         let spare = std::mem::take(&mut *self.spare());
         drop(spare);
     }
 
+    /// Starts a child. If this future is dropped, a process that has come about meanwhile is
+    /// dropped with the answer, which kills it.
     async fn start(&self) -> Result<ChildProcess, ChildError> {
         let mut words = self.wrapper.iter().cloned();
         let mut line = self.command.iter().map(OsString::from);
@@ -129,6 +144,7 @@ impl Launcher {
             })
     }
 
+    /// A panic while the lock was held leaves the queue whole, so poison is ignored.
     fn spare(&self) -> MutexGuard<'_, VecDeque<ChildProcess>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }

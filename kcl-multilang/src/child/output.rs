@@ -20,6 +20,7 @@ const UNFINISHED: Duration = Duration::from_millis(500);
 /// Whose output it is, in the log.
 #[derive(Clone, Debug)]
 pub(crate) struct Label {
+    /// The process id.
     pub(crate) pid: u32,
     /// Set when the child gets its shard: it may have been started before.
     pub(crate) shard: Arc<OnceLock<ShardRef>>,
@@ -38,6 +39,8 @@ impl fmt::Display for Of<'_> {
 }
 
 impl Label {
+    /// Logs a line of the child. It is the user's own output, so it is logged as it is, except for
+    /// bytes that are not UTF-8.
     fn log(&self, from: &'static str, text: &[u8]) {
         let text = String::from_utf8_lossy(text.trim_ascii_end());
         if !text.is_empty() {
@@ -56,6 +59,7 @@ pub(crate) async fn read_messages(
     let (mut piece, mut lines) = (vec![0; PIECE], Lines::default());
     let mut said = Vec::new();
     loop {
+        // An error of the pipe is its end: nothing more can be read from it.
         let length = from.read(&mut piece).await.unwrap_or(0);
         let mut each = |line: Line<'_>| {
             let (Line::Whole(text) | Line::TooLong(text)) = line;
@@ -75,8 +79,11 @@ pub(crate) async fn read_messages(
         } else {
             lines.take(&piece[..length], &mut each);
         }
+        // Sent after the piece is taken apart, because `each` cannot wait. While the channel is
+        // full the pipe is not read, so a child that floods the daemon with messages waits.
         for message in said.drain(..) {
             if messages.send(message).await.is_err() {
+                // Nobody hears the child any more: it is being ended.
                 return;
             }
         }

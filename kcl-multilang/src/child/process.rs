@@ -1,3 +1,14 @@
+//! One child process, from its start to its end.
+//!
+//! Three things run at once for it: the exchange, which writes to its standard input and waits for
+//! answers ([`ChildProcess::ask`]), and two tasks that read its standard output and its standard
+//! error at all times. A child that writes more than a pipe holds blocks until somebody reads, so
+//! reading must never depend on what the exchange is waiting for.
+//!
+//! No future here is cancel safe but `has_ended`: a question that was dropped half way leaves the
+//! child in the middle of a message. So [`ChildProcess`] is dropped with it, which kills the child;
+//! the shard resumes from the stored checkpoint in another one.
+
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -28,11 +39,17 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// it has started.
 #[derive(Debug)]
 pub(crate) struct ChildProcess {
+    /// The handle to wait for it. Its id stays reserved by the system until it was waited for,
+    /// which is what makes `kill` safe.
     process: Child,
     /// Closed when there is nothing more to say.
     input: Option<ChildStdin>,
+    /// What the reader of the standard output understood, in order. Closed when the child has
+    /// closed its output.
     messages: mpsc::Receiver<Said>,
+    /// Whether an answer is owed, and to which question.
     exchange: Exchange,
+    /// Who it is, in the log.
     label: Label,
     /// They read what it writes.
     readers: Tasks,
@@ -49,11 +66,18 @@ pub(crate) trait Desk {
 
 /// What is said to a child.
 pub(crate) enum Question<'a> {
+    /// Anything but records: it fits into the buffer as a whole.
     Message(Message<'a>),
+    /// Records. They are encoded and written piece by piece.
     Batch(BatchMessage<'a>),
 }
 
 impl ChildProcess {
+    /// Takes over a process that was started with all three of its pipes, and begins to read its
+    /// output.
+    ///
+    /// # Errors
+    /// If a pipe is missing: the process was not started for this.
     pub(super) fn new(mut process: Child) -> io::Result<Self> {
         let gone = || io::Error::other("the child has no pipes");
         let input = process.stdin.take().ok_or_else(gone)?;
@@ -83,10 +107,13 @@ impl ChildProcess {
         let _ = self.label.shard.set(shard.clone());
     }
 
+    /// The process id, for the log. 0 if the process had ended before it was asked for.
     pub(crate) const fn pid(&self) -> u32 {
         self.label.pid
     }
 
+    /// Whether the process is gone. An error of the system counts as the end: such a child is of no
+    /// use.
     pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.process.try_wait(), Ok(None))
     }
@@ -182,6 +209,7 @@ impl ChildProcess {
         if let Some(id) = self.process.id().and_then(|id| i32::try_from(id).ok())
             && let Some(group) = rustix::process::Pid::from_raw(id)
         {
+            // The group may be empty already; there is nothing more that could be done.
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
     }
@@ -194,6 +222,8 @@ impl ChildProcess {
         action: Action,
         limit: Duration,
     ) -> Result<bool, ChildError> {
+        // A checkpoint is answered here, in the middle of the exchange: the library in the child
+        // blocks until it has the result.
         match self.exchange.hear(said) {
             Then::Over => Ok(true),
             Then::GoOn => Ok(false),
@@ -220,6 +250,7 @@ impl ChildProcess {
         };
         match within(limit, written).await {
             Some(Ok(())) => Ok(()),
+            // A closed pipe: how the child ended says more than `broken pipe` does.
             Some(Err(_)) => Err(self.ended(action).await),
             None => Err(ChildError::Silent { action, limit }),
         }

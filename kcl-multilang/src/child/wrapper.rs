@@ -22,6 +22,8 @@ pub fn run_as_child(parent: u32, command: &[OsString]) -> io::Error {
         if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
             return error.into();
         }
+        // Asked after the signal is set: a daemon that ended before would never cause it, and one
+        // that ends from here on does.
         let now = getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
         if now != Some(parent) {
             return io::Error::other("the daemon has ended");
@@ -37,12 +39,14 @@ pub fn run_as_child(parent: u32, command: &[OsString]) -> io::Error {
 #[cfg(unix)]
 fn run(mut command: Command) -> io::Error {
     use std::os::unix::process::CommandExt as _;
+    // The process keeps its id and its pipes, so the daemon talks with the command itself.
     command.exec()
 }
 
 #[cfg(not(unix))]
 fn run(mut command: Command) -> io::Error {
     match command.status() {
+        // Without `exec` this process waits in between; killing it does not kill the command.
         Ok(status) => std::process::exit(status.code().unwrap_or(1)),
         Err(error) => error,
     }

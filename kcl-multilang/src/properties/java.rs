@@ -10,7 +10,9 @@ pub struct JavaProperties(Vec<(String, String)>);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`\\u{found}` in the line that begins with `{key}`: expected four hexadecimal digits")]
 pub struct BadEscape {
+    /// What stands behind the `\u`.
     found: String,
+    /// The beginning of the line's key, so that the line can be found.
     key: String,
 }
 
@@ -20,9 +22,11 @@ impl JavaProperties {
     /// # Errors
     /// [`BadEscape`], for the only thing that is no properties file.
     pub fn read(bytes: &[u8]) -> Result<Self, BadEscape> {
+        // ISO-8859-1: each byte is the character of its number, so no byte can be wrong.
         let text: String = bytes.iter().copied().map(char::from).collect();
         let mut entries = Vec::new();
         for line in logical_lines(&text) {
+            // Split first: an escaped `=` or blank is part of the key.
             let (key, value) = split(&line);
             let unescaped = |text: &str| {
                 unescape(text).map_err(|found| BadEscape {
@@ -47,6 +51,8 @@ impl JavaProperties {
     }
 }
 
+/// What Java skips at the beginning of a line and around the separator. Not at its end: a value
+/// keeps its trailing blanks.
 const fn is_blank(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\x0c')
 }
@@ -75,10 +81,14 @@ fn logical_lines(text: &str) -> Vec<String> {
     lines
 }
 
+/// Whether the next line continues this one: it ends in an odd number of backslashes, as two of
+/// them are an escaped one.
 fn goes_on(line: &str) -> bool {
     line.chars().rev().take_while(|c| *c == '\\').count() % 2 == 1
 }
 
+/// The key and the value, both with their escapes. A line without a separator is a key with an
+/// empty value.
 fn split(line: &str) -> (&str, &str) {
     let mut is_escaped = false;
     let end = line
@@ -116,11 +126,14 @@ fn unescape(text: &str) -> Result<String, String> {
                 Some('n') => '\n',
                 Some('r') => '\r',
                 Some('f') => '\x0c',
+                // Java drops the backslash of an escape that it does not know, and so does a path
+                // of Windows that was not escaped lose its own.
                 Some(other) => other,
                 None => continue,
             },
             other => other,
         };
+        // Collected in UTF-16, because two `\u` together may be one character.
         units.extend_from_slice(character.encode_utf16(&mut [0; 2]));
     }
     Ok(String::from_utf16_lossy(&units))

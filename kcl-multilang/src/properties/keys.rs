@@ -278,11 +278,15 @@ pub(super) fn credentials_of(key: &str) -> Option<&'static str> {
     ["", "dynamodb", "cloudwatch"]
         .into_iter()
         .find(|known| *known == which)
+        // A key of credentials for something else is one that nobody knows, not one of the general
+        // credentials: a typing error must not decide which account is used.
         .or(Some("unknown"))
 }
 
 /// A known key that differs only in case, or in underscores.
 pub(super) fn meant(key: &str) -> Option<&'static str> {
+    // Only what differs in writing is suggested. A key that is similar in letters may mean
+    // something else.
     let plain = |text: &str| text.replace(['_', '-'], "").to_ascii_lowercase();
     let wanted = plain(key);
     KEYS.iter()

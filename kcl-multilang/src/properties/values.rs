@@ -2,11 +2,14 @@ use std::time::Duration;
 
 /// The values of a file, and what is to be said about them.
 pub(super) struct Values<'a> {
+    /// Each key once.
     entries: &'a [(&'a str, &'a str)],
+    /// In the order in which they came up, for the log and `--dry-run`.
     notes: Vec<String>,
 }
 
 impl<'a> Values<'a> {
+    /// No key is read yet.
     pub(super) const fn new(entries: &'a [(&'a str, &'a str)]) -> Self {
         Self {
             entries,
@@ -14,10 +17,12 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// Adds something that the user should know and that is no error.
     pub(super) fn note(&mut self, note: String) {
         self.notes.push(note);
     }
 
+    /// All that is to be said.
     pub(super) fn into_notes(self) -> Vec<String> {
         self.notes
     }
@@ -34,6 +39,10 @@ impl<'a> Values<'a> {
         (!value.is_empty()).then(|| value.to_owned())
     }
 
+    /// The value of a key that has no default.
+    ///
+    /// # Errors
+    /// [`Missing`](super::PropertiesError::Missing), with `what` as that which is expected.
     pub(super) fn required(
         &self,
         key: &'static str,
@@ -43,6 +52,8 @@ impl<'a> Values<'a> {
             .ok_or(super::PropertiesError::Missing { key, what })
     }
 
+    /// Whether the value is `true`, in any case. Anything else is false, as `Boolean.parseBoolean`
+    /// has it.
     pub(super) fn is_true(&self, key: &str) -> bool {
         self.text(key)
             .is_some_and(|value| value.eq_ignore_ascii_case("true"))
@@ -67,10 +78,12 @@ impl<'a> Values<'a> {
         Some(nearest)
     }
 
+    /// A number of milliseconds: see [`number`](Self::number).
     pub(super) fn millis(&mut self, key: &str, least: u64, most: u64) -> Option<Duration> {
         self.number(key, least, most).map(Duration::from_millis)
     }
 
+    /// A number of seconds, at most a day: see [`number`](Self::number).
     pub(super) fn seconds(&mut self, key: &str) -> Option<Duration> {
         self.number(key, 0, 24 * 3600).map(Duration::from_secs)
     }

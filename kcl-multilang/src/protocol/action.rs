@@ -16,6 +16,8 @@ pub enum Action {
 }
 
 impl Action {
+    /// Every action, for a search by name. `checkpoint` is no action: a child is never asked for
+    /// one.
     pub(super) const ALL: [Self; 5] = [
         Self::Initialize,
         Self::ProcessRecords,

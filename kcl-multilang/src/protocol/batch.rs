@@ -13,21 +13,29 @@ const PART: usize = 48 * 1024;
 /// is ever in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchMessage<'a> {
+    /// In the order of the shard, after de-aggregation.
     records: &'a [Record],
+    /// What the service said with the page, in milliseconds; `null` in the message if it said
+    /// nothing.
     millis_behind_latest: Option<u64>,
+    /// Stands in for an arrival time that is missing.
     fetched_at: Timestamp,
+    /// How far the message was written.
     next: Next,
 }
 
 /// What is written next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
+    /// What precedes the first record.
     Head,
     /// This record.
     Record(usize),
     /// The payload of this record from this byte on, and what follows it.
     Payload(usize, usize),
+    /// What follows the last record.
     Tail,
+    /// The message is complete.
     Nothing,
 }
 
@@ -57,6 +65,8 @@ impl<'a> BatchMessage<'a> {
         self.next != Next::Nothing
     }
 
+    /// Appends one part of the message, at most a [`PART`] of a payload with what follows it, and
+    /// says what comes next.
     fn step(&self, out: &mut Vec<u8>) -> Next {
         match self.next {
             Next::Head => {
@@ -91,6 +101,7 @@ impl<'a> BatchMessage<'a> {
         }
     }
 
+    /// The record with this index, or the end of the list.
     const fn at(&self, index: usize) -> Next {
         if index < self.records.len() {
             Next::Record(index)
@@ -104,6 +115,7 @@ impl<'a> BatchMessage<'a> {
         out.extend_from_slice(b"\",\"partitionKey\":");
         string(out, &record.partition_key);
         out.extend_from_slice(b",\"sequenceNumber\":\"");
+        // As a string: 56 digits are more than any of the languages' numbers in JSON can hold.
         out.extend_from_slice(record.sequence().to_string().as_bytes());
         out.extend_from_slice(b"\",\"approximateArrivalTimestamp\":");
         let arrived_at = record.arrived_at.unwrap_or(self.fetched_at);

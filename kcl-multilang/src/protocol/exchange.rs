@@ -43,12 +43,16 @@ impl Exchange {
     /// Takes what the child says.
     pub fn hear(&mut self, said: Said) -> Then {
         match said {
+            // A line that is nearly a message must not end an exchange: it may be a line of a log.
             Said::Output | Said::NotUnderstood(_) => Then::GoOn,
             Said::Checkpoint(wish) => Then::Store(wish),
             Said::Done(done) if self.asked == Some(done) => {
                 self.asked = None;
                 Then::Over
             }
+            // An answer to another question, or to none, means that the child and the daemon count
+            // differently from now on: the next answer might be for records that the child has not
+            // processed.
             Said::Done(done) => Then::OutOfStep {
                 done,
                 asked: self.asked,

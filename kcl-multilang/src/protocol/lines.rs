@@ -29,6 +29,7 @@ impl Lines {
         while let Some(end) = memchr::memchr(b'\n', piece) {
             let (line, rest) = (&piece[..end], &piece[end + 1..]);
             piece = rest;
+            // The usual case: the line is whole in this piece, and is not copied.
             if self.begun.is_empty() && line.len() <= LONGEST_LINE {
                 each(Line::Whole(line));
             } else {
@@ -58,12 +59,14 @@ impl Lines {
         !self.begun.is_empty()
     }
 
+    /// Adds to the line that has begun, as far as it may be long. What is beyond that is forgotten.
     fn keep(&mut self, part: &[u8]) {
         let room = LONGEST_LINE - self.begun.len();
         self.is_too_long |= part.len() > room;
         self.begun.extend_from_slice(&part[..part.len().min(room)]);
     }
 
+    /// Passes the line that has begun on, and begins the next one. The buffer is kept.
     fn end(&mut self, each: &mut impl FnMut(Line<'_>)) {
         each(if self.is_too_long {
             Line::TooLong(&self.begun)

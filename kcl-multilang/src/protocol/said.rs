@@ -32,15 +32,21 @@ pub enum Said {
 /// always `null`, or that repeat what is known.
 #[derive(Deserialize)]
 struct Raw {
+    /// `status` or `checkpoint`. Any type is accepted here, so that a line of a log with an
+    /// `action` of another type is output and not an error.
     action: Option<Value>,
+    /// Of a status: the action that it answers.
     #[serde(rename = "responseFor")]
     response_for: Option<Value>,
+    /// Of a checkpoint: a string, or a number in what users wrote themselves.
     #[serde(rename = "sequenceNumber")]
     sequence: Option<Value>,
+    /// Of a checkpoint: a number, which one library sends as a string.
     #[serde(rename = "subSequenceNumber")]
     sub_sequence: Option<Value>,
     #[expect(dead_code, reason = "one library sends it, always null")]
     error: Option<Value>,
+    /// Everything else. A message has none, so this tells a line of a log from a message.
     #[serde(flatten)]
     others: BTreeMap<String, Value>,
 }
@@ -104,6 +110,8 @@ fn without_blanks(text: &[u8]) -> &[u8] {
     &text[begin.unwrap_or(text.len())..]
 }
 
+/// Reads the position of a checkpoint. One that cannot be read is not taken for one without a
+/// position, which would store everything that was delivered.
 fn checkpoint(sequence: Option<Value>, sub_sequence: Option<Value>) -> Said {
     let sequence = match sequence {
         None | Some(Value::Null) => None,
@@ -140,6 +148,8 @@ fn checkpoint(sequence: Option<Value>, sub_sequence: Option<Value>) -> Said {
     })
 }
 
+/// What a value is, without the value itself: it comes from the user's code and may hold record
+/// data.
 const fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
