@@ -63,6 +63,10 @@ pub(super) fn children(shards: Vec<types::ChildShard>) -> Vec<ChildShard> {
         .unwrap_or_default()
 }
 
+/// The shard as it is listed. One without hash keys is an error: whether its keys are read by
+/// others could not be told.
+///
+/// It is closed if its last sequence number is known: the service gives an open shard none.
 pub(super) fn shard(shard: types::Shard) -> Result<Shard, Error> {
     let Some(range) = hash_range(shard.hash_key_range.as_ref()) else {
         let message = format!("{} is listed without its hash keys", shard.shard_id);
@@ -82,6 +86,8 @@ pub(super) fn shard(shard: types::Shard) -> Result<Shard, Error> {
     Ok(known)
 }
 
+/// The stream as it is described. The time of its creation tells it from one of the same name that
+/// was deleted, so it must be there.
 pub(super) fn description(summary: StreamDescriptionSummary) -> Result<StreamDescription, Error> {
     let bad = |what| {
         malformed(
@@ -124,6 +130,7 @@ pub(super) fn new_consumer(consumer: &types::Consumer) -> Result<Consumer, Error
     )
 }
 
+/// What both descriptions of a consumer have in common.
 fn known_consumer(
     operation: KinesisOperation,
     arn: &str,
@@ -190,6 +197,7 @@ pub(super) fn shard_filter(filter: &ShardFilter) -> Option<types::ShardFilter> {
         .ok()
 }
 
+/// A time for the service, to the millisecond.
 pub(super) fn date_time(at: Timestamp) -> DateTime {
     DateTime::from_millis(at.as_millis())
 }
@@ -201,11 +209,13 @@ fn timestamp(at: DateTime) -> Option<Timestamp> {
     i64::try_from(millis).ok().map(Timestamp::from_millis)
 }
 
+/// Both bounds, if they are numbers in order.
 fn hash_range(range: Option<&types::HashKeyRange>) -> Option<HashKeyRange> {
     let range = range?;
     HashKeyRange::parse(&range.starting_hash_key, &range.ending_hash_key).ok()
 }
 
+/// A number that the service promises. Without it a record has no place in its shard.
 fn sequence_number(operation: KinesisOperation, text: &str) -> Result<SequenceNumber, Error> {
     text.parse().map_err(|error| {
         malformed(operation, "the answer holds an invalid sequence number").caused_by(error)

@@ -36,6 +36,8 @@ impl Intercept for NoteDate {
     }
 }
 
+/// `Tue, 14 Nov 2023 22:13:20 GMT`; `None` for anything else. It is the date of an endpoint, and
+/// any of them may send what it likes.
 fn parse(header: &str) -> Option<Timestamp> {
     let date = DateTime::from_str(header, DateTimeFormat::HttpDate).ok()?;
     date.to_millis().ok().map(Timestamp::from_millis)

@@ -16,6 +16,7 @@ use super::wire::{EventMessage, Unreadable};
 pub(super) struct EventReader {
     /// Nothing when it has ended.
     body: Option<SdkBody>,
+    /// Where a message that comes in pieces is gathered.
     pages: PagePool,
     /// What was taken from the body and belongs to no message yet.
     rest: Bytes,
@@ -38,6 +39,7 @@ pub(super) enum NoMessage {
 const LENGTH: usize = size_of::<u32>();
 
 impl EventReader {
+    /// At the beginning of a response.
     pub(super) fn new(body: SdkBody, pages: PagePool) -> Self {
         Self {
             body: Some(body),
@@ -95,6 +97,8 @@ impl EventReader {
             if !(EventMessage::SHORTEST..=EventMessage::LONGEST).contains(&length) {
                 return Err(NoMessage::Unreadable(Unreadable::MessageLength(length)));
             }
+            // The usual case for small events: the message is a slice of the frame, and nothing is
+            // copied.
             if self.cut.is_empty() && self.rest.len() >= length {
                 return Ok(Some(self.rest.split_to(length)));
             }

@@ -48,6 +48,7 @@ pub(super) fn malformed(operation: KinesisOperation, message: impl Into<String>)
     Error::new(ErrorKind::Fatal, operation.name(), message)
 }
 
+/// What kind of failure the SDK's error is, for the table in [`classify`](super::classify).
 fn failure_of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> CallFailure<'_> {
     match error {
         SdkError::ConstructionFailure(_) => CallFailure::NotBuilt,
@@ -55,6 +56,8 @@ fn failure_of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> CallFailure<'_> {
         SdkError::DispatchFailure(failure) if failure.is_user() => CallFailure::NotSendable,
         SdkError::DispatchFailure(failure) if failure.is_timeout() => CallFailure::Late,
         SdkError::DispatchFailure(_) => CallFailure::NoConnection,
+        // Granted, and the body is not what it should be. Whether to repeat the call is another
+        // question than after a refusal.
         SdkError::ResponseError(response) if response.raw().status().is_success() => {
             CallFailure::Unreadable
         }
@@ -69,11 +72,13 @@ fn failure_of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> CallFailure<'_> {
     }
 }
 
+/// The words for the SDK's error, with the causes beneath it.
 fn what_was_said<E>(error: &SdkError<E>) -> String
 where
     E: ProvideErrorMetadata + StdError + 'static,
 {
     match (failure_of(error), error.raw_response()) {
+        // Without a response there was nothing to be read: the connection broke while it came.
         (CallFailure::Unreadable, None) => words(&CallFailure::NoConnection, &causes(error)),
         (failure, _) => words(&failure, &causes(error)),
     }

@@ -24,6 +24,9 @@ impl FanOut for KinesisStream {
         let operation = KinesisOperation::DescribeStreamConsumer;
         self.check(operation)?;
         let call = self.client.describe_stream_consumer();
+        // By name the service wants the stream's ARN beside it. The resource is for the message, if
+        // a right is missing: the policy has to name it with the consumer's creation time, so a
+        // `*`.
         let (call, resource) = match which {
             WhichConsumer::Name(name) => {
                 let stream = self.stream_arn().await?;
@@ -101,11 +104,14 @@ impl FanOut for KinesisStream {
             .subscribe_to_shard()
             .consumer_arn(consumer.as_str())
             .shard_id(shard.as_str());
+        // The gate goes to the HTTP client with the request, and stays with the subscription, which
+        // closes it. The body is taken from the SDK before it is read.
         let (gate, body) = (MessageGate::default(), TakeBody::default());
         let goes_with = gate.clone();
         let call = call
             .set_starting_position(convert::starting_position(at))
             .customize()
+            // Connections of its own, and no limit on the response: it goes on for five minutes.
             .config_override(self.subscribing.clone())
             .interceptor(body.clone())
             .mutate_request(move |request| request.add_extension(goes_with.clone()));
@@ -118,6 +124,9 @@ impl FanOut for KinesisStream {
             KinesisSubscription::begun(shard.clone(), events, pages, gate).await
         };
         // The SDK's own limit ends with the head of the answer. The first message need not come.
+        // If this future is dropped, so is the response, and the place on the connection is free.
+        // The service may believe for a while that the subscription lives, and refuses the next one
+        // for up to 5 s.
         match within(&*self.clock, self.call_limit, begun).await {
             Some(Ok(subscription)) => Ok(Box::new(subscription)),
             Some(Err(error)) => Err(self.placed(error)),

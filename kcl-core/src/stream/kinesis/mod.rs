@@ -15,22 +15,23 @@
 //! | `subscribe` | `SubscribeToShard`, by connections of its own: see [`http`] |
 //! | `next` of a subscription | nothing: it takes the next event off the response, which the SDK has only begun, and waits for it |
 //!
-//! It keeps no state beyond connections and the stream's ARN, and does not try again: the SDK's
-//! retries are off, because whoever reads a shard paces and repeats calls himself ([`classify`]
-//! says which), within 5 calls a second and shard that retries underneath would use up unseen.
-//! Every call has a time limit; that of a subscription ends with its first event. From then on none
-//! of the SDK's limits applies to it, nor does its protection against stalled streams: an idle
-//! shard sends an event every few seconds, and it is for who reads it to judge how long a silence
-//! may be. That the connection itself is dead, pings show.
+//! It keeps no state beyond connections and the stream's ARN, and does not repeat calls. The SDK's
+//! retries are off: the code that reads a shard paces and repeats its calls ([`classify`] says
+//! which), and a retry underneath would use up the shard's 5 calls a second unseen. Every call has a
+//! time limit; that of a subscription ends with its first event. From then on neither the SDK's
+//! limits nor its protection against stalled streams apply to it: an idle shard sends an event every
+//! few seconds, and the reader judges how long a silence may last. Pings show whether the connection
+//! itself is alive.
 //!
 //! Every call is the SDK's, except that `GetRecords` may be made without it, in CBOR, at a third of
-//! the cost; the SDK then says to which endpoint, with which credentials and at what time. The events
-//! of a subscription are read here too, from the body of the response to the SDK's call, at half the
-//! cost. They are in JSON: the service has no CBOR there.
+//! the cost; the SDK then says to which endpoint, with which credentials and at what time. The
+//! events of a subscription are read here too, from the body of the response to the SDK's call, at
+//! half the cost. They are in JSON: the service has no CBOR there.
 //!
-//! Record data is neither copied nor logged: payloads are slices of the answer, or of the buffer that
-//! they were decoded into, which is used again when the last of them is dropped; and the SDK, which at the level `trace` logs all that it receives, logs
-//! nothing of `GetShardIterator`, `GetRecords` and `SubscribeToShard`.
+//! Record data is neither copied nor logged. Payloads are slices of the answer, or of the buffer
+//! that they were decoded into, which is used again when the last of them is dropped. The SDK logs
+//! all that it receives at the level `trace`; `GetShardIterator`, `GetRecords` and
+//! `SubscribeToShard` are kept out of that.
 
 mod call;
 pub mod classify;

@@ -49,6 +49,7 @@ impl Intercept for NoteEndpoint {
     ) -> Result<(), BoxError> {
         let address = context.request().uri();
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // It is the same address for nearly every call: then nothing is allocated.
         if noted.as_deref() != Some(address) {
             *noted = Some(address.to_owned());
         }

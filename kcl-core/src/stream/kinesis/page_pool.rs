@@ -21,14 +21,18 @@ pub(super) struct PagePool(Arc<PoolInner>);
 
 struct PoolInner {
     clock: Arc<dyn Clock>,
+    /// Held for the time of a search in a short list, and never while memory is freed.
     state: Mutex<PoolState>,
 }
 
 struct PoolState {
     /// Who came back last is at the end.
     idle: VecDeque<(Moment, Vec<u8>)>,
+    /// The capacity of all that is idle.
     idle_bytes: usize,
+    /// The capacity of all that is lent, by what it was at that time.
     lent_bytes: usize,
+    /// What both may be together.
     bound: usize,
 }
 
@@ -44,6 +48,7 @@ const IDLE_LIMIT: Duration = Duration::from_mins(1);
 const BOUND: usize = 128 * 1024 * 1024;
 
 impl PagePool {
+    /// An empty pool, with the default bound.
     pub(super) fn new() -> Self {
         Self(Arc::new(PoolInner {
             clock: system_clock(),
@@ -141,6 +146,7 @@ impl PoolState {
         }
     }
 
+    /// Frees what was idle for too long. The oldest are in front.
     fn free_idle(&mut self, now: Moment) {
         while let Some((since, _)) = self.idle.front()
             && now.since(*since) >= IDLE_LIMIT
@@ -201,6 +207,7 @@ impl Drop for PageBuffer {
             return;
         };
         let mut data = std::mem::take(&mut self.data);
+        // The bytes stay as they are. Nobody reads them: a buffer is only appended to.
         data.clear();
         let now = home.clock.now();
         let mut state = home.state();

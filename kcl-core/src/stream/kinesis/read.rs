@@ -71,6 +71,8 @@ impl Stream for KinesisStream {
                 .set_stream_arn(self.arn())
                 .set_shard_filter(convert::shard_filter(filter)),
         };
+        // Before the call: the service's clock has passed this moment when it answers, however long
+        // the call takes.
         let asked_at = self.clock.wall();
         let date = NoteDate::default();
         let sent = call.customize().interceptor(date.clone()).send().await;
@@ -136,6 +138,8 @@ impl Stream for KinesisStream {
             );
             return Err(Error::new(ErrorKind::Fatal, operation.name(), message));
         };
+        // Calls of our own first. One that the endpoint may have misunderstood is made by the SDK
+        // too, and then the SDK's answer counts: see `call/`.
         let mut refused = None;
         if let Some(direct) = &self.direct {
             match direct.read(self, cursor, limit).await {
@@ -165,6 +169,8 @@ impl Stream for KinesisStream {
             .map(|iterator| Cursor::new(cursor.shard().clone(), iterator));
         let children = output
             .child_shards
+            // An answer that names children and goes on contradicts itself. It goes on: the end of
+            // a shard must not be believed too early.
             .filter(|_| next.is_none())
             .map(convert::children)
             .unwrap_or_default();

@@ -27,6 +27,7 @@ const OPERATION: KinesisOperation = KinesisOperation::SubscribeToShard;
 /// Dropping it resets the stream of the connection that it came by, and so ends the subscription
 /// with the service.
 pub(super) struct KinesisSubscription {
+    /// For `Debug`.
     shard: ShardId,
     /// Nothing when it has ended.
     events: Option<EventReader>,
@@ -76,6 +77,7 @@ impl KinesisSubscription {
             };
             let pushed = match message {
                 Ok(Some(message)) => {
+                    // A worker that reads by fan-out alone makes no calls that would free them.
                     self.pages.free_idle();
                     event(&message, &self.pages)
                 }
@@ -104,8 +106,11 @@ impl KinesisSubscription {
 
     /// The next event, or the length of its message if that is held back. Cancel safe.
     async fn receive_or_hold_back(&mut self) -> Result<Came, usize> {
+        // Long messages wait from here on, so that their length can be told before they take
+        // memory.
         self.gate.close();
         let gate = self.gate.clone();
+        // Dropping it loses nothing: a message that has come in part stays in the reader.
         let mut receive = pin!(self.receive());
         poll_fn(|cx| match receive.as_mut().poll(cx) {
             Poll::Ready(came) => Poll::Ready(Ok(came)),
@@ -209,6 +214,8 @@ fn not_begun(error: NoMessage) -> Error {
     }
 }
 
+/// The end of a subscription that had begun. Unlike a failed call it has delivered, so it is judged
+/// as an interruption.
 fn lost(error: NoMessage) -> Error {
     match error {
         NoMessage::Lost(error) => broken::lost(OPERATION, error),

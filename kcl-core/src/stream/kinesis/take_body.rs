@@ -36,6 +36,8 @@ impl Intercept for TakeBody {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response_mut();
+        // Before the SDK deserializes: its reader of events would otherwise take the body, and wait
+        // for the first event within its own limits.
         if response.status().is_success() {
             let body = std::mem::replace(response.body_mut(), SdkBody::empty());
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);

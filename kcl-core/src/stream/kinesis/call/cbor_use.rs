@@ -14,10 +14,13 @@ const PROVEN: u8 = 1;
 const UNUSED: u8 = 2;
 
 impl CborUse {
+    /// `is_wanted` is false where the environment switches CBOR off.
     pub(super) const fn new(is_wanted: bool) -> Self {
         Self(AtomicU8::new(if is_wanted { UNPROVEN } else { UNUSED }))
     }
 
+    /// The form of the next call. CBOR while it is not known whether the endpoint has it: the
+    /// service does, and only emulators do not.
     pub(super) fn form(&self) -> Form {
         match self.0.load(Ordering::Relaxed) {
             UNUSED => Form::Json,
@@ -25,6 +28,8 @@ impl CborUse {
         }
     }
 
+    /// Whether a page has come in CBOR. From then on a refusal of a call in CBOR is meant, and not
+    /// due to its form.
     pub(super) fn is_proven(&self) -> bool {
         self.0.load(Ordering::Relaxed) == PROVEN
     }
@@ -39,6 +44,9 @@ impl CborUse {
         self.change(UNUSED)
     }
 
+    /// Settles the question, if it is still open. Shards ask at the same time: the first to learn
+    /// the answer decides, and only that one tells of it. Relaxed: nothing else is published with
+    /// it.
     fn change(&self, to: u8) -> bool {
         let changed = self
             .0

@@ -22,10 +22,13 @@ const OPERATION: KinesisOperation = KinesisOperation::GetRecords;
 
 /// `GetRecords` by calls of our own. The [module](super) says how.
 pub(in crate::stream::kinesis) struct DirectCall {
+    /// The connections, and the buffers that answers are received into.
     http: Http1Client,
     /// Found out by the first call; nothing when the SDK has to make the calls.
     signer: OnceCell<Option<Signer>>,
+    /// In which form pages are asked for.
     cbor: CborUse,
+    /// Whether the SDK has to be asked as well: [`UNTRIED`], [`TRUSTED`] or [`LEFT`].
     standing: AtomicU8,
 }
 
@@ -40,18 +43,22 @@ const LEFT: u8 = 2;
 enum PageOutcome {
     /// A page, in this form.
     Page(WirePage, Form),
+    /// The service, or something on the way, refused the call.
     Refused {
         status: u16,
         refusal: WireRefusal,
         request_id: Option<String>,
     },
+    /// The status says that the call was granted, and the body is not a page.
     Unreadable(Unreadable),
+    /// Nothing came, or not all of it.
     NotAnswered(ConnectionFailure),
     /// There were no credentials.
     NotSigned(crate::BoxError),
 }
 
 impl DirectCall {
+    /// Makes no call. `wants_cbor` is what the environment says: see [`CborUse`].
     pub(in crate::stream::kinesis) fn new(http: Http1Client, wants_cbor: bool) -> Self {
         Self {
             http,
@@ -131,6 +138,8 @@ impl DirectCall {
         }
     }
 
+    /// Settles whether calls of our own are good enough, if that is still open. A page that comes
+    /// while another shard is leaving to the SDK changes nothing any more.
     fn stand(&self, standing: u8) -> bool {
         let from =
             self.standing
@@ -148,6 +157,7 @@ impl DirectCall {
     ) -> PageOutcome {
         let form = self.cbor.form();
         let first = self.ask(stream, signer, form, cursor, limit).await;
+        // In JSON there is nothing else to try. Both calls are within the time limit of one.
         if form == Form::Json || first.is_last_word(self.cbor.is_proven()) {
             if let PageOutcome::Page(_, Form::Cbor) = &first {
                 self.cbor.prove();
@@ -164,6 +174,8 @@ impl DirectCall {
         second
     }
 
+    /// Makes one call in this form. Each call is signed anew: a signature holds the time and the
+    /// body.
     async fn ask(
         &self,
         stream: &KinesisStream,
@@ -182,6 +194,8 @@ impl DirectCall {
         let answer = self.http.exchange(signer.origin(), &request, connect_limit);
         match answer.await {
             Ok(answer) => {
+                // Also from a refusal: it is how a clock that is wrong is noticed, and the next
+                // call is signed by the service's time.
                 signer.learn(sent_at, &answer.head);
                 PageOutcome::of(answer, self.pages())
             }
@@ -201,6 +215,8 @@ impl fmt::Debug for DirectCall {
 }
 
 impl PageOutcome {
+    /// What an answer is. A body of any status may be in either form: see [`page_of`] and
+    /// [`refusal_of`].
     fn of(answer: Http1Answer, pages: &PagePool) -> Self {
         let Http1Answer { head, body } = answer;
         let content_type = head.content_type.as_deref();
@@ -230,6 +246,7 @@ impl PageOutcome {
         }
     }
 
+    /// Whether the endpoint has answered at all.
     const fn is_answer(&self) -> bool {
         !matches!(self, Self::NotAnswered(_) | Self::NotSigned(_))
     }
@@ -237,6 +254,7 @@ impl PageOutcome {
 
 /// The page, or the error that it is to whoever reads.
 fn page(outcome: PageOutcome, cursor: &Cursor) -> Result<Page, Error> {
+    // An iterator lets anybody read the shard for five minutes, and services repeat it in messages.
     let secret = Some(cursor.as_str());
     match outcome {
         PageOutcome::Page(page, _) => {

@@ -24,7 +24,9 @@ use super::super::failure::error_of;
 use super::super::http::{AnswerHead, without_userinfo};
 use super::super::wire::Form;
 
+/// The one kind of signature that is made here. An endpoint that wants another is left to the SDK.
 const SIGNATURE_4: AuthSchemeId = AuthSchemeId::new("sigv4");
+/// Names the call in a protocol in which all calls are POSTs to `/` (AWS JSON 1.1).
 const TARGET: &str = "Kinesis_20131202.GetRecords";
 const USER_AGENT: &str = concat!("kcl-core/", env!("CARGO_PKG_VERSION"));
 
@@ -36,12 +38,17 @@ const MAX_TRUSTED: Duration = Duration::from_mins(15);
 pub(super) struct Signer {
     /// The SDK's credentials and their cache, and its clock.
     components: RuntimeComponents,
+    /// Empty: what the cache of credentials needs is in the components.
     bag: ConfigBag,
+    /// The whole URL, which is signed.
     address: String,
     /// Scheme, host and port.
     origin: Uri,
+    /// The header `host`, which is signed too, so it must be what the URL says.
     host: String,
+    /// The path of the URL: `/`, unless the endpoint is behind something.
     path: String,
+    /// Part of what is signed.
     region: String,
     /// How much the service's clock is ahead, in milliseconds; nothing when the client says that it
     /// is not to be minded.
@@ -59,10 +66,12 @@ impl Signer {
         let call = stream
             .client
             .get_records()
+            // It has to be valid for the SDK, and is never sent.
             .shard_iterator("none")
             .set_stream_arn(stream.arn())
             .customize()
             .interceptor(note.clone());
+        // Without a subscriber: the SDK would log a failed call for each worker that starts.
         let sent = call.send().with_subscriber(Dispatch::none()).await;
         let noted = note.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (noted, sent) {
@@ -72,6 +81,7 @@ impl Signer {
         }
     }
 
+    /// Where a connection leads to.
     pub(super) const fn origin(&self) -> &Uri {
         &self.origin
     }
@@ -119,6 +129,7 @@ impl Signer {
         request.extend_from_slice(self.path.as_bytes());
         request.extend_from_slice(b" HTTP/1.1\r\n");
         for (name, value) in headers.into_iter().chain(instructions.headers()).chain(own) {
+            // A line break in a session token, or in an endpoint, would begin another header.
             if value.bytes().any(|byte| byte < b' ' && byte != b'\t') {
                 return Err(format!("the header {name} holds a control character").into());
             }
@@ -146,6 +157,7 @@ impl Signer {
         };
         let between = sent_at + took / 2;
         let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or_default();
+        // `Date` has whole seconds, so this may be off by one; a signature may be off by minutes.
         let by = match date.duration_since(between) {
             Ok(later) => millis(later),
             Err(earlier) => -millis(earlier.duration()),
@@ -153,6 +165,7 @@ impl Signer {
         ahead.store(by, Ordering::Relaxed);
     }
 
+    /// The time by the service's clock, as far as answers have told it.
     fn service_time(&self) -> SystemTime {
         let now = self.now();
         let ahead = self.ahead.as_ref();
@@ -186,6 +199,8 @@ struct NotedCall {
 }
 
 impl NotedCall {
+    /// The signer, or `None` where the SDK has to make the calls: the endpoint is special, or has
+    /// an address or region that this does not understand.
     fn signer(self, stream: &KinesisStream) -> Option<Signer> {
         let config = stream.client.config();
         let address = without_userinfo(self.address.parse().ok()?).ok()?;
@@ -230,6 +245,8 @@ impl Intercept for NoteCall {
         components: &RuntimeComponents,
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        // Rules of endpoints may ask for another kind of signature, another name or region in it,
+        // or for headers. None of the service's endpoints does today.
         let is_special = bag.load::<Endpoint>().is_none_or(|endpoint| {
             endpoint.headers().next().is_some()
                 || !endpoint.auth_schemes().is_empty()

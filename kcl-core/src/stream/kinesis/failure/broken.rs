@@ -50,6 +50,7 @@ pub(in crate::stream::kinesis) fn lost(operation: KinesisOperation, cause: BoxEr
     of(operation, &CallFailure::NoConnection, &said).caused_by(cause)
 }
 
+/// The error, judged by the same table as the failure of a call.
 fn of(operation: KinesisOperation, failure: &CallFailure<'_>, said: &str) -> Error {
     Error::new(
         classify(operation, failure),
@@ -58,6 +59,7 @@ fn of(operation: KinesisOperation, failure: &CallFailure<'_>, said: &str) -> Err
     )
 }
 
+/// The error and its causes.
 fn all_of(error: &(dyn StdError + 'static)) -> String {
     let causes = causes(error);
     if causes.is_empty() {

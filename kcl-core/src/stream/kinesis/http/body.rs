@@ -20,6 +20,7 @@ pub(super) struct PushedBody {
 }
 
 impl PushedBody {
+    /// A response whose head has come.
     pub(super) const fn new(stream: RecvStream, place: StreamPermit) -> Self {
         Self { stream, place }
     }

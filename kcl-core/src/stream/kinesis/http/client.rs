@@ -30,8 +30,11 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// among streams. Clones share them.
 #[derive(Clone)]
 pub struct Http2Client {
+    /// As they were given. The pool brings them within the bounds of HTTP/2.
     settings: Http2Settings,
+    /// Kept so that another client can be made from this one.
     trusted: Vec<CertificateDer<'static>>,
+    /// The connections, which clones share.
     pool: Arc<Pool>,
 }
 
@@ -39,6 +42,7 @@ pub struct Http2Client {
 #[derive(Debug, thiserror::Error)]
 #[error("no usable certificate in the input: expected PEM (`-----BEGIN CERTIFICATE-----` ...)")]
 pub struct BadCertificate {
+    /// What the reader of PEM, or the store of certificates, says is wrong.
     #[source]
     cause: BoxError,
 }
@@ -70,6 +74,8 @@ impl Http2Client {
         ))
     }
 
+    /// A client with a new, empty pool. Connections cannot be carried over: they were made with the
+    /// former settings and certificates.
     fn made(settings: Http2Settings, trusted: Vec<CertificateDer<'static>>) -> Self {
         let pool = Arc::new(Pool::new(
             Dialer::new(trusted.clone(), &[b"h2", b"http/1.1"]),
@@ -93,6 +99,8 @@ pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, B
     if given.is_empty() {
         return Err(bad("there is none in it".into()));
     }
+    // Tried here, so that a certificate of no use is the error of this call, and not of each
+    // connection later.
     for certificate in &given {
         RootCertStore::empty()
             .add(certificate.clone())
@@ -113,6 +121,7 @@ impl HttpClient for Http2Client {
         limits: &HttpConnectorSettings,
         _: &RuntimeComponents,
     ) -> SharedHttpConnector {
+        // The SDK asks for a connector per set of time limits; all of them share the pool.
         SharedHttpConnector::new(Connector {
             pool: Arc::clone(&self.pool),
             connect_limit: limits.connect_timeout().unwrap_or(CONNECT_LIMIT),

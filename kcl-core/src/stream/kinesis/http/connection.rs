@@ -29,10 +29,15 @@ const FRAME: u32 = 64 << 10;
 /// A connection that speaks HTTP/2. It is closed when it is dropped, and with it what is still on
 /// it.
 pub(super) struct Connection {
+    /// Begins streams. A clone of it sends each request.
     sender: SendRequest<Bytes>,
+    /// The places that are taken, shared with the driver, which closes it when the connection ends.
     load: Arc<StreamCount>,
     clock: Arc<dyn Clock>,
+    /// See [`Http2Settings::silent_limit`].
     silent_limit: Duration,
+    /// Reads and writes the socket for as long as this value lives. Places hold the connection, so
+    /// it lives until the last of them is given back.
     _driver: Tasks,
 }
 
@@ -78,6 +83,8 @@ impl Connection {
                 "its pings are taken",
             )));
         };
+        // Before the driver takes over: nobody may take a place before the server's own limit of
+        // streams is known.
         first_answer(&mut transport, &mut pings).await?;
         let load = Arc::new(StreamCount::new(
             usize::try_from(settings.streams).unwrap_or(usize::MAX),
@@ -139,6 +146,8 @@ impl fmt::Debug for Connection {
     }
 }
 
+/// Waits for the answer to a first ping. The server's settings precede every other frame of its own
+/// (RFC 9113, section 3.4), so they are known by then.
 async fn first_answer(transport: &mut Transport, pings: &mut PingPong) -> Result<(), NotOpened> {
     pings
         .send_ping(Ping::opaque())
@@ -155,6 +164,8 @@ async fn first_answer(transport: &mut Transport, pings: &mut PingPong) -> Result
     .await
 }
 
+/// Until the first answer, every failure may mean that the server does not speak HTTP/2: a server
+/// of HTTP/1.1 answers with an error, or just closes the connection.
 fn not_http2(error: Option<h2::Error>) -> NotOpened {
     let what = "the server does not speak HTTP/2";
     NotOpened::NotHttp2(match error {
@@ -174,6 +185,8 @@ impl StreamPermit {
         request: http::Request<Bytes>,
     ) -> Result<http::Response<WatchedBody>, NotSent> {
         let (head, body) = request.into_parts();
+        // Each step up to the sending can be tried again on another connection; from then on the
+        // server may have carried the request out.
         let mut sender = self.0.sender.clone();
         if let Err(error) = poll_fn(|cx| sender.poll_ready(cx)).await {
             return Err(self.closed(error));
@@ -188,6 +201,8 @@ impl StreamPermit {
                 .send_data(body, true)
                 .map_err(|error| self.failed(error))?;
         }
+        // While the head is awaited, silence counts as well. If this future is dropped after too
+        // long a time, the drop of `silence` closes the connection to new places.
         let mut silence = self.0.silence();
         let response = response.await;
         silence.ended();
@@ -195,12 +210,16 @@ impl StreamPermit {
         Ok(response.map(|body| WatchedBody::new(PushedBody::new(body, self), silence)))
     }
 
+    /// The request was not sent. No further place is given, so that the caller does not get this
+    /// connection again.
     fn closed(&self, error: h2::Error) -> NotSent {
         let failure = ConnectionFailure::broken("the connection takes no more", error);
         self.0.load.close(&failure.to_string());
         NotSent::Closed(failure)
     }
 
+    /// The request was sent, and there is no answer. A refused stream shows that the server takes
+    /// fewer than it says.
     fn failed(&self, error: h2::Error) -> NotSent {
         if error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM) {
             self.0.load.refused();

@@ -24,7 +24,9 @@ use super::pool::Pool;
 /// Turns a request of the SDK into a response, with the time limits of one client.
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
+    /// Where connections come from.
     pub(super) pool: Arc<Pool>,
+    /// For the making of each connection. A call may need several.
     pub(super) connect_limit: Duration,
     /// For the head of a response; nothing for no limit.
     pub(super) read_limit: Option<Duration>,
@@ -38,6 +40,8 @@ impl HttpConnector for Connector {
 }
 
 impl Connector {
+    /// Sends a request of the SDK within the limits. Dropping the future gives the place on its
+    /// connection back.
     async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let request = request
             .try_into_http1x()
@@ -68,6 +72,11 @@ impl Connector {
             .map_err(|error| ConnectionFailure::broken("not a valid HTTP response", error).into())
     }
 
+    /// Sends a request by whatever way there is.
+    ///
+    /// A connection may close between the moment when it gives a place and the moment when the
+    /// request is sent; the request is then sent by another one. That repeats no call: nothing was
+    /// sent.
     async fn send(&self, request: &Request<Bytes>) -> Result<Response<SdkBody>, ConnectionFailure> {
         let origin = self.pool.origin(request.uri())?;
         loop {

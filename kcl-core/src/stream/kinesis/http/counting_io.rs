@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(super) struct ByteCount(Arc<AtomicU64>);
 
 impl ByteCount {
+    /// All bytes since the connection was made. Only its growth means anything.
     pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -19,11 +20,13 @@ impl ByteCount {
 /// A socket that counts what comes: any byte shows that the other side lives.
 #[derive(Debug)]
 pub(super) struct CountingIo<T> {
+    /// The socket, or TLS on it.
     io: T,
     count: ByteCount,
 }
 
 impl<T> CountingIo<T> {
+    /// The socket, and the count that the driver looks at.
     pub(super) fn new(io: T) -> (Self, ByteCount) {
         let count = ByteCount::default();
         (
@@ -45,6 +48,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for CountingIo<T> {
         let before = buffer.filled().len();
         let result = Pin::new(&mut self.io).poll_read(cx, buffer);
         let read = buffer.filled().len() - before;
+        // Relaxed: the count orders nothing, and a value that is late by one read only delays a
+        // verdict.
         self.count.0.fetch_add(read as u64, Ordering::Relaxed);
         result
     }

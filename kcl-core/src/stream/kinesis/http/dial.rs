@@ -46,12 +46,16 @@ const TCP_KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Makes sockets to endpoints.
 pub(super) struct Dialer {
+    /// Resolves names and connects, trying all addresses of a host.
     tcp: HttpConnector,
     /// Certificates that are trusted beside the machine's.
     trusted: Vec<CertificateDer<'static>>,
     /// What a server with TLS may choose from, the best first.
     protocols: &'static [&'static [u8]],
+    /// Made with the first connection that needs it. An error stays: the certificates do not change
+    /// while the process runs.
     tls: OnceLock<Result<Arc<ClientConfig>, ConnectionFailure>>,
+    /// Which proxy leads to which host, as the environment says. Read once, when this is made.
     proxies: Matcher,
 }
 
@@ -61,7 +65,10 @@ impl Dialer {
         protocols: &'static [&'static [u8]],
     ) -> Self {
         let mut tcp = HttpConnector::new();
+        // TLS is done here, so an address at `https` is as good as any.
         tcp.enforce_http(false);
+        // A request is written in one piece and waits for its answer; there is nothing to gather it
+        // with.
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(TCP_KEEP_ALIVE));
         tcp.set_keepalive_interval(Some(TCP_KEEP_ALIVE));
@@ -95,6 +102,7 @@ impl Dialer {
         }
     }
 
+    /// A socket with TLS, through a proxy if the environment names one for this host.
     async fn dial_tls(&self, to: &Uri) -> Result<(Box<dyn Io>, Protocol), ConnectionFailure> {
         let config = self
             .tls
@@ -103,6 +111,7 @@ impl Dialer {
         let host = to
             .host()
             .unwrap_or_default()
+            // An IPv6 address has brackets in a URL, and none in a certificate.
             .trim_start_matches('[')
             .trim_end_matches(']')
             .to_owned();
@@ -140,6 +149,7 @@ impl Dialer {
         config: &ClientConfig,
     ) -> Result<Box<dyn Io>, BoxError> {
         let mut config = config.clone();
+        // To the proxy itself: `CONNECT` is spoken in HTTP/1.1, whatever the endpoint speaks.
         config.alpn_protocols.clear();
         let host = proxy
             .uri()
@@ -167,6 +177,7 @@ impl fmt::Debug for Dialer {
     }
 }
 
+/// Calls a connector, which has to be ready first by the contract of `Service`.
 async fn called<S: Service<Uri>>(mut service: S, to: Uri) -> Result<S::Response, S::Error> {
     poll_fn(|cx| service.poll_ready(cx)).await?;
     service.call(to).await
@@ -186,6 +197,8 @@ fn tls(
             .add(certificate.clone())
             .map_err(|error| ConnectionFailure::wrong(no_tls, error))?;
     }
+    // A few certificates that cannot be read are no reason to fail, but without any no connection
+    // could be made, and rustls would only say `unknown issuer`.
     if roots.is_empty() {
         let errors: Vec<_> = native.errors.iter().map(ToString::to_string).collect();
         let said = format!(

@@ -19,13 +19,19 @@ pub(super) type Transport = h2::client::Connection<CountingIo<Box<dyn Io>>, Byte
 /// Reads and writes a connection's socket, and minds that the other side lives.
 #[derive(Debug)]
 pub(super) struct Driver {
+    /// The server, for the log.
     pub(super) to: Uri,
     /// The streams that the server allowed at the beginning.
     pub(super) allowed: usize,
+    /// Must be polled for anything to be read or written.
     pub(super) transport: Transport,
+    /// Sends pings of our own; those of the server are answered by the transport.
     pub(super) pings: PingPong,
+    /// What has come by the socket, of whatever kind.
     pub(super) heard: ByteCount,
+    /// Closed when the connection ends, with the reason, which the failures of its streams repeat.
     pub(super) load: Arc<StreamCount>,
+    /// The pauses and limits of pings.
     pub(super) settings: Http2Settings,
 }
 
@@ -77,6 +83,8 @@ impl Driver {
                         asked = Some(heard.get());
                         alarm = clock.now() + settings.ping_limit;
                     }
+                    // The answer may be behind megabytes of events in the same connection. As long
+                    // as anything comes, the server lives; only silence counts.
                     Some(before) if heard.get() > before => {
                         asked = Some(heard.get());
                         alarm = clock.now() + settings.ping_limit;

@@ -11,7 +11,10 @@ use super::super::classify::CallFailure;
 /// connection.
 #[derive(Clone, Debug)]
 pub(in crate::stream::kinesis) struct ConnectionFailure {
+    /// Whether to try again.
     kind: ConnectionFailureKind,
+    /// All that is known, with the causes: an error of a connection cannot be cloned, and several
+    /// calls may fail with it.
     text: Arc<str>,
 }
 
@@ -35,6 +38,7 @@ impl ConnectionFailure {
         }
     }
 
+    /// The network or the server failed. It is worth another try.
     pub(super) fn broken(what: &str, cause: impl Into<BoxError>) -> Self {
         Self {
             kind: ConnectionFailureKind::Broken,
@@ -42,6 +46,7 @@ impl ConnectionFailure {
         }
     }
 
+    /// There was no answer in time. Whether the request was carried out is not known.
     pub(in crate::stream::kinesis) fn late(what: impl fmt::Display) -> Self {
         Self {
             kind: ConnectionFailureKind::Late,
@@ -49,6 +54,7 @@ impl ConnectionFailure {
         }
     }
 
+    /// The request or a setting cannot be right. Another try fails as well.
     pub(super) fn wrong(what: &str, cause: impl Into<BoxError>) -> Self {
         Self {
             kind: ConnectionFailureKind::Wrong,
@@ -63,6 +69,7 @@ fn with_causes(what: &str, error: &(dyn std::error::Error + 'static)) -> String 
     let mut cause = Some(error);
     while let Some(error) = cause {
         let said = error.to_string();
+        // Many errors repeat the text of their cause.
         if !text.contains(&said) {
             text.push_str(": ");
             text.push_str(&said);

@@ -23,6 +23,8 @@ pub(in crate::stream::kinesis) struct MessageGate(Arc<GateState>);
 
 #[derive(Debug, Default)]
 struct GateState {
+    /// Whether long messages are held back. Relaxed accesses suffice: the reader that closes the
+    /// gate is the one that polls the body, so both are in one task.
     closed: AtomicBool,
     /// The length of the message that is held back; 0 for none.
     held: AtomicUsize,
@@ -50,6 +52,7 @@ impl MessageGate {
         Some(self.0.held.load(Ordering::Relaxed)).filter(|length| *length > 0)
     }
 
+    /// Whether a message of this length must wait now; if so, it is noted how long it is.
     fn holds_back(&self, length: usize) -> bool {
         let closed = self.0.closed.load(Ordering::Relaxed);
         if closed {
@@ -74,14 +77,18 @@ impl MessageGate {
 /// as much beyond the window: a frame, of at most 64 KiB.
 #[derive(Debug)]
 pub(super) struct Gated<B> {
+    /// The body as it comes from the connection.
     body: B,
+    /// Closed and opened by whoever reads the events.
     gate: MessageGate,
+    /// Where the messages in it begin. It has seen what has passed, not what waits in `rest`.
     borders: MessageScanner,
     /// What was taken from the body and has not passed.
     rest: Bytes,
 }
 
 impl<B> Gated<B> {
+    /// Puts a gate before a body of which nothing was read.
     pub(super) fn new(body: B, gate: MessageGate) -> Self {
         Self {
             body,
@@ -120,6 +127,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Gated<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        // While a message is held back nothing more is read: that is what makes the window of the
+        // stream, and in the end the server, wait.
         while self.rest.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {

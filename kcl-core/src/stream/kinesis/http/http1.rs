@@ -50,6 +50,8 @@ pub(super) async fn ask(io: Box<dyn Io>, to: &Uri) -> Result<(), ConnectionFailu
     .map(drop)
 }
 
+/// Sends one request by a connection that nobody else uses. `why` is logged, as a reason for
+/// HTTP/1.1.
 async fn exchange(
     io: Box<dyn Io>,
     request: Request<Bytes>,
@@ -98,7 +100,9 @@ fn addressed(mut request: Request<Bytes>) -> Result<Request<Bytes>, ConnectionFa
 /// What comes by a connection of its own.
 #[derive(Debug)]
 pub(super) struct OwnBody {
+    /// What comes; it ends when the connection breaks.
     body: Incoming,
+    /// Reads and writes the socket. Dropped with the body, which closes the connection.
     _driver: Tasks,
 }
 

@@ -5,6 +5,8 @@ use super::failure::ConnectionFailure;
 
 /// The head of an answer is no longer than this, as in other clients.
 const MAX_HEAD: usize = 64 * 1024;
+/// The service sends about ten. More than these are an error, and not left out: one of them might
+/// say how long the body is.
 const MAX_HEADERS: usize = 100;
 /// The longest body that is read. A page of 10 MiB takes 14 MiB in base64, and its other members at
 /// most 5 MiB.
@@ -13,19 +15,24 @@ const MAX_BODY: usize = 64 * 1024 * 1024;
 /// An answer of HTTP/1.1.
 #[derive(Clone, Debug)]
 pub(in crate::stream::kinesis) struct Http1Answer {
+    /// Status and headers.
     pub(in crate::stream::kinesis) head: AnswerHead,
+    /// The whole body, without chunks.
     pub(in crate::stream::kinesis) body: Bytes,
 }
 
 /// What stands before a body, as far as it is of use here.
 #[derive(Clone, Debug, Default)]
 pub(in crate::stream::kinesis) struct AnswerHead {
+    /// The HTTP status, such as 200 or 400.
     pub(in crate::stream::kinesis) status: u16,
+    /// It tells CBOR from JSON, and an answer of the service from one of a proxy.
     pub(in crate::stream::kinesis) content_type: Option<String>,
     /// `x-amzn-errortype`.
     pub(in crate::stream::kinesis) error_type: Option<String>,
     /// `x-amzn-requestid`.
     pub(in crate::stream::kinesis) request_id: Option<String>,
+    /// When the service answered, by its own clock, which requests are signed by.
     pub(in crate::stream::kinesis) date: Option<String>,
     /// It was not made for this call, but kept by something on the way.
     pub(in crate::stream::kinesis) is_cached: bool,
@@ -37,9 +44,13 @@ pub(in crate::stream::kinesis) struct AnswerHead {
 /// How long the body is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum BodyLength {
+    /// Neither a length nor chunks: everything up to the end of the connection. Whether it is whole
+    /// cannot be told.
     #[default]
     UntilClosed,
+    /// So many bytes.
     Known(usize),
+    /// Pieces, each with its length, up to an empty one.
     Chunked,
 }
 
@@ -73,6 +84,11 @@ impl AnswerHead {
         }
     }
 
+    /// Reads the headers that decide what the body is, and those that errors are judged by.
+    ///
+    /// What could be understood in two ways is an error (RFC 9112, section 6.3): a proxy on the way
+    /// might take another end for that of the body, and the next answer on this connection would
+    /// begin in the middle of something.
     fn of(
         status: u16,
         keeps_alive: bool,
@@ -113,6 +129,8 @@ impl AnswerHead {
             } else if is("date") {
                 head.date = Some(value());
             } else if is("age") {
+                // Only a cache adds `age`. Its `date` is that of the answer that it kept, so the
+                // clock of the service must not be set by it.
                 head.is_cached = true;
             }
         }
@@ -169,6 +187,7 @@ pub(super) fn trailers(bytes: &[u8]) -> Result<Option<usize>, ConnectionFailure>
     }
 }
 
+/// What came is not HTTP as it is understood here. The connection is given up with it.
 pub(super) fn unreadable(why: impl Into<crate::BoxError>) -> ConnectionFailure {
     ConnectionFailure::broken("not a valid HTTP answer", why)
 }

@@ -28,13 +28,17 @@ const IDLE_LIMIT: Duration = Duration::from_secs(50);
 /// does not, or to share the connections among streams. Clones share them.
 #[derive(Clone)]
 pub struct Http1Client {
+    /// Kept so that another client can be made from this one.
     trusted: Vec<CertificateDer<'static>>,
+    /// Which clones share.
     pool: Arc<Http1Pool>,
 }
 
 struct Http1Pool {
+    /// Makes the sockets. It offers HTTP/1.1 alone.
     dialer: Dialer,
     clock: Arc<dyn Clock>,
+    /// Where bodies are received into, so that a page takes no new memory each time.
     pages: PagePool,
     /// By scheme, host and port; who was used last is at the end.
     idle: Mutex<HashMap<Uri, Vec<(Moment, Http1Connection)>>>,
@@ -66,6 +70,7 @@ impl Http1Client {
         Ok(Self::made(self.trusted.into_iter().chain(given).collect()))
     }
 
+    /// A client with an empty pool.
     fn made(trusted: Vec<CertificateDer<'static>>) -> Self {
         let pool = Http1Pool {
             dialer: Dialer::new(trusted.clone(), &[b"http/1.1"]),
@@ -89,6 +94,8 @@ impl Http1Client {
         request: &[u8],
         limit: Duration,
     ) -> Result<Http1Answer, NoAnswer> {
+        // `GetRecords` changes nothing at the service, so sending it twice is safe. It is sent
+        // twice at most: a second failure comes from a connection that was just made.
         if let Some(kept) = self.pool.kept(to) {
             match kept.exchange(request, &self.pool.pages).await {
                 // It has waited too long for a request, and says so while it closes the connection.
@@ -128,6 +135,8 @@ impl Http1Pool {
     fn kept(&self, to: &Uri) -> Option<Http1Connection> {
         let since = self.clock.now();
         loop {
+            // The newest first: it is the least likely to be closed by the server, and the others
+            // can grow old.
             let (at, mut connection) = self.idle().get_mut(to)?.pop()?;
             if since.since(at) < IDLE_LIMIT && connection.is_quiet() {
                 return Some(connection);
@@ -135,6 +144,8 @@ impl Http1Pool {
         }
     }
 
+    /// Keeps the connection for a later call, if it takes another, and closes those that were idle
+    /// for too long: there is no task that would do so.
     fn keep(
         &self,
         to: &Uri,

@@ -14,6 +14,7 @@ const FIRST_READ: usize = 2 * 1024;
 /// A connection that speaks HTTP/1.1: one call after the other.
 #[derive(Debug)]
 pub(super) struct Http1Connection {
+    /// Nothing of an earlier answer is left in it: such a connection is not kept.
     io: Box<dyn Io>,
 }
 
@@ -27,6 +28,7 @@ pub(super) enum Broken {
 }
 
 impl Http1Connection {
+    /// A connection by which nothing was sent.
     pub(super) const fn new(io: Box<dyn Io>) -> Self {
         Self { io }
     }
@@ -55,6 +57,8 @@ impl Http1Connection {
         let mut read = Vec::with_capacity(FIRST_READ);
         let (head, length) = loop {
             match self.io.read_buf(&mut read).await {
+                // The usual end of a connection that was kept: the server closed it when it was
+                // idle. The caller sends the request by another one.
                 Ok(0) if read.is_empty() => {
                     return Err(lost(std::io::ErrorKind::UnexpectedEof.into()));
                 }
@@ -74,6 +78,7 @@ impl Http1Connection {
             .await
             .map_err(Broken::InAnswer)?;
         let (body, rest) = body;
+        // Bytes after the body were not asked for. They would be taken for the next answer.
         let reusable = head.keeps_alive && rest == 0;
         let answer = Http1Answer {
             head,
@@ -114,6 +119,8 @@ impl Http1Connection {
         }
     }
 
+    /// The body of an answer in chunks, and how many bytes came after it. Only servers for tests
+    /// send it: the service says the length.
     async fn chunks(&mut self, mut read: Vec<u8>) -> Result<(Vec<u8>, usize), ConnectionFailure> {
         let mut body = Vec::new();
         loop {
@@ -167,6 +174,7 @@ impl Http1Connection {
         Ok(())
     }
 
+    /// Reads what is there; that nothing more comes is an error.
     async fn more(&mut self, read: &mut Vec<u8>) -> Result<(), ConnectionFailure> {
         match self.io.read_buf(read).await.map_err(broken)? {
             0 => Err(cut()),
@@ -175,10 +183,12 @@ impl Http1Connection {
     }
 }
 
+/// The socket failed in the middle of an answer.
 fn broken(error: std::io::Error) -> ConnectionFailure {
     ConnectionFailure::broken("the answer broke off", error)
 }
 
+/// The connection was closed in the middle of an answer.
 fn cut() -> ConnectionFailure {
     ConnectionFailure::broken("the answer broke off", "the connection was closed")
 }

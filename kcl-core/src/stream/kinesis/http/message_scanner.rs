@@ -9,9 +9,12 @@ pub(super) struct MessageScanner {
     length: [u8; LENGTH],
     /// Bytes of the current message that have passed; none between two.
     passed: usize,
+    /// A length was impossible: where the next message begins cannot be known any more, so
+    /// everything passes.
     lost: bool,
 }
 
+/// The bytes of a message's length.
 const LENGTH: usize = size_of::<u32>();
 /// A message without headers and payload: the two lengths and the two checksums.
 const SHORTEST: usize = 16;

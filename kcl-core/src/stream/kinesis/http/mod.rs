@@ -13,10 +13,10 @@
 //!    Http2Client
 //!      |  a Pool of Origins, by scheme, host and port
 //!      +- Origin
-//!           +- Connection --- Place, Place, ...    one for each subscription, kept until its response is dropped
+//!           +- Connection --- StreamPermit, ...    one for each subscription, until its response is dropped
 //!           |    |  owns:
 //!           |    +- its driver: a task that reads and writes the socket, and pings
-//!           +- Connection --- Place, ...           made when no connection has a free place, one at a time
+//!           +- Connection --- StreamPermit, ...    made when no connection has a free place, one at a time
 //! ```
 //!
 //! - **No request waits for a stream.** A connection gives out at most [`Http2Settings::streams`]
@@ -27,7 +27,7 @@
 //!   windows of its streams.
 //! - **A long event waits for room.** Whoever reads a subscription may close the response's gate:
 //!   then no more of a message that is longer than a frame is taken from the connection than has
-//!   come by its window, and the server is held back. `borders` tells where messages begin.
+//!   come by its window, and the server is held back. `message_scanner` finds where messages begin.
 //! - **A connection that is dead is noticed.** A ping is sent every [`Http2Settings::ping_every`];
 //!   when nothing at all has come for [`Http2Settings::ping_limit`] after one, the connection is
 //!   given up and all that came by it fails.

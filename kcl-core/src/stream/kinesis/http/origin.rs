@@ -25,10 +25,14 @@ const FIRST_WORDS: Duration = Duration::from_secs(3);
 /// The connections to one host and port.
 #[derive(Debug)]
 pub(super) struct Origin {
+    /// The server: scheme, host and port.
     to: Uri,
+    /// Makes the sockets. All origins share it.
     dialer: Arc<Dialer>,
+    /// What connections are made like, within the bounds of HTTP/2.
     settings: Http2Settings,
     clock: Arc<dyn Clock>,
+    /// In the order in which they were made. The lock is never held over an await.
     connections: Mutex<Vec<Arc<Connection>>>,
     /// Connections are made by one at a time: whoever waits for a turn finds places on the one that
     /// was made meanwhile.
@@ -55,6 +59,7 @@ pub(super) enum Route {
 }
 
 impl Origin {
+    /// No connection is made before the first request.
     pub(super) fn new(
         to: Uri,
         dialer: Arc<Dialer>,
@@ -109,10 +114,12 @@ impl Origin {
         self.learn(Protocol::Http1);
     }
 
+    /// What the server spoke last.
     fn known(&self) -> Protocol {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Remembers what the server speaks, for the next connection.
     fn learn(&self, known: Protocol) {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
     }
@@ -127,6 +134,15 @@ impl Origin {
         connections.iter().find_map(Connection::take)
     }
 
+    /// Makes a connection, and finds out what the server speaks if it is not known.
+    ///
+    /// ```text
+    /// told by TLS: h2 HTTP/2, or the call fails
+    /// told by TLS: http/1.1 HTTP/1.1
+    /// no TLS, not known HTTP/2 is tried; if the server makes nothing of it, or is silent to it and
+    /// answers HTTP/1.1, another connection with HTTP/1.1
+    /// no TLS, known what it spoke last
+    /// ```
     async fn open(&self, limit: Duration) -> Result<Route, ConnectionFailure> {
         let (io, told) = self.dial(limit).await?;
         let speaks = match told {
@@ -188,6 +204,7 @@ impl Origin {
         Err(ConnectionFailure::late(silent))
     }
 
+    /// A socket, and what TLS has told of the protocol.
     async fn dial(&self, limit: Duration) -> Result<(Box<dyn Io>, Protocol), ConnectionFailure> {
         let dialled = within(&*self.clock, limit, self.dialer.dial(&self.to)).await;
         let dialled = dialled.unwrap_or_else(|| {
@@ -203,6 +220,8 @@ impl Origin {
         dialled
     }
 
+    /// Takes a connection among the others, and its first place. A server that allows no stream at
+    /// all is an error, as a loop of new connections would follow.
     fn add(&self, connection: Connection) -> Result<StreamPermit, ConnectionFailure> {
         let connection = Arc::new(connection);
         let allowed = connection.allowed();

@@ -14,13 +14,18 @@ use super::settings::Http2Settings;
 /// The connections to every host that subscriptions come from: as a rule, one.
 #[derive(Debug)]
 pub(super) struct Pool {
+    /// Makes the sockets of all origins.
     dialer: Arc<Dialer>,
+    /// Within the bounds of HTTP/2.
     settings: Http2Settings,
     clock: Arc<dyn Clock>,
+    /// By scheme, host and port. An origin is never removed: a worker meets one or two of them in
+    /// its life.
     origins: Mutex<HashMap<Uri, Arc<Origin>>>,
 }
 
 impl Pool {
+    /// A pool without connections.
     pub(super) fn new(dialer: Dialer, settings: Http2Settings, clock: Arc<dyn Clock>) -> Self {
         Self {
             dialer: Arc::new(dialer),
@@ -52,6 +57,7 @@ impl Pool {
         Ok(Arc::clone(origin))
     }
 
+    /// The clock that all limits are measured on.
     pub(super) fn clock(&self) -> &dyn Clock {
         &*self.clock
     }

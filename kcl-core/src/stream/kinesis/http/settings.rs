@@ -57,7 +57,10 @@ impl Http2Settings {
 /// Pings without a pause would be a loop that does nothing else, and an answer that has no time can
 /// only be late.
 const MIN_PAUSE: Duration = Duration::from_millis(10);
+/// HTTP/2 begins every stream with this window (RFC 9113, section 6.9.2), so a smaller one would
+/// take effect too late.
 const MIN_WINDOW: u32 = (1 << 16) - 1;
+/// The largest window that HTTP/2 allows (RFC 9113, section 6.9.1).
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 
 impl Default for Http2Settings {

@@ -19,9 +19,12 @@ use super::stream_count::StreamCount;
 /// answer for it, pings too, and carry nothing.
 #[derive(Debug)]
 pub(super) struct Silence {
+    /// Of the connection. Closing it ends no stream that is there.
     pub(super) of: Arc<StreamCount>,
     pub(super) clock: Arc<dyn Clock>,
+    /// See [`Http2Settings::silent_limit`](super::Http2Settings::silent_limit).
     pub(super) limit: Duration,
+    /// `None` while nobody listens, or after something has come.
     pub(super) since: Option<Moment>,
 }
 
@@ -76,6 +79,8 @@ impl Body for WatchedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, ConnectionFailure>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if polled.is_pending() {
+            // Only a reader that asked and got nothing makes a silence. One that does not read,
+            // because its byte budget is used up, is itself the cause.
             self.silence.listened();
         } else {
             self.silence.ended();

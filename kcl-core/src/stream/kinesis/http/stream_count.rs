@@ -6,6 +6,7 @@ pub(super) struct StreamCount(Mutex<LoadState>);
 
 #[derive(Debug)]
 struct LoadState {
+    /// How many subscriptions have a place.
     places: usize,
     /// No more places than this: ours, or fewer when the server has refused a stream.
     most: usize,
@@ -16,6 +17,8 @@ struct LoadState {
 }
 
 impl StreamCount {
+    /// Counts as used until the driver has asked once: a new connection is not closed before its
+    /// first request.
     pub(super) const fn new(most: usize) -> Self {
         Self(Mutex::new(LoadState {
             places: 0,
@@ -36,6 +39,7 @@ impl StreamCount {
         free
     }
 
+    /// A place is free again.
     pub(super) fn give_back(&self) {
         let mut state = self.state();
         state.places = state.places.saturating_sub(1);
@@ -63,10 +67,12 @@ impl StreamCount {
         unused
     }
 
+    /// Why no more places are given, or `None` while they are.
     pub(super) fn closed(&self) -> Option<Arc<str>> {
         self.state().closed.clone()
     }
 
+    /// Nothing is left half done where the lock is held, so a panic there spoils nothing.
     fn state(&self) -> MutexGuard<'_, LoadState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -27,13 +27,16 @@ const LEAST_MILLIS: u64 = 100_000_000_000;
 
 /// Takes values off a body in CBOR.
 pub(super) struct Cbor<'a> {
+    /// The whole body. Payloads are found by their places in it, so that they can be slices.
     body: &'a Bytes,
+    /// The first byte that was not taken.
     at: usize,
 }
 
 /// How a value begins.
 #[derive(Clone, Copy)]
 struct Head {
+    /// What kind of value it is: one of the major types above.
     major: u8,
     /// What the argument is, in the first byte.
     info: u8,
@@ -42,10 +45,12 @@ struct Head {
 }
 
 impl<'a> Cbor<'a> {
+    /// At the beginning of a body.
     pub(super) const fn new(body: &'a Bytes) -> Self {
         Self { body, at: 0 }
     }
 
+    /// Takes the head of a value. Its argument is a length, a number or a tag, by the major type.
     #[inline]
     fn head(&mut self) -> Result<Head, Unreadable> {
         let first = self.take::<1>()?[0];
@@ -79,6 +84,8 @@ impl<'a> Cbor<'a> {
         }
     }
 
+    /// Takes so many bytes. Every read goes through here or through [`part`](Self::part), which are
+    /// the only two places that check the end of the body.
     #[inline]
     fn take<const N: usize>(&mut self) -> Result<[u8; N], Unreadable> {
         let taken = self.body[self.at..].first_chunk::<N>().copied();
@@ -100,6 +107,7 @@ impl<'a> Cbor<'a> {
         Ok((from, to))
     }
 
+    /// Whether a list, map or string of unknown length ends here. The sign of it is taken then.
     fn is_break(&mut self) -> bool {
         let ends = self.body.get(self.at) == Some(&BREAK);
         self.at += usize::from(ends);
@@ -136,6 +144,7 @@ impl<'a> Cbor<'a> {
         Ok(joined)
     }
 
+    /// The text, which a string of that type has to be.
     fn utf8<'t>(&self, text: &'t [u8]) -> Result<&'t str, Unreadable> {
         std::str::from_utf8(text).map_err(|_| self.expected("UTF-8"))
     }
@@ -149,6 +158,8 @@ impl<'a> Cbor<'a> {
     ) -> Result<(), Unreadable> {
         match head.argument {
             Some(length) => {
+                // The length is the sender's word and may be absurd, so nothing is allocated by it.
+                // A list that is shorter than it says fails at the end of the body.
                 for _ in 0..length {
                     each(self)?;
                 }
@@ -162,6 +173,8 @@ impl<'a> Cbor<'a> {
         Ok(())
     }
 
+    /// Passes over a value. `depth` bounds the recursion: a body of ten thousand nested lists would
+    /// use up the stack.
     fn skip_within(&mut self, depth: u8) -> Result<(), Unreadable> {
         let (head, _) = self.untagged()?;
         let deeper = || depth.checked_sub(1).ok_or(Unreadable::TooDeep);
@@ -199,6 +212,7 @@ impl<'a> Reader<'a> for Cbor<'a> {
             return Err(self.expected("a map"));
         }
         self.each(head, |cbor| {
+            // A name may be tagged, or be no text at all; then the member is unknown.
             let before = cbor.at;
             let (name, _) = cbor.untagged()?;
             if name.major == TEXT {

@@ -12,7 +12,9 @@ use super::unreadable::Unreadable;
 
 /// Takes values off a body in JSON.
 pub(super) struct Json<'a> {
+    /// The whole body.
     body: &'a [u8],
+    /// The first byte that was not taken.
     at: usize,
     /// The payloads, one behind the other: nothing before the first.
     payloads: PageBuffer,
@@ -21,6 +23,7 @@ pub(super) struct Json<'a> {
 }
 
 impl<'a> Json<'a> {
+    /// At the beginning of a body.
     pub(super) const fn new(body: &'a [u8], pages: Option<&'a PagePool>) -> Self {
         Self {
             body,
@@ -30,6 +33,7 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// What was not taken. `at` may be behind the end after an escape that is cut off.
     fn rest(&self) -> &'a [u8] {
         self.body.get(self.at..).unwrap_or_default()
     }
@@ -46,6 +50,7 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// Takes this byte, which has to be next behind white space.
     #[inline]
     fn take(&mut self, byte: u8, expected: &'static str) -> Result<(), Unreadable> {
         if self.peek() != Some(byte) {
@@ -55,6 +60,7 @@ impl<'a> Json<'a> {
         Ok(())
     }
 
+    /// Takes this text, which has to be next.
     fn word(&mut self, word: &'static str) -> Result<(), Unreadable> {
         if !self.rest().starts_with(word.as_bytes()) {
             return Err(self.expected(word));
@@ -125,6 +131,7 @@ impl<'a> Json<'a> {
         char::from_u32(code).ok_or_else(|| self.expected("a character"))
     }
 
+    /// A UTF-16 unit in four hexadecimal digits of either case.
     fn four_digits(&mut self) -> Result<u32, Unreadable> {
         let digits = self.rest().first_chunk::<4>();
         let code = digits.and_then(|digits| {
@@ -187,10 +194,13 @@ impl<'a> Json<'a> {
         Ok(number)
     }
 
+    /// The number in floating point. The grammar was checked, so this fails only where Rust's is
+    /// narrower.
     fn float(&self, number: &str) -> Result<f64, Unreadable> {
         number.parse().map_err(|_| self.expected("a number"))
     }
 
+    /// Passes over a value, and checks that it is one. `depth` bounds the recursion.
     fn skip_within(&mut self, depth: u8) -> Result<(), Unreadable> {
         let deeper = || depth.checked_sub(1).ok_or(Unreadable::TooDeep);
         match self.peek() {
@@ -290,6 +300,8 @@ impl<'a> Reader<'a> for Json<'a> {
 
     #[inline]
     fn payload(&mut self) -> Result<Payload, Unreadable> {
+        // Mostly a slice of the body: base64 has no character that needs an escape, but `/` may
+        // have one.
         let base64 = self.string()?;
         if self.payloads.data.capacity() == 0
             && let Some(pages) = self.pages

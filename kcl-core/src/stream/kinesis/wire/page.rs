@@ -20,6 +20,7 @@ pub(crate) enum NextMember {
 }
 
 impl NextMember {
+    /// As it stands in the answer.
     const fn name(self) -> &'static [u8] {
         match self {
             Self::NextShardIterator => b"NextShardIterator",
@@ -31,9 +32,11 @@ impl NextMember {
 /// A page of records as it was answered.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct WirePage {
+    /// In the order of the answer, which is that of the shard.
     pub(crate) records: Vec<RawRecord>,
     /// Where the next page begins; nothing when it was null or not there.
     pub(crate) next: Option<String>,
+    /// How far this page is behind the tip, in milliseconds. Some emulators do not say it.
     pub(crate) millis_behind_latest: Option<u64>,
     /// The shards that follow. Nothing when one of them is not described well: the list of shards
     /// tells them too, and to know none is better than to know some.
@@ -70,16 +73,24 @@ pub(crate) fn page_of(
 /// A page whose records lack their keys and payloads, which are beside them.
 #[derive(Default)]
 struct PageDraft {
+    /// The records, with empty keys and payloads.
     page: WirePage,
     /// The keys, one behind the other, and where each ends.
     keys: String,
+    /// Where each key ends in `keys`, by record.
     key_ends: Vec<u32>,
+    /// Where each payload is, by record. The buffer that they are in is complete only at the end.
     payloads: Vec<Payload>,
+    /// Whether a list of records has come. A second one would have to be joined or dropped, and
+    /// either could lose records.
     has_records: bool,
+    /// Whether anything of a page has come. An error in the form of an empty object is not a page
+    /// without records: that would be taken for the shard's end.
     has_any: bool,
 }
 
 impl PageDraft {
+    /// Reads a body to its end before anything of it is used.
     fn read<'a>(mut reader: impl Reader<'a>, next: &[u8]) -> Result<WirePage, Unreadable> {
         let mut draft = Self::default();
         let no_key = Key::from("");
@@ -121,6 +132,7 @@ impl PageDraft {
         }
     }
 
+    /// Reads one record. If a member comes twice, the last one counts, as with the SDK.
     #[inline]
     fn record<'a>(&mut self, reader: &mut impl Reader<'a>, no_key: &Key) -> Result<(), Unreadable> {
         let (mut sequence, mut payload) = (None, Payload::Empty);
@@ -161,6 +173,7 @@ impl PageDraft {
         Ok(())
     }
 
+    /// Gives the records their keys and payloads, as parts of one text and slices of one buffer.
     fn finish(self, buffer: &Bytes) -> WirePage {
         let mut page = self.page;
         // It has grown by doubling, and is kept until the page is processed.
@@ -181,10 +194,13 @@ impl PageDraft {
     }
 }
 
+/// A sequence number. A record without a valid one has no place in its shard, so the whole page is
+/// refused.
 fn number(text: &str) -> Result<SequenceNumber, Unreadable> {
     text.parse().map_err(Unreadable::Sequence)
 }
 
+/// A text, or `None` for null.
 fn text_or_null<'a>(reader: &mut impl Reader<'a>) -> Result<Option<String>, Unreadable> {
     if reader.is_null()? {
         return Ok(None);
@@ -192,6 +208,7 @@ fn text_or_null<'a>(reader: &mut impl Reader<'a>) -> Result<Option<String>, Unre
     Ok(Some(reader.text()?.into_owned()))
 }
 
+/// The shards that follow, all of them or none.
 fn children<'a>(reader: &mut impl Reader<'a>) -> Result<Vec<ChildShard>, Unreadable> {
     let mut children = Some(Vec::new());
     if !reader.is_null()? {
@@ -233,6 +250,7 @@ fn child<'a>(reader: &mut impl Reader<'a>) -> Result<Option<ChildShard>, Unreada
         .map(|(id, range)| ChildShard::new(id, parents, range)))
 }
 
+/// The hash keys of a shard, if both bounds are numbers in order.
 fn hash_range<'a>(reader: &mut impl Reader<'a>) -> Result<Option<HashKeyRange>, Unreadable> {
     if reader.is_null()? {
         return Ok(None);

@@ -20,6 +20,7 @@ pub(crate) enum Form {
 }
 
 impl Form {
+    /// The header of a request in this form. The service takes the form of its answer from it.
     pub(crate) const fn content_type(self) -> &'static str {
         match self {
             Self::Json => "application/x-amz-json-1.1",
@@ -81,6 +82,7 @@ pub(super) trait Reader<'a>: Sized {
     /// Whether null is next. It is taken then.
     fn is_null(&mut self) -> Result<bool, Unreadable>;
 
+    /// A text: a slice of the body, unless it has escapes or comes in pieces.
     fn text(&mut self) -> Result<Cow<'a, str>, Unreadable>;
 
     /// A byte string, or base64.
@@ -106,6 +108,8 @@ pub(super) trait Reader<'a>: Sized {
         }
     }
 
+    /// The error for what stands here. It names the place and never the content, which may be a
+    /// user's data.
     fn expected(&self, expected: &'static str) -> Unreadable;
 }
 

@@ -10,6 +10,7 @@ use super::unreadable::Unreadable;
 pub(crate) struct WireRefusal {
     /// The service's name for it, without what some put before and behind it.
     pub(crate) code: Option<String>,
+    /// The service's words for people. It may hold the iterator of the call.
     pub(crate) message: Option<String>,
 }
 
@@ -23,6 +24,7 @@ pub(crate) fn refusal_of(
     let said = match Form::of(content_type, body) {
         Ok(Form::Cbor) => said(Cbor::new(body)),
         Ok(Form::Json) => said(Json::new(body, None)),
+        // HTML of a proxy, or nothing: then the status alone is known.
         Err(unreadable) => Err(unreadable),
     };
     let mut refusal = said.unwrap_or_default();
@@ -36,6 +38,8 @@ pub(crate) fn refusal_of(
     refusal
 }
 
+/// Reads code and message, which endpoints write under several names. `__type` wins over `code`, as
+/// with the SDK.
 fn said<'a>(mut reader: impl Reader<'a>) -> Result<WireRefusal, Unreadable> {
     let mut refusal = WireRefusal::default();
     reader.members(|reader, name| {

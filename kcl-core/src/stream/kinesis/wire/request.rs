@@ -34,12 +34,14 @@ const UNSIGNED: u8 = 0 << 5;
 const TEXT: u8 = 3 << 5;
 const MAP: u8 = 5 << 5;
 
+/// A text, with its length in front.
 fn cbor_text(body: &mut Vec<u8>, text: &str) {
     // An iterator has some hundred bytes, an ARN as many.
     head(body, TEXT, u32::try_from(text.len()).unwrap_or(u32::MAX));
     body.extend_from_slice(text.as_bytes());
 }
 
+/// The head of a value: its type and its argument, the latter in the fewest bytes.
 fn head(body: &mut Vec<u8>, major: u8, argument: u32) {
     let bytes = argument.to_be_bytes();
     match argument {
@@ -53,6 +55,7 @@ fn head(body: &mut Vec<u8>, major: u8, argument: u32) {
     }
 }
 
+/// A text in quotes. Iterators are base64, but they are the endpoint's to choose.
 fn json_text(body: &mut Vec<u8>, text: &str) {
     body.push(b'"');
     for byte in text.bytes() {
