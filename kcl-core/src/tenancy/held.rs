@@ -22,15 +22,22 @@ pub(crate) use super::progress_reporter::{Listener, ProgressReporter};
 /// waiting.
 #[derive(Debug)]
 pub(crate) struct Held {
+    /// What the writer has published.
     shared: Arc<HeldState>,
+    /// To the writer. Unbounded, because giving an order must never wait; there are as many as
+    /// checkpoints of one shard.
     orders: mpsc::UnboundedSender<Order>,
+    /// Set once, when the tenancy is over.
     loss: watch::Receiver<Option<LossReason>>,
 }
 
 /// What both sides see.
 #[derive(Debug)]
 pub(crate) struct HeldState {
+    /// Which lease.
     pub(crate) key: LeaseKey,
+    /// The counter of the row at the acquisition: it grows from tenancy to tenancy, so a sink can
+    /// refuse what an earlier owner writes late.
     pub(crate) fence: Fence,
     /// Until when records may be handed out, in microseconds of the clock.
     valid_until: AtomicU64,
@@ -38,10 +45,13 @@ pub(crate) struct HeldState {
     stored: Mutex<Checkpoint>,
     /// The newest position that is done, for automatic checkpoints.
     finished: Mutex<Option<Position>>,
+    /// Wakes the writer when something is finished and no timer runs.
     pub(crate) finished_changed: Notify,
     /// A timer for the next automatic checkpoint runs already: nobody has to be woken.
     pub(crate) timer_armed: AtomicBool,
+    /// The agreement about a hand-over.
     pub(crate) hand_over: HandOver,
+    /// The proof that the consumer is at work.
     pub(crate) progress: Progress,
     /// How its shard is read, and what the last call that failed came to.
     pub(super) reading: Mutex<(Reading, Option<Arc<str>>)>,
@@ -55,6 +65,7 @@ pub(crate) struct HeldState {
 }
 
 impl HeldState {
+    /// Not valid yet: the writer says until when, by the moment when the acquisition was sent.
     pub(crate) fn new(key: LeaseKey, fence: Fence, stored: Checkpoint, now: Moment) -> Self {
         Self {
             key,
@@ -99,18 +110,24 @@ impl HeldState {
         self.hand_over.ask();
     }
 
+    /// From now on records may be handed out until this moment. Release, so that who sees it also
+    /// sees what was stored before.
     pub(crate) fn set_valid_until(&self, moment: Moment) {
         self.valid_until.store(micros(moment), Ordering::Release);
     }
 
+    /// The table has acknowledged this checkpoint.
     pub(crate) fn set_stored(&self, checkpoint: Checkpoint) {
         *lock(&self.stored) = checkpoint;
     }
 
+    /// The checkpoint that the table has acknowledged last. It may lag behind the row while a write
+    /// is unanswered, and is never ahead of it.
     pub(crate) fn stored(&self) -> Checkpoint {
         lock(&self.stored).clone()
     }
 
+    /// The newest position that is done. The consumer only moves it forwards.
     pub(crate) fn finished(&self) -> Option<Position> {
         lock(&self.finished).clone()
     }
@@ -137,12 +154,15 @@ impl Held {
         self.shared.fence
     }
 
+    /// Where the consumer reports that it is inside a call, or at work in the background.
     pub(crate) fn progress(&self) -> &Progress {
         &self.shared.progress
     }
 
     /// Whether a record may be handed out now. Ask it with no await before the hand-out.
     pub(crate) fn is_valid(&self, now: Moment) -> bool {
+        // Both: the writer may have learned of a loss long before the time is over, and the time
+        // may be over while the writer waits for an answer.
         micros(now) < self.shared.valid_until.load(Ordering::Acquire)
             && self.loss.borrow().is_none()
     }
@@ -155,6 +175,7 @@ impl Held {
     /// Everything up to here is done; to be stored soon, not now. Never waits.
     pub(crate) fn finish(&self, position: Position) {
         *lock(&self.shared.finished) = Some(position);
+        // One wake-up for each automatic checkpoint, and not one for each batch.
         if !self.shared.timer_armed.load(Ordering::Acquire) {
             self.shared.finished_changed.notify_one();
         }

@@ -15,6 +15,7 @@ pub(crate) struct IssuedTokens(Arc<Mutex<TokenRegistry>>);
 
 #[derive(Debug, Default)]
 struct TokenRegistry {
+    /// All that are known, ended ones included.
     standing: BTreeMap<Token, TokenState>,
     /// The last ones that have ended, the oldest first.
     ended: VecDeque<Token>,
@@ -58,6 +59,8 @@ impl IssuedTokens {
     /// second process with our id.
     pub(crate) fn end(&self, token: &Token) {
         self.abandon(token);
+        // An ended token stays known for a while: a scan that began before the release still shows
+        // it, and it must not be taken for that of a second process with this worker's id.
         let mut tenancies = self.lock();
         tenancies.ended.push_back(token.clone());
         if tenancies.ended.len() > REMEMBERED
@@ -72,6 +75,7 @@ impl IssuedTokens {
         self.lock().standing.remove(token);
     }
 
+    /// Held for a look-up, never over an await.
     fn lock(&self) -> MutexGuard<'_, TokenRegistry> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -6,42 +6,31 @@ use crate::model::{Checkpoint, Facts, Lease, LossReason, Pending, Position, Shar
 /// Something for the writer to do.
 #[derive(Debug)]
 pub(crate) enum Order {
-    Checkpoint {
-        to: Position,
-        answer: Reply<()>,
-    },
-    Prepare {
-        pending: Pending,
-        answer: Reply<()>,
-    },
-    Facts {
-        facts: Facts,
-        answer: Reply<()>,
-    },
+    /// Store this position.
+    Checkpoint { to: Position, answer: Reply<()> },
+    /// Store the first half of a two-phase checkpoint.
+    Prepare { pending: Pending, answer: Reply<()> },
+    /// Keep what was learned of the shard in its row.
+    Facts { facts: Facts, answer: Reply<()> },
+    /// Store the shard's end with its children.
     End {
         children: Vec<ShardId>,
         answer: Reply<()>,
     },
-    Leave {
-        how: Leave,
-        answer: Reply<()>,
-    },
+    /// Give the lease up, in good order.
+    Leave { how: Leave, answer: Reply<()> },
     /// The row as somebody else of this worker has read it: another worker may have asked for the
     /// lease.
     Seen(Box<Lease>),
     /// The lease is to be handed over to this worker, which has asked for it.
-    HandOver {
-        to: WorkerId,
-    },
+    HandOver { to: WorkerId },
     /// The shard is not to be read by this worker any more: its consumer drains it, and the lease
     /// is freed.
     GiveUp,
     /// The same, because this worker does not get through to the shard.
     OutOfReach,
     /// This worker asked for the lease and is not to have it.
-    Refuse {
-        asked: WorkerId,
-    },
+    Refuse { asked: WorkerId },
     /// Nobody works on the shard any more.
     Abandon,
 }
@@ -57,6 +46,8 @@ pub(crate) enum Leave {
     Keep,
 }
 
+/// Where the outcome of an order goes. Who asked may be gone: then it is carried out all the same,
+/// and nobody hears of it.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, OrderError>>;
 
 /// Why an order was not carried out.
@@ -83,10 +74,14 @@ impl Orders {
         Self(orders)
     }
 
+    /// Stores a position. Dropping the future does not take the order back: the checkpoint may be
+    /// stored.
     pub(crate) async fn checkpoint(&self, to: Position) -> Result<(), OrderError> {
         self.give(|answer| Order::Checkpoint { to, answer }).await
     }
 
+    /// Stores the first half of a two-phase checkpoint. Dropping the future does not take the order
+    /// back.
     pub(crate) async fn prepare(&self, pending: Pending) -> Result<(), OrderError> {
         self.give(|answer| Order::Prepare { pending, answer }).await
     }
@@ -96,22 +91,30 @@ impl Orders {
         let _ = self.0.send(Order::Seen(Box::new(row)));
     }
 
+    /// This worker is to have the lease: see [`Order::HandOver`]. The following four neither wait
+    /// nor answer, as the coordination never waits; what became of them shows in the row and in how
+    /// the tenancy ends.
     pub(crate) fn hand_over(&self, to: WorkerId) {
         let _ = self.0.send(Order::HandOver { to });
     }
 
+    /// See [`Order::GiveUp`].
     pub(crate) fn give_up(&self) {
         let _ = self.0.send(Order::GiveUp);
     }
 
+    /// See [`Order::OutOfReach`].
     pub(crate) fn leave_to_others(&self) {
         let _ = self.0.send(Order::OutOfReach);
     }
 
+    /// See [`Order::Refuse`].
     pub(crate) fn refuse(&self, asked: WorkerId) {
         let _ = self.0.send(Order::Refuse { asked });
     }
 
+    /// Gives an order and waits for its outcome. A writer that has ended, before or after it took
+    /// the order, has lost the lease.
     pub(super) async fn give(
         &self,
         order: impl FnOnce(Reply<()>) -> Order,

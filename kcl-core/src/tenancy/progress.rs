@@ -19,6 +19,7 @@ pub(crate) struct Progress {
     work_since: AtomicU64,
     /// How much work goes on that is not waited for by a call.
     at_work: AtomicUsize,
+    /// What a buffer holds, for the status.
     gathered: Mutex<GatheredRecords>,
 }
 
@@ -26,6 +27,7 @@ pub(crate) struct Progress {
 pub(super) const IDLE: u64 = u64::MAX;
 
 impl Progress {
+    /// The consumer counts as just turned: it is given its full budget for the first turn.
     pub(super) const fn new(now: Moment) -> Self {
         Self {
             turned: AtomicU64::new(micros(now)),
@@ -74,6 +76,7 @@ impl Progress {
         *lock(&self.gathered) = gathered;
     }
 
+    /// What is gathered at present.
     pub(crate) fn gathered(&self) -> GatheredRecords {
         *lock(&self.gathered)
     }
@@ -101,12 +104,14 @@ impl Progress {
 
 #[expect(
     clippy::cast_possible_truncation,
+/// A moment as a number, so that it fits into an atomic.
     reason = "microseconds of 500,000 years"
 )]
 pub(super) const fn micros(moment: Moment) -> u64 {
     moment.since_origin().as_micros() as u64
 }
 
+/// The moment that [`micros`] made a number of.
 pub(super) const fn moment(micros: u64) -> Moment {
     Moment::from_origin(Duration::from_micros(micros))
 }

@@ -20,6 +20,7 @@ use super::progress::micros;
 /// that are nobody's fault report too.
 #[derive(Clone, Debug)]
 pub(crate) struct ProgressReporter {
+    /// Where it is written down. The writer reads it when a renewal is due.
     shared: Arc<HeldState>,
     clock: Arc<dyn Clock>,
     /// `None` for a part of the loop that reads nothing.
@@ -33,7 +34,9 @@ pub(crate) type Listener = Arc<dyn Fn(ReadingChange, Arc<str>) + Send + Sync>;
 /// Who is told of it, and after how long.
 #[derive(Clone)]
 pub(super) struct Teller {
+    /// A shard that is not read for shorter than this is nobody's news.
     pub(super) failover: Duration,
+    /// Must not wait: it is called by the part of the loop that has failed.
     pub(super) listener: Listener,
 }
 

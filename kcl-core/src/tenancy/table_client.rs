@@ -24,6 +24,7 @@ pub(crate) struct TableClient {
     /// Its calls are not bounded in time, so they go through [`read`](Self::read) and
     /// [`write`](Self::write).
     pub(crate) table: Arc<dyn LeaseTable>,
+    /// All limits are measured on it, and validity too.
     pub(crate) clock: Arc<dyn Clock>,
     /// How long one call may take; one that takes longer counts as unanswered.
     pub(crate) call_limit: Duration,
@@ -133,6 +134,8 @@ impl TableClient {
             let mut tries = FuturesUnordered::new();
             let mut next = None;
             let (settled, acknowledged) = loop {
+                // A try that is slow stays beside the new one: its answer may come first, and each
+                // of them expects the same counter, so no two of them can land.
                 tries.push(self.call(held, &write));
                 let told = self
                     .first_telling(&mut tries, next, |answer| settle(held, &write, answer))
@@ -163,6 +166,8 @@ impl TableClient {
                 let patience = (until.since(now) / 2).max(self.call_limit / 8);
                 next = Some(now + patience).filter(|next| *next < until);
             };
+            // A try that was dropped may still land, after the row has moved on; then its condition
+            // fails.
             drop(tries);
             match settled {
                 Settled::Stored(row) => {
@@ -226,6 +231,7 @@ impl TableClient {
         }
     }
 
+    /// One try.
     async fn call(&self, held: &Lease, write: &Write) -> Result<Lease, Error> {
         let call = self.table.update(&held.key, write);
         self.write(call).await
@@ -237,6 +243,8 @@ impl TableClient {
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let answer = within(&*self.clock, self.call_limit, call).await;
+        // A read that is given up is throttled, and not unknown: there is nothing that it could
+        // have changed.
         let answer = answer.unwrap_or_else(|| {
             Err(Error::Throttled {
                 source: self.time_out(),
@@ -270,6 +278,7 @@ impl TableClient {
     ) -> Result<T, Error> {
         let answer = within(&*self.clock, self.call_limit, call)
             .await
+            // A write that is given up may be carried out at any later moment.
             .unwrap_or_else(|| Err(self.no_answer()));
         self.malformed.note(&answer);
         self.health
@@ -307,12 +316,14 @@ impl TableClient {
             .await
     }
 
+    /// Nobody knows whether the write was carried out.
     fn no_answer(&self) -> Error {
         Error::Unknown {
             source: self.time_out(),
         }
     }
 
+    /// The text of both.
     fn time_out(&self) -> BoxError {
         format!(
             "no answer from the lease table within {:?}",

@@ -37,6 +37,7 @@ impl TableHealth {
         self.lock().0.lasting(now)
     }
 
+    /// Nothing is left half done where it is held.
     fn lock(&self) -> MutexGuard<'_, (Outages, Option<Arc<str>>)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

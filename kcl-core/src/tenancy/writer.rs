@@ -29,6 +29,7 @@ pub(crate) use crate::decide::keeping::Limits;
 /// ```
 #[derive(Debug)]
 pub(crate) struct Writer {
+    /// Carries each write out until it is known what became of it.
     settler: TableClient,
     /// This worker's name: a row that shows it as the previous owner is a request to it.
     me: WorkerId,
@@ -45,6 +46,7 @@ pub(crate) struct Writer {
     heir: Option<WorkerId>,
     /// It is to be given up whoever asks for it.
     giving_up: bool,
+    /// To the coordination, which decides who is to have the lease.
     notes: mpsc::UnboundedSender<FromWriter>,
     /// What the consumer reads without waiting: whether the lease is held, and what is stored.
     shared: Arc<HeldState>,
@@ -139,6 +141,7 @@ impl Writer {
             TenancyEnd::Lost(reason) => reason.clone(),
             TenancyEnd::Broken(error) => LossReason::Lost(with_causes(error).into()),
         };
+        // First the time, then the word: whoever sees the loss must not find the lease still valid.
         self.shared.set_valid_until(Moment::default());
         self.loss.send_replace(Some(reason));
         tenancy
@@ -218,6 +221,8 @@ impl Writer {
                 if renewal {
                     self.tell_reach();
                 }
+                // Named before the write and not while it is tried: a later position would be
+                // another write, and only one may be under way.
                 let to = Checkpoint::At(self.automatic()?);
                 self.keeping.checkpointed = Some(now);
                 self.write(|row| (row.checkpoint < to).then(|| Write::checkpoint(row, to.clone())))
@@ -242,6 +247,8 @@ impl Writer {
     /// Says with each renewal that another worker should have the lease, if that is so.
     fn tell_reach(&self) {
         let failover = self.keeping.timing.failover;
+        // With each renewal and not once: the coordination may have no other worker to leave it to
+        // now, and have one later.
         if !self.giving_up && self.shared.is_out_of_reach(failover) {
             let _ = self.notes.send(FromWriter::OutOfReach {
                 lease: self.row.key.clone(),

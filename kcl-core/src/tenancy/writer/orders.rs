@@ -102,6 +102,7 @@ impl Writer {
 
     /// Gives the lease up. An automatic checkpoint that was not due yet goes out in the same write.
     async fn leave(&mut self, how: Leave) -> (Result<(), Failed>, TenancyEnd) {
+        // Fixed before the write: the consumer has left, so nothing more is finished.
         let last = self.automatic().map(Checkpoint::At);
         let further = |row: &Lease| last.clone().filter(|last| *last > row.checkpoint);
         if how == Leave::Keep {
@@ -177,6 +178,8 @@ impl Writer {
         self.answer_progress(answer, now, result)
     }
 
+    /// Tells the caller what became of its checkpoint. An unsettled one ends nothing: the lease is
+    /// kept, and the next write finds out.
     fn answer_progress(
         &mut self,
         answer: Reply<()>,
@@ -207,12 +210,16 @@ impl Writer {
             let outcome = self.settler.pursue(&mut self.row, until, &make).await;
             let vanished = matches!(outcome, WriteOutcome::Vanished);
             self.take_in(outcome).await?;
+            // After a row was put back, the write that was to end the tenancy has not been made
+            // yet.
             if !vanished {
                 return Ok(());
             }
         }
     }
 
+    /// Answers the order that ends a tenancy. The tenancy is over whatever came of the write: the
+    /// consumer has left, so nobody may hold the lease for it any longer.
     fn finish(
         answer: Reply<()>,
         result: Result<(), Failed>,

@@ -49,6 +49,7 @@ impl Writer {
                     Box::pin(self.give_up(LossReason::CheckpointEdited)).await,
                 ))
             }
+            // Another token: whatever its owner's name, this tenancy is over.
             WriteOutcome::Lost(row) => Err(Failed::Tenancy(TenancyEnd::Lost(self.taken(&row)))),
             WriteOutcome::Vanished => self.put_back().await,
             WriteOutcome::Malformed(row) => Err(Failed::Tenancy(TenancyEnd::Lost(
@@ -110,6 +111,7 @@ impl Writer {
                 self.renewed(sent);
                 Ok(())
             }
+            // An earlier try without an answer has landed: the row is the one that was to be made.
             Err(Error::Conflict { row: Some(found) }) if found.token == row.token => {
                 self.row = *found;
                 self.renewed(sent);
