@@ -102,9 +102,9 @@ impl Progress {
     }
 }
 
+/// A moment as a number, so that it fits into an atomic.
 #[expect(
     clippy::cast_possible_truncation,
-/// A moment as a number, so that it fits into an atomic.
     reason = "microseconds of 500,000 years"
 )]
 pub(super) const fn micros(moment: Moment) -> u64 {

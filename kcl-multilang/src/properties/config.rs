@@ -85,17 +85,31 @@ pub struct DaemonConfig {
     pub tags: BTreeMap<String, String>,
     /// How much memory fetched records may take, in MiB.
     memory: u64,
+    /// The most records of a page. `None` here and below: the worker's default counts.
     max_records: Option<u64>,
+    /// The longest pause between two calls on a shard that has nothing new.
     idle: Option<Duration>,
+    /// How often a child hears of a quiet shard, if it wants to at all.
     quiet: Option<Duration>,
+    /// How long a worker may be silent before its leases are taken. All daemons of an application
+    /// need the same, as with the KCL.
     failover: Option<Duration>,
+    /// The most leases that this worker holds.
     max_leases: Option<u64>,
+    /// The most leases that it requests at the same time.
     max_moves: Option<u64>,
+    /// How long a batch may take to finish when its lease is requested.
     drain_limit: Option<Duration>,
+    /// The first pause after a failure; the following ones grow to 30 s, or stay as they are if
+    /// this is longer.
     retry_from: Option<Duration>,
+    /// How long a call of a child may take before it is logged.
     warning: Option<Duration>,
+    /// How often shards are compared with leases.
     audit_every: Option<Duration>,
+    /// Each key of the file, for `--dry-run`.
     entries: Vec<Setting>,
+    /// What deserves a word, in the order of the checks.
     notes: Vec<String>,
 }
 
@@ -114,6 +128,8 @@ impl DaemonConfig {
                 "executableName",
                 "the command that starts a record processor",
             )?
+            // At blanks and not as a shell would: so does the Java daemon, and a quote in a path
+            // would be kept by both.
             .split(' ')
             .filter(|part| !part.is_empty())
             .map(str::to_owned)
@@ -124,10 +140,11 @@ impl DaemonConfig {
             key: "AwsCredentialsProvider",
             what: "where credentials come from, such as DefaultCredentialsProvider",
         })?;
-        let dynamo_credentials = credentials_for(&mut values, "dynamodb")?;
+        let dynamo_credentials = credentials(&mut values, "dynamodb")?;
         let initial_position = initial_position(&mut values)?;
         let mode = mode(&mut values)?;
         let answer_limit = match values.seconds("timeoutInSeconds") {
+            // 0 would end every child at its first question.
             Some(limit) if !limit.is_zero() => limit,
             _ => {
                 values.note(format!(
@@ -150,6 +167,8 @@ impl DaemonConfig {
             }
         };
         let on_child_error = on_child_error(&values)?;
+        // At most a minute: a shard that is asked less often would be too far behind whenever a
+        // record comes.
         let idle = values.millis("idleTimeBetweenReadsInMillis", 1, 60_000);
         let quiet = values
             .is_true("callProcessRecordsEvenForEmptyRecordList")
@@ -224,6 +243,7 @@ impl DaemonConfig {
             .mode(self.mode.clone())
             .checkpoints(Checkpoints::Manual)
             .handler_budget(CALL);
+        // An invalid budget cannot come out of `read`; then the worker's own default counts.
         let memory = number(self.memory.saturating_mul(1 << 20));
         if let Ok(budget) = ByteBudget::new(memory) {
             builder = builder.byte_budget(budget);
@@ -292,18 +312,12 @@ fn stream(values: &Values<'_>) -> Result<String, PropertiesError> {
     }
 }
 
-fn credentials_for(
-    values: &mut Values<'_>,
-    which: &str,
-) -> Result<Option<Vec<CredentialsProvider>>, PropertiesError> {
-    credentials(values, which)
-}
-
 /// The credentials for this, if the file names any.
 fn credentials(
     values: &mut Values<'_>,
     which: &str,
 ) -> Result<Option<Vec<CredentialsProvider>>, PropertiesError> {
+    // `which` is empty for all services, or names one: `AwsCredentialsProviderDynamoDB`.
     let Some(value) = values.find(|key| keys::credentials_of(key) == Some(which)) else {
         return Ok(None);
     };
@@ -314,12 +328,16 @@ fn credentials(
             why: wrong.join("; "),
         });
     }
+    // A provider that is not known is no error beside one that is: the Java daemon skips it as
+    // well.
     for wrong in wrong {
         values.note(format!("AwsCredentialsProvider: {wrong}; it is left out"));
     }
     Ok(Some(providers))
 }
 
+/// Where a shard without a checkpoint begins. LATEST by default, as in the Java daemon, with a
+/// note: records that were put before the first start are not read then.
 fn initial_position(values: &mut Values<'_>) -> Result<InitialPosition, PropertiesError> {
     if let Some(seconds) = values.number("initialPositionInStreamExtended", 0, u64::MAX / 1000) {
         if values.text("initialPositionInStream").is_some() {
@@ -354,6 +372,7 @@ fn initial_position(values: &mut Values<'_>) -> Result<InitialPosition, Properti
 /// As the Java daemon: fan-out, unless the file says polling, or sets anything that is only for
 /// polling.
 fn mode(values: &mut Values<'_>) -> Result<Mode, PropertiesError> {
+    // What the Java daemon builds its polling configuration from.
     let polls = [
         "maxRecords",
         "idleTimeBetweenReadsInMillis",
@@ -385,6 +404,7 @@ fn mode(values: &mut Values<'_>) -> Result<Mode, PropertiesError> {
     }
 }
 
+/// Polling if any of these keys is set: who sets one means polling.
 fn by_default(values: &Values<'_>, polls: &[&str], fan_out: FanOutConfig) -> Mode {
     if polls.iter().any(|key| values.text(key).is_some()) {
         Mode::Polling
@@ -393,6 +413,8 @@ fn by_default(values: &Values<'_>, polls: &[&str], fan_out: FanOutConfig) -> Mod
     }
 }
 
+/// What follows when a child fails. A key of this framework's own, so any other value is an error,
+/// and not ignored as the Java daemon would.
 fn on_child_error(values: &Values<'_>) -> Result<OnChildError, PropertiesError> {
     match values.text("onChildError").as_deref() {
         None | Some("retry") => Ok(OnChildError::Retry),
@@ -405,6 +427,7 @@ fn on_child_error(values: &Values<'_>) -> Result<OnChildError, PropertiesError> 
     }
 }
 
+/// `NAME=VALUE`, separated by commas. A part without `=` sets nothing, as in the Java daemon.
 fn tags(values: &Values<'_>) -> BTreeMap<String, String> {
     let text = values.text("leaseTableTags").unwrap_or_default();
     text.split(',')

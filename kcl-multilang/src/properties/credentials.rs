@@ -54,6 +54,9 @@ impl CredentialsProvider {
         (providers, wrong)
     }
 
+    /// One provider with its arguments, or what is wrong with it. The Java daemon finds the class
+    /// by reflection, so any class of the SDK for Java may be named; those that make sense without
+    /// a JVM are here.
     fn read_one(text: &str) -> Result<Self, String> {
         let mut parts = text.split('|').map(str::trim);
         let class = parts.next().unwrap_or_default();
@@ -91,6 +94,8 @@ impl CredentialsProvider {
     }
 }
 
+/// The ARN of a role and the name of a session, in this order, and further arguments by name in any
+/// place.
 fn assume_role(arguments: &[&str]) -> Result<CredentialsProvider, String> {
     let (named, plain): (Vec<&str>, Vec<&str>) = arguments
         .iter()

@@ -11,6 +11,8 @@ pub(super) enum Effect {
 
 use Effect::{Nothing, Sets};
 
+// The reasons that several keys share. `--dry-run` shows them behind `no effect:`, so that nobody
+// who moves from the Java daemon has to guess whether a key was overlooked.
 const ONE_CHILD: &str = "children and their pipes need no threads of their own here";
 const NO_CLOUDWATCH: &str =
     "no metrics are sent to CloudWatch: `--metrics` serves them to Prometheus";

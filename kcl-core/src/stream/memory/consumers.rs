@@ -66,7 +66,9 @@ pub(super) struct Consumers {
 /// nothing has to happen at the moment when it changes.
 #[derive(Debug)]
 struct Registered {
+    /// Contains the time of the registration, so it is never used again.
     arn: ConsumerArn,
+    /// By the wall clock, as the service describes it.
     created_at: Timestamp,
     /// Until then it is being created.
     active_from: Moment,
@@ -79,6 +81,7 @@ struct Registered {
 const BETWEEN_SUBSCRIPTIONS: Duration = Duration::from_secs(5);
 
 impl Consumers {
+    /// No consumer yet, and the service's limits: 20 consumers, 5 minutes a subscription.
     pub(super) fn new(stream: Arc<str>) -> Self {
         Self {
             stream,
@@ -101,6 +104,10 @@ impl Consumers {
             .collect()
     }
 
+    /// The consumer of this name or ARN.
+    ///
+    /// # Errors
+    /// `Gone` if there is none, also if it was deleted.
     pub(super) fn describe(
         &self,
         operation: &'static str,
@@ -264,10 +271,12 @@ impl Consumers {
         }
     }
 
+    /// Every subscription that was ever opened, oldest first.
     pub(super) fn made(&self) -> &[Subscribed] {
         &self.made
     }
 
+    /// Orders a fault for the next subscription to a shard. Several are used up one after another.
     pub(super) fn next_subscription(&mut self, shard: &ShardId, fault: SubscriptionFault) {
         self.faults
             .entry(shard.clone())

@@ -65,6 +65,8 @@ impl FanOut for MemoryStream {
             state.ledger.enter(operation, Some(shard), now)?;
             let log = state.log.shard(operation.name(), shard)?;
             check_start(operation.name(), at, self.wall())?;
+            // From here on the subscription has a place of its own: what is put after this moment
+            // is delivered.
             let place = log.place(at, state.log.tip());
             let (number, fault) =
                 state

@@ -122,6 +122,8 @@ impl Ledger {
         ))
     }
 
+    /// Orders the next calls to fail. Orders for the same operation are used up in the order in
+    /// which they were given.
     pub(super) fn fail_next(
         &mut self,
         operation: Operation,
@@ -139,10 +141,12 @@ impl Ledger {
         }
     }
 
+    /// The last calls, oldest first.
     pub(super) fn calls(&self) -> Vec<Call> {
         self.calls.iter().cloned().collect()
     }
 
+    /// How many calls came in all, of one shard or of any.
     pub(super) fn count(&self, operation: Operation, shard: Option<&ShardId>) -> u64 {
         let counts = self
             .counts

@@ -15,6 +15,7 @@ use super::shard::ShardLog;
 /// All shards of a stream with their records.
 #[derive(Debug)]
 pub(super) struct StreamLog {
+    /// By id, which is also the order of the listing.
     shards: BTreeMap<ShardId, ShardLog>,
     /// How many shards have ever been created.
     shards_made: u64,
@@ -48,6 +49,7 @@ impl StreamLog {
         self.shards.get(id).ok_or_else(|| no_shard(operation, id))
     }
 
+    /// All that are retained, in the order of the listing.
     pub(super) fn shards(&self) -> impl Iterator<Item = &ShardLog> {
         self.shards.values()
     }
@@ -154,6 +156,7 @@ impl StreamLog {
         Ok(())
     }
 
+    /// Removes the oldest records of a shard, as retention does.
     pub(super) fn trim(&mut self, id: &ShardId, up_to: &SequenceNumber) -> Result<usize, Error> {
         let log = self
             .shards
@@ -191,6 +194,8 @@ impl StreamLog {
         }
     }
 
+    /// Whether it is not known any more which shards were open at that time. The service then lists
+    /// those at the trim horizon.
     fn is_before_horizon(&self, time: Timestamp) -> bool {
         let oldest = self.shards.values().map(|log| log.opened_at).min();
         Some(time) < self.horizon || oldest.is_some_and(|oldest| time < oldest)
@@ -212,6 +217,8 @@ impl StreamLog {
         Ok(log)
     }
 
+    /// The next sequence number. Numbers are shared by all shards, so those of children are above
+    /// those of their parents.
     fn next_sequence(&mut self) -> SequenceNumber {
         self.events += 1;
         sequence_number(self.events)
@@ -261,6 +268,7 @@ impl StreamLog {
     }
 }
 
+/// The shard as its parents' last pages name it.
 fn as_child(log: &ShardLog) -> ChildShard {
     ChildShard::new(
         log.id().clone(),

@@ -41,6 +41,7 @@ impl Stream for MemoryStream {
             .log
             .shards()
             .filter(|log| is_after(log.id()) && state.log.passes(filter, log));
+        // One more than a page holds, which tells whether another page follows.
         let mut shards: Vec<_> = listed
             .take(state.shards_a_page + 1)
             .map(|log| log.shard.clone())
@@ -90,6 +91,7 @@ impl Stream for MemoryStream {
         let log = state.log.shard(operation, cursor.shard())?;
         let found = log.read(&text.place, limit as usize, MAX_PAGE_BYTES);
         let behind = millis_behind(&found, self.wall());
+        // The end comes with the last records and not after them, as with the service.
         let page = if log.shard.closed && !found.more {
             Page::new(found.records, None).followed_by(log.children.clone())
         } else {

@@ -19,6 +19,7 @@ pub(super) struct ShardLog {
     pub(super) shard: Shard,
     /// When it was created: decides which listing at a time contains it.
     pub(super) opened_at: Timestamp,
+    /// When it was closed: with `opened_at`, which listings at a time contain it.
     pub(super) closed_at: Option<Timestamp>,
     /// The child shards, named on its last page.
     pub(super) children: Vec<ChildShard>,
@@ -28,6 +29,7 @@ pub(super) struct ShardLog {
 
 /// The result of one read.
 pub(super) struct ReadResult {
+    /// In order; empty if the reader has read everything.
     pub(super) records: Vec<RawRecord>,
     /// Where the next read begins: after the last record, or where this one began if there was
     /// none.
@@ -37,6 +39,7 @@ pub(super) struct ReadResult {
 }
 
 impl ShardLog {
+    /// A shard without records.
     pub(super) const fn new(shard: Shard, opened_at: Timestamp) -> Self {
         Self {
             shard,
@@ -51,14 +54,17 @@ impl ShardLog {
         &self.shard.id
     }
 
+    /// The caller has made sure of the order of sequence numbers and arrival times.
     pub(super) fn append(&mut self, record: RawRecord) {
         self.records.push_back(record);
     }
 
+    /// How many records are retained.
     pub(super) fn len(&self) -> usize {
         self.records.len()
     }
 
+    /// No record is appended from now on. A reader sees the end after the last one.
     pub(super) const fn close(&mut self, at: Timestamp) {
         self.shard.closed = true;
         self.closed_at = Some(at);

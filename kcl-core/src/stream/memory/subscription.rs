@@ -20,6 +20,7 @@ pub(super) struct MemorySubscription {
     /// takes over, and this one then fails.
     number: usize,
     consumer: ConsumerArn,
+    /// What it reads.
     shard: ShardId,
     /// Behind the last record that was delivered.
     place: LogPosition,
@@ -31,6 +32,7 @@ pub(super) struct MemorySubscription {
     fault: Option<SubscriptionFault>,
     /// How many events were delivered: a fault counts them.
     events: u32,
+    /// Nothing more is delivered: the end was told, or an error was.
     over: bool,
 }
 
@@ -43,7 +45,9 @@ const MAX_EVENT_BYTES: usize = 1 << 20;
 
 /// What a subscription has to deliver at a given moment.
 enum Due {
+    /// An event, which may be empty.
     Event(Pushed),
+    /// The end, without an error.
     Over,
     /// Nothing until this moment, unless a record is put.
     Nothing(Moment),

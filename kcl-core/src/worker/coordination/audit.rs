@@ -93,6 +93,8 @@ impl Context {
                 }
                 Err(CoordinationError::Table(_) | CoordinationError::Fatal(_)) => {}
             }
+            // A stream that is being made has no leases yet: that is no failure of the audit, but
+            // another one has to come soon.
             let done = done.or_else(|trouble| {
                 audited.not_yet |=
                     trouble.is_not_yet() && !audited.look.leases.iter().any(|row| of.has(&row.key));
@@ -198,6 +200,8 @@ impl Context {
             .iter()
             .filter(|row| row.worker != *self.me() && !row.leaving)
             .count();
+        // Workers that start together find the same table empty, and each would take all. So each
+        // makes its share for itself, and the rest free.
         let own = room.min(share(missing.len(), others + 1));
         let acquired = self.create_all(of, &missing, own).await?;
         audited.overtaken |= acquired.len() < own;

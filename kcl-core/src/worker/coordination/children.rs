@@ -145,6 +145,8 @@ impl Context {
         let now = self.clock().now();
         let since = *self.unlisted().entry(key.clone()).or_insert(now);
         // What it shows is as old as the question, however late the answer comes.
+        // A shard of which something was read did exist, so it has left. One of which nothing was
+        // read may be too new for this listing.
         if !followed && checkpoint.position().is_none() && asked.since(since) < LISTING_LAG {
             return Ok((ShardFate::Unknown, Vec::new()));
         }

@@ -30,6 +30,7 @@ pub(super) struct Context {
     pub(super) settler: TableClient,
     /// The times that follow from the failover time.
     pub(super) timing: Timing,
+    /// What the root wants: see [`is_working`](Self::is_working).
     wanted: WantedPhase,
     /// Since when shards that the service did not know are missing from the listing. One listing may
     /// lack a shard that is there, so a shard has left only after it was missing for a while.
@@ -72,6 +73,8 @@ pub(super) const TRIES: u32 = 5;
 pub(super) const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 
 impl Context {
+    /// The calls of this worker, each bounded, with their troubles and malformed rows told as
+    /// events.
     pub(super) fn new(inner: Arc<WorkerInner>, wanted: WantedPhase) -> Self {
         let timing = inner.parts.settings.timing();
         let settler = TableClient::new(
@@ -98,6 +101,7 @@ impl Context {
             unlisted: Mutex::default(),
             audits: AtomicU64::new(0),
             rows: SingleFlight::default(),
+            // A consistent read of one row is a small call, so more of them than of creations.
             parents: Semaphore::new(AT_ONCE * 4),
         }
     }
@@ -174,6 +178,7 @@ impl Context {
         self.audits.load(Ordering::Relaxed)
     }
 
+    /// Another audit is done. Relaxed: the heartbeat may tell the number one beat late.
     pub(super) fn count_audit(&self) {
         self.audits.fetch_add(1, Ordering::Relaxed);
     }

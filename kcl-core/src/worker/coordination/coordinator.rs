@@ -41,6 +41,7 @@ use job_result::JobResult;
 /// leases) runs in jobs beside it. A worker that waited for a slow scan would hear too late that a
 /// lease of its own is requested, and would give its leases up too late at a stop.
 pub(super) struct Coordinator {
+    /// The worker, and its calls. Every job has a share of it.
     context: Arc<Context>,
     /// To the root. Unbounded, because the loop must not wait for a root that is busy; there is at
     /// most one message a lease that is acquired.
@@ -173,6 +174,8 @@ impl Coordinator {
             // Only the end of the root ends this at once: a stop that comes while leases are being
             // made has to give them back.
             () = wanted.nothing() => return,
+            // Dropped at the deadline. A creation that is cut off then may still land: its lease
+            // expires like one of a worker that was killed.
             begun = self.begin() => begun,
             () = clock.sleep_until(deadline), if within.is_some() => {
                 let source = self.not_started.take().map(BoxError::from);
@@ -184,6 +187,8 @@ impl Coordinator {
             // Not a step further: the table may be another stream's.
             Err(cause) => {
                 let _ = self.news.send(ToRoot::Failed(cause));
+                // What was acquired up to here has to be given back, also by a worker that cannot
+                // go on.
                 return self.leave().await;
             }
         }
@@ -258,6 +263,8 @@ impl Coordinator {
         }
         self.streams_seen = context.inner.parts.streams.changes.now();
         let audited = context.audit(self.engine.room(), BTreeSet::new()).await?;
+        // Only now: a scan before the first audit would show an empty table, and the plan would
+        // rest on that.
         self.engine.schedule.begins(context.clock().now());
         let (heard, listener) = (self.heard.0.clone(), Arc::clone(&context));
         self.services.start(async move {
@@ -280,9 +287,11 @@ impl Coordinator {
                 told = true;
                 self.stop_moving();
             }
+            // Jobs too: one may bring a lease, which then has to be given back.
             if !working && self.engine.leases.held() == 0 && self.at_work == 0 {
                 return true;
             }
+            // A worker that drains plans nothing, so it need not wake by itself.
             let next = self.engine.next_wakeup(clock.now()).filter(|_| working);
             // In this order: the root's word, what has ended, what is asked for, what is heard, the
             // clock.
@@ -303,6 +312,7 @@ impl Coordinator {
                 },
                 Some(heard) = self.heard.1.recv() => self.on_heard(heard),
                 Some(ended) = self.services.next() => self.on_service(ended),
+                // The gate has told the consumer itself; the end of its task is of no interest.
                 Some(_) = self.gates.next() => {}
                 () = clock.sleep_until(next.unwrap_or_default()), if next.is_some() => self.on_time(clock.now()),
             }

@@ -38,6 +38,8 @@ impl Context {
         if owned {
             lease = lease.owned_by(self.me().clone(), self.settler.begun.begin());
         }
+        // Before the first try, for all of them: the one that is carried out may be any, and
+        // validity must not be counted from a later one.
         let sent = self.clock().now();
         for attempt in 0..TRIES {
             if attempt > 0 {
@@ -96,6 +98,8 @@ impl Context {
                 room = room.saturating_sub(1);
                 self.create(of, new, owned)
             });
+            // All are named before the first runs: which of them are this worker's must not depend
+            // on which answers first.
             let calls: Vec<_> = calls.collect();
             let made: Vec<Result<Option<Acquired>, Error>> =
                 iter(calls).buffer_unordered(AT_ONCE).collect().await;

@@ -60,6 +60,8 @@ impl Context {
             }
         };
         check_source(of, &found)?;
+        // The same stream as before: its retention may have changed. Another one of its name has
+        // another creation time.
         let found = match of.learn(found) {
             Ok(description) => return Ok(description),
             Err(found) => found,
@@ -250,6 +252,7 @@ fn names_no_stream(row: &Lease) -> bool {
     row.key.stream.is_none() && row.facts.stream_arn.is_none()
 }
 
+/// The error that names the stream and the row that shows it.
 fn other_mode(row: &Lease, of: &ReadStream, stream: &StreamDescription) -> RunError {
     RunError::OtherMode {
         stream: Arc::clone(&stream.arn),

@@ -16,8 +16,11 @@ pub(crate) enum CoordinationError {
     Table(#[from] Error),
     #[error(transparent)]
     Stream(#[from] stream::Error),
+    /// The listing contradicts itself: it was taken while the stream was resharded. Another one is
+    /// asked for.
     #[error(transparent)]
     Listing(#[from] Inconsistent),
+    /// The worker has to end, and this is what its `run` returns.
     #[error(transparent)]
     Fatal(RunError),
 }
@@ -111,6 +114,8 @@ impl CoordinationError {
 struct Cause(Arc<CoordinationError>);
 
 impl Cause {
+    /// The cause for one of those who have asked. Errors cannot be cloned, so all of them share the
+    /// one that there is.
     fn of(trouble: &Arc<CoordinationError>) -> BoxError {
         Box::new(Self(Arc::clone(trouble)))
     }

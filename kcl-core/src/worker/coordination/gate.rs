@@ -49,8 +49,10 @@ pub(super) async fn keep(
 ) {
     let begun = context.clock().now();
     let mut failed = false;
+    // Told at growing distances: after this long, and then whenever the wait has doubled.
     let mut tell_after = context.inner.parts.settings.handler_warning;
     loop {
+        // Before the rows are read: an end that is stored in between wakes the wait below at once.
         let seen = ends.now();
         let wait = tokio::select! {
             biased;
@@ -142,6 +144,7 @@ async fn judge(
     Ok(gate(row, &views))
 }
 
+/// The row of a parent, by a consistent read: whether the child may begin depends on it.
 async fn read(
     context: &Context,
     row: &Lease,

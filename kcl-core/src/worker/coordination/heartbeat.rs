@@ -18,13 +18,16 @@ use super::signal::Announcer;
 /// Keeps the worker's row, as a task beside the loop of the coordination: neither a slow scan nor a
 /// slow listing may keep a heartbeat back.
 pub(super) struct Heartbeat {
+    /// The calls of the table.
     context: Arc<Context>,
+    /// Tells the others that a worker joins or leaves, so that they need not wait for a scan.
     announcer: Announcer,
     /// What is known of the row, and what is done about it next.
     row: OwnRow,
 }
 
 impl Heartbeat {
+    /// Nothing is written before [`join`](Self::join).
     pub(super) fn new(context: Arc<Context>, announcer: Announcer) -> Self {
         let row = OwnRow::new(context.me().clone(), context.timing);
         Self {
@@ -98,6 +101,7 @@ impl Heartbeat {
         }
     }
 
+    /// The clock has come to what was planned. The number of audits goes out with each heartbeat.
     fn wake(&self) -> RowEvent {
         RowEvent::Wake {
             audits: self.context.audits(),
@@ -109,6 +113,7 @@ impl Heartbeat {
         let context = Arc::clone(&self.context);
         let (clock, table) = (context.clock(), &context.settler);
         loop {
+            // At most one of the commands of an event makes a call, so there is one answer at most.
             let mut answer = None;
             for command in self.row.on(event, clock.now(), &mut random_token) {
                 let written = match command {
@@ -135,6 +140,7 @@ impl Heartbeat {
         }
     }
 
+    /// What the worker ends with.
     fn fatal(&self, failure: RowFailure) -> RunError {
         match failure {
             RowFailure::NameIsTaken => RunError::DuplicateWorkerId {

@@ -22,6 +22,7 @@ use super::gate::AtGate;
 
 /// A lease that this worker has acquired, for the root to work on.
 pub(crate) struct Assignment {
+    /// The consumer's side of the lease, which is kept from this moment on.
     pub(crate) held: Held,
     /// The row as the acquiring write returned it: the place to begin.
     pub(crate) row: Lease,
@@ -77,11 +78,14 @@ pub(crate) enum Request {
 /// A question that was not answered: what kind of failure that was, if it was one of the stream,
 /// and what was said.
 pub(crate) struct Unanswered {
+    /// `None` if the table failed, or the listing contradicted itself.
     pub(crate) kind: Option<ErrorKind>,
+    /// What was said, with the causes.
     pub(crate) error: Arc<str>,
 }
 
 impl Unanswered {
+    /// The answer to whoever asked for what has failed.
     pub(super) fn by(trouble: &CoordinationError) -> Self {
         Self {
             kind: trouble.kind(),
@@ -127,12 +131,14 @@ pub(crate) enum ShardFate {
 /// The root's and the consumers' side of the coordination.
 #[derive(Clone)]
 pub(crate) struct Coordination {
+    /// Unbounded: a consumer asks a few times in the life of its shard.
     requests: mpsc::UnboundedSender<Request>,
 }
 
 /// The root's hold on the coordination thread, which ends when this is dropped. Consumers have no
 /// part in it: one whose handler blocks must not keep the thread of a worker that is gone.
 pub(crate) struct CoordinationGuard {
+    /// Raised when the root wants less; never lowered.
     wanted: WantedPhase,
     /// The coordination itself where it has no thread of its own: it ends with the root.
     _task: Tasks,
@@ -157,7 +163,9 @@ impl Drop for CoordinationGuard {
 pub(super) struct WantedPhase(Watermark);
 
 impl WantedPhase {
+    /// Leases are given up, and none is taken.
     const DRAIN: u64 = 1;
+    /// The root is gone: the thread ends at once, and leases expire.
     const NOTHING: u64 = 2;
 
     /// Nothing more is to be taken.

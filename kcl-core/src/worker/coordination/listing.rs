@@ -15,7 +15,9 @@ use super::error::CoordinationError;
 
 /// A listing of shards and the service's time when its first page was answered.
 pub(crate) struct Listing {
+    /// The shards by id, with their parents and children.
     pub(crate) graph: ShardGraph,
+    /// By the service's clock, when the first page was answered.
     pub(crate) service_time: Timestamp,
 }
 
@@ -95,6 +97,8 @@ impl Context {
             tries += 1;
             let trouble = match self.list_once(of, filter).await {
                 Ok(listing) => {
+                    // Subscriptions to shards that are listed closed are told so: an idle one never
+                    // says that its shard has ended.
                     if of.consumer.is_some() && *filter == ShardFilter::All {
                         let closed = listing.graph.shards().filter(|shard| shard.closed);
                         of.listed.see(closed.map(|shard| shard.id.clone()), asked);
@@ -124,6 +128,8 @@ impl Context {
         }
     }
 
+    /// All pages, once. A token of a page is good for five minutes, so a listing that is
+    /// interrupted begins anew.
     async fn list_once(
         &self,
         of: &ReadStream,

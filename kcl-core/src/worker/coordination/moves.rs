@@ -12,7 +12,9 @@ use super::context::{Acquired, BETWEEN_TRIES, Context, TRIES};
 /// row if it is known.
 #[derive(Debug)]
 pub(super) struct WriteResult {
+    /// The row is as it was to be made, by this write or by an earlier try of it.
     pub(super) done: bool,
+    /// The newest row that was seen on the way.
     pub(super) row: Option<Lease>,
 }
 

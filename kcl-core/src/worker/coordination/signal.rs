@@ -31,6 +31,8 @@ impl Announcer {
         Self(mpsc::unbounded_channel().0)
     }
 
+    /// Tells of a change, with the next announcement. Repeated changes of the same row go out as
+    /// one.
     pub(super) fn say(&self, changed: Changed) {
         let _ = self.0.send(changed);
     }
@@ -58,6 +60,7 @@ async fn announce_all(context: Arc<Context>, mut said: mpsc::UnboundedReceiver<C
                 Err(_) => pause(&*clock, BETWEEN_TRIES * tries).await,
             }
         }
+        // Not after the last words: a worker that ends must not wait for nothing.
         if !said.is_closed() || !said.is_empty() {
             pause(&*clock, COALESCE).await;
         }
@@ -94,6 +97,8 @@ pub(super) async fn listen(
             .read(context.settler.table.change_signal())
             .await
         {
+            // The signal holds the last announcements. If ours is not among them any more, more has
+            // happened than it can name.
             Ok(Some(signal)) if seen.as_ref() != Some(&signal.value) => {
                 let changed = seen.as_ref().and_then(|seen| signal.since(seen));
                 let news = changed.map_or(ChangeNotice::Something, |changed| {

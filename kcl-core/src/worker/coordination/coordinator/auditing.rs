@@ -31,6 +31,7 @@ impl Coordinator {
     /// begun: the plan that follows must know of both.
     pub(super) fn on_audited(&mut self, audited: Audited) {
         self.context.count_audit();
+        // The age of the scan counts from its begin: a row may have changed since it was read.
         let seen = audited.look.begun;
         let outcome = AuditOutcome {
             scan: (seen, audited.look.ended),
@@ -44,6 +45,7 @@ impl Coordinator {
         let is_there =
             !audited.not_yet || !audited.look.leases.is_empty() || !audited.made.is_empty();
         self.describe();
+        // Before this worker's own are begun: others may take the rest meanwhile.
         for key in &audited.made {
             self.announce(key);
         }

@@ -23,6 +23,8 @@ impl Coordinator {
             .act(now, context.clock().now(), works, &context.settler.begun);
         match acted {
             Ok(commands) => self.carry_out(commands),
+            // Two processes of one name would take each other's writes for their own, so the worker
+            // ends.
             Err(NameIsTaken) => {
                 let worker = context.me().clone();
                 let _ = self
@@ -43,6 +45,7 @@ impl Coordinator {
         for command in commands {
             let context = Arc::clone(&self.context);
             match command {
+                // The only command without a call.
                 FleetCommand::TellLeft(leases) => self.tell_left(leases),
                 FleetCommand::GiveBack(row) => self.job(async move {
                     let answer = context.give_back(&row).await;

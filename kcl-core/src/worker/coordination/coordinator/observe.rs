@@ -38,6 +38,8 @@ impl Coordinator {
         let concerns = |row: &&MalformedRow| row.lease().is_none_or(|key| self.context.knows(key));
         let malformed: Vec<_> = look.malformed.iter().filter(concerns).cloned().collect();
         let was_led = self.engine.led().is_some();
+        // An older scan must not undo what a newer one has shown, so what follows from it is left
+        // out too.
         let is_news = self.engine.scanned(look);
         if is_news {
             let wall = self.context.clock().wall();
@@ -81,6 +83,8 @@ impl Coordinator {
             return;
         }
         match heard {
+            // The announcement of others was lost, or named more than fits: only a scan shows what
+            // it was.
             ChangeNotice::Something => self.engine.schedule.something_changed(),
             ChangeNotice::These(changed) => {
                 let context = Arc::clone(&self.context);
@@ -153,6 +157,8 @@ impl Coordinator {
                 self.context.inner.outlet.say(Event::ShardPaused { lease });
             }
         }
+        // The writer is told with the row itself. It acts only if its own row is at the same
+        // counter, so a row that is old by now changes nothing.
         for request in self.engine.pending(now, works) {
             let key = request.row.key.clone();
             let Some(orders) = self.orders.get(&key) else {
@@ -240,6 +246,8 @@ impl Coordinator {
     /// A service has ended, which it does by itself only at the end of the worker or for a reason to
     /// end it.
     pub(super) fn on_service(&mut self, ended: Result<Result<(), RunError>, String>) {
+        // The heartbeat ends with an error if another process has this worker's name, or the table
+        // cannot be used any more.
         let cause = match ended {
             Ok(Ok(())) => return,
             Ok(Err(cause)) => cause,

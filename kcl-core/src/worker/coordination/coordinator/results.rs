@@ -134,14 +134,18 @@ impl Coordinator {
                 }
             }
             Ok(JobResult::Listed) => self.listing = false,
+            // Audited at once: a stream that was not known has no leases yet.
             Ok(JobResult::Described) => {
                 self.describing = false;
                 self.engine.schedule.audit_at_once(now);
             }
+            // A scan follows, as leases of this stream were left alone meanwhile.
             Ok(JobResult::WithinReach(lease)) => {
                 self.engine.leases.reached(&lease);
                 self.engine.schedule.scan_by(now);
             }
+            // The lease is this worker's from the moment when the write was sent, which comes with
+            // the row.
             Ok(JobResult::Taken(key, result)) => match result {
                 Ok(Some(acquired)) => {
                     self.engine.leases.end_request(&key);
@@ -171,12 +175,16 @@ impl Coordinator {
                     tracing::debug!(%worker, error = %with_causes(&error), "the row of a dead worker was not deleted");
                 }
             }
+            // If its row could not be read, it is judged by what is known: `true` says that there
+            // is nothing more to ask.
             Ok(JobResult::Requester { lease, by, row, at }) => {
                 if let Ok(row) = row {
                     self.engine.see_worker(&by, row, at);
                 }
                 self.answer(lease, by, true);
             }
+            // First the leases, then the answer: see the head of this file. A consumer that is gone
+            // needs no answer, but its leases are there.
             Ok(JobResult::Children(answer, result)) => {
                 let reply = match result {
                     Ok((children, acquired)) => {
@@ -204,6 +212,8 @@ impl Coordinator {
                 self.acquire_all(acquired);
                 let _ = answer.send(found);
             }
+            // Which job it was is not known, nor what it has written. The worker ends, and what it
+            // holds expires or is released.
             Err(panic) => {
                 let defect =
                     RunError::Internal(format!("a task of the coordination panicked: {panic}"));

@@ -84,6 +84,7 @@ impl Coordinator {
             tracing::info_span!("lease", stream = name, shard = %key.shard, worker = %context.me());
         self.writers
             .start(async move { (writer_key, token, writer.run().await) }.instrument(span.clone()));
+        // Counted when it is acquired, also if it is given back at once: the write was made.
         context.inner.meters.taken.increment(1);
         self.orders.insert(key.clone(), held.orders());
         let Some(stream) = stream.filter(|_| becomes == AcquiredLease::Work) else {
@@ -95,6 +96,7 @@ impl Coordinator {
             lease: key,
             checkpoint: row.checkpoint.clone(),
         });
+        // One place is enough: a gate says one thing at a time, and waits until it is heard.
         let (waits, parents) = mpsc::channel(1);
         if row.parents.is_empty() {
             let _ = waits.try_send(AtGate::Opens);
@@ -137,11 +139,14 @@ impl Coordinator {
             TenancyEnd::Ended | TenancyEnd::Released | TenancyEnd::HandedOver(_) => {
                 begun.end(token);
             }
+            // The row may bear the token still, or bear it later, if a write lands late. Found
+            // again, such a row is this worker's to take.
             TenancyEnd::Lost(_) | TenancyEnd::Broken(_) | TenancyEnd::Kept => begun.abandon(token),
         });
         let is_told = !matches!(tenancy, TenancyEnd::Kept | TenancyEnd::Broken(_));
         let outcome = match tenancy {
             TenancyEnd::Ended => {
+                // The shard's children may be waiting in this worker.
                 self.ends.raise_by_one();
                 TenancyOutcome::Ended
             }
