@@ -20,7 +20,7 @@ use futures_util::stream::FuturesUnordered;
 
 use crate::deaggregate::Deaggregator;
 use crate::decide::shards::{ShardGraph, followers, listing_for};
-use crate::model::{InitialPosition, Moment, Record, SequenceNumber, ShardId};
+use crate::model::{InitialPosition, Moment, Record, SequenceNumber, Shard, ShardId};
 use crate::runtime::Clock;
 use crate::stream::{Cursor, Error, ErrorKind, ShardFilter, StartAt, Stream};
 
@@ -120,6 +120,8 @@ pub struct Tail {
     done: BTreeSet<ShardId>,
     /// Nothing is called before the first `next`.
     begun: bool,
+    /// What the next call fails with: the records that came with it are returned first.
+    failed: Option<Error>,
 }
 
 impl fmt::Debug for Tail {
@@ -150,10 +152,12 @@ struct FollowedShard {
 /// What a call said.
 #[derive(Debug)]
 enum Outcome {
+    /// A page of records.
     Page {
         raw: Vec<crate::model::RawRecord>,
         at_tip: bool,
-        ended: bool,
+        /// After the last page of a shard: the shards of the stream, listed then.
+        listed: Option<Result<Vec<Shard>, Error>>,
     },
     Failed(Error),
 }
@@ -171,24 +175,28 @@ impl Tail {
             open: BTreeMap::new(),
             done: BTreeSet::new(),
             begun: false,
+            failed: None,
         }
     }
 
     /// The next records of any shard, or `None` if no more will come.
     ///
     /// # Cancel safety
-    /// Not cancel safe: a call that is dropped while it lists the children of a shard loses the
-    /// last page of that shard, and its children.
+    /// Cancel safe: the calls under way are kept for the next one.
     ///
     /// # Errors
     /// If no further call can help: the stream does not exist, a permission is missing, a named
-    /// shard is not listed, or calls keep failing. The `Tail` is of no use after an error.
+    /// shard is not listed, or calls keep failing. All records that were read before are returned
+    /// first. The `Tail` is of no use after an error.
     pub async fn next(&mut self) -> Result<Option<TailPage>, Error> {
         if !self.begun {
             self.begin().await?;
             self.begun = true;
         }
         loop {
+            if let Some(error) = self.failed.take() {
+                return Err(error);
+            }
             if self.settings.until_caught_up && self.open.values().all(|at_tip| *at_tip) {
                 return Ok(None);
             }
@@ -196,9 +204,8 @@ impl Tail {
                 return Ok(None);
             };
             let shard = reader.shard.clone();
-            if let Some(records) = self.take_in(reader, outcome).await?
-                && !records.is_empty()
-            {
+            let records = self.take_in(reader, outcome);
+            if !records.is_empty() {
                 return Ok(Some(TailPage { shard, records }));
             }
         }
@@ -264,44 +271,57 @@ impl Tail {
         }));
     }
 
-    /// Handles what a call returned: the shard is read on, or its children begin. `None` if the
-    /// call failed and is repeated.
-    async fn take_in(
-        &mut self,
-        mut reader: FollowedShard,
-        outcome: Outcome,
-    ) -> Result<Option<Vec<Record>>, Error> {
+    /// Handles what a call returned: the shard is read on, or its children begin. Returns the
+    /// records of a page, whatever else has failed.
+    fn take_in(&mut self, mut reader: FollowedShard, outcome: Outcome) -> Vec<Record> {
         let now = self.clock.now();
         match outcome {
-            Outcome::Page { raw, at_tip, ended } => {
-                reader.failures = 0;
+            Outcome::Page {
+                raw,
+                at_tip,
+                listed,
+            } => {
                 if let Some(last) = raw.last() {
                     reader.last = Some(last.sequence.clone());
                 }
                 let records = self.deaggregator.take_apart(raw).records;
-                self.open.insert(reader.shard.clone(), at_tip);
-                if ended {
-                    self.end(reader, now).await?;
-                } else {
-                    reader.next_at = now + if records.is_empty() { IDLE } else { BUSY };
-                    self.read(reader);
+                // A shard that has ended has reached its tip only when its children are known.
+                self.open
+                    .insert(reader.shard.clone(), at_tip && listed.is_none());
+                match listed {
+                    Some(Ok(listed)) => self.end(reader, listed, now),
+                    Some(Err(error)) => self.failed(reader, error, now),
+                    None => {
+                        reader.failures = 0;
+                        reader.next_at = now + if records.is_empty() { IDLE } else { BUSY };
+                        self.read(reader);
+                    }
                 }
-                Ok(Some(records))
+                records
             }
-            Outcome::Failed(error) if reader.forgives(&error) => {
-                reader.next_at = now + FAILED;
-                self.read(reader);
-                Ok(None)
+            Outcome::Failed(error) => {
+                self.failed(reader, error, now);
+                Vec::new()
             }
-            Outcome::Failed(error) => Err(error),
+        }
+    }
+
+    /// Repeats a call that failed for a passing cause. The shard is opened again after its last
+    /// record: at its end, that returns an empty last page, and the listing is asked for again.
+    fn failed(&mut self, mut reader: FollowedShard, error: Error, now: Moment) {
+        if reader.forgives(&error) {
+            reader.cursor = None;
+            reader.next_at = now + FAILED;
+            self.read(reader);
+        } else {
+            self.failed = Some(error);
         }
     }
 
     /// Handles the last page of a shard: its children begin, each once all its parents are done.
     /// Only the listing knows them for certain; while it still shows the shard without children,
     /// the shard is asked again.
-    async fn end(&mut self, mut reader: FollowedShard, now: Moment) -> Result<(), Error> {
-        let listed = list_shards(&*self.stream, &ShardFilter::All).await?;
+    fn end(&mut self, mut reader: FollowedShard, listed: Vec<Shard>, now: Moment) {
         let graph = ShardGraph::new(listed).ok();
         let wants_children = self.settings.shards.is_empty();
         let children = graph
@@ -312,10 +332,10 @@ impl Tail {
             .is_some_and(|graph| graph.has_lost(&reader.shard));
         if children.is_none() && !has_left {
             // The listing lags behind: ask again.
-            reader.cursor = None;
+            (reader.cursor, reader.failures) = (None, 0);
             reader.next_at = now + IDLE;
             self.read(reader);
-            return Ok(());
+            return;
         }
         self.open.remove(&reader.shard);
         self.done.insert(reader.shard);
@@ -329,7 +349,6 @@ impl Tail {
                 self.follow(child.id, StartAt::TrimHorizon);
             }
         }
-        Ok(())
     }
 
     /// Whether a shard, or one that it came from, is being read: then its turn is still to come.
@@ -372,9 +391,14 @@ impl FollowedShard {
         let page = stream.read(&cursor, PAGE).await?;
         let is_full = page.records.len() >= PAGE as usize;
         self.cursor.clone_from(&page.next);
+        // Within the same future: whoever drops the call of `next` drops no page with it.
+        let listed = match page.next {
+            Some(_) => None,
+            None => Some(list_shards(stream, &ShardFilter::All).await),
+        };
         Ok(Outcome::Page {
             at_tip: !is_full && page.millis_behind_latest.is_none_or(|behind| behind == 0),
-            ended: page.next.is_none(),
+            listed,
             raw: page.records,
         })
     }
@@ -441,6 +465,54 @@ mod tests {
         stream.put("k", "1").unwrap();
         stream.fail_next(Operation::Read, ErrorKind::Expired, 1);
         assert_eq!(all(&stream, to_the_tip()).await, ["1"]);
+    }
+
+    /// A shard with a record, split, and a record in a child of it.
+    fn split() -> MemoryStream {
+        let stream = MemoryStream::new("orders", 1);
+        let shard = stream.open_shards().remove(0);
+        stream.put("k", "1").unwrap();
+        let [child, _] = stream.split_evenly(&shard).unwrap();
+        stream.put_to(&child, "k", "2").unwrap();
+        stream
+    }
+
+    /// The listing after the last page fails: after the one with which the reading begins.
+    fn fail_second_listing(stream: &MemoryStream, tail: &mut Tail, kind: ErrorKind) {
+        let begun = futures_util::FutureExt::now_or_never(tail.begin()).unwrap();
+        begun.unwrap();
+        tail.begun = true;
+        stream.fail_next(Operation::ListShards, kind, 1);
+    }
+
+    #[tokio::test]
+    async fn a_listing_that_fails_after_the_last_page_loses_nothing() {
+        let stream = split();
+        let mut tail = Tail::new(
+            Arc::new(stream.clone()),
+            Arc::new(SystemClock),
+            to_the_tip(),
+        );
+        fail_second_listing(&stream, &mut tail, ErrorKind::Throttled);
+        let mut seen = Vec::new();
+        while let Some(page) = tail.next().await.unwrap() {
+            seen.extend(page.records.into_iter().map(|record| record.data));
+        }
+        assert_eq!(seen, ["1", "2"]);
+    }
+
+    #[tokio::test]
+    async fn the_last_page_comes_before_the_error_of_the_listing() {
+        let stream = split();
+        let mut tail = Tail::new(
+            Arc::new(stream.clone()),
+            Arc::new(SystemClock),
+            to_the_tip(),
+        );
+        fail_second_listing(&stream, &mut tail, ErrorKind::Denied);
+        let page = tail.next().await.unwrap().unwrap();
+        assert_eq!(page.records[0].data, "1");
+        assert_eq!(tail.next().await.unwrap_err().kind, ErrorKind::Denied);
     }
 
     #[tokio::test]
