@@ -1,8 +1,10 @@
 use std::time::Duration;
 
 use clap::Args;
+use futures_util::StreamExt as _;
+use futures_util::stream::iter;
 use kcl_core::admin::{SeekEffect, SeekStep, SteerError, drained, pause, plan_seek, resume, seek};
-use kcl_core::model::{Lease, LeaseKey};
+use kcl_core::model::{Lease, LeaseKey, Timestamp};
 use kcl_core::{Clock as _, InitialPosition, SystemClock};
 use serde::Serialize;
 
@@ -67,6 +69,9 @@ struct SeekDocument<'a> {
     done: bool,
     leases: &'a [SeekStep],
 }
+
+/// How many checkpoints are set at the same time, as `kcl_core::admin::pause` does with its writes.
+const AT_ONCE: usize = 16;
 
 /// Why the shards were not set.
 enum NotDone {
@@ -171,21 +176,35 @@ impl SeekOptions {
         // Records that come from now on are not skipped, and those before it have been processed.
         let now = SystemClock.wall();
         let progress = Progress::new("setting checkpoints", keys.len());
-        for (done, key) in keys.iter().enumerate() {
+        let mut setting = iter(keys)
+            .map(|key| self.set_one(table, key, now))
+            .buffer_unordered(AT_ONCE);
+        let mut done = 0;
+        while let Some(set) = setting.next().await {
+            set?;
+            done += 1;
             progress.at(done, keys.len());
-            let row = table.table.get(key).await;
-            let row = row.map_err(|source| SteerError::Table {
-                lease: key.clone(),
-                source,
-            })?;
-            match row {
-                // Its last records were processed meanwhile.
-                Some(row) if row.checkpoint.is_shard_end() => {}
-                Some(row) => drop(seek(&*table.table, &row, self.to, now).await?),
-                None => return Err(SteerError::Missing(key.clone()).into()),
-            }
         }
         Ok(())
+    }
+
+    async fn set_one(
+        &self,
+        table: &OpenTable,
+        key: &LeaseKey,
+        now: Timestamp,
+    ) -> Result<(), SteerError> {
+        let row = table.table.get(key).await;
+        let row = row.map_err(|source| SteerError::Table {
+            lease: key.clone(),
+            source,
+        })?;
+        match row {
+            // Its last records were processed meanwhile.
+            Some(row) if row.checkpoint.is_shard_end() => Ok(()),
+            Some(row) => seek(&*table.table, &row, self.to, now).await.map(drop),
+            None => Err(SteerError::Missing(key.clone())),
+        }
     }
 
     fn say(&self, table: &OpenTable, steps: &[SeekStep], done: bool) -> Result<(), Failure> {

@@ -48,6 +48,7 @@
 //! With the feature `serde`, [`FleetView`], [`Finding`], [`LeaseLag`], [`FleetCost`] and [`Backup`]
 //! can be serialized.
 
+mod at_once;
 mod backup;
 mod check;
 mod cost;

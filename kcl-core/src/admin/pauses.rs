@@ -4,6 +4,7 @@ use crate::lease::{Changed, Error, LeaseTable, Write};
 use crate::model::{Lease, LeaseKey, Timestamp, WorkerId};
 use crate::runtime::{Clock, pause as wait};
 
+use super::at_once::for_each;
 use super::settled::settled;
 
 /// How often the rows are read while they are waited for.
@@ -64,21 +65,26 @@ fn held_by(holder: Option<&WorkerId>) -> String {
 /// Not cancel safe: some of the leases may then be paused. It may be called again.
 ///
 /// # Errors
-/// [`SteerError`] for the first lease that could not be paused; those before it are.
+/// [`SteerError`] for a lease that could not be paused. A lease that is missing, ended or held by a
+/// Java worker is found before anything is written. After any other failure some of the leases are
+/// paused.
 pub async fn pause(
     table: &dyn LeaseTable,
     leases: &[LeaseKey],
     at: Timestamp,
 ) -> Result<Vec<Lease>, SteerError> {
-    for key in leases {
+    let (_, outcome) = for_each(leases, async |key| {
         let row = read(table, key).await?;
-        if let (Some(holder), None, None) = (&row.owner, &row.token, &row.checkpoint_owner) {
-            return Err(SteerError::Foreign {
+        match (&row.owner, &row.token, &row.checkpoint_owner) {
+            (Some(holder), None, None) => Err(SteerError::Foreign {
                 lease: key.clone(),
                 holder: holder.clone(),
-            });
+            }),
+            _ => Ok(()),
         }
-    }
+    })
+    .await;
+    outcome?;
     write_all(table, leases, &Write::pause(at)).await
 }
 
@@ -87,7 +93,7 @@ pub async fn pause(
 /// Not cancel safe: some of the leases may then be resumed. It may be called again.
 ///
 /// # Errors
-/// [`SteerError`] for the first lease that could not be resumed; those before it are.
+/// [`SteerError`] for a lease that could not be resumed. Some of the others are resumed then.
 pub async fn resume(table: &dyn LeaseTable, leases: &[LeaseKey]) -> Result<Vec<Lease>, SteerError> {
     write_all(table, leases, &Write::resume()).await
 }
@@ -97,18 +103,14 @@ async fn write_all(
     leases: &[LeaseKey],
     write: &Write,
 ) -> Result<Vec<Lease>, SteerError> {
-    let mut rows = Vec::with_capacity(leases.len());
-    for key in leases {
-        match settled(table, key, write).await {
-            Ok(row) => rows.push(row),
-            Err(error) => {
-                announce(table, &rows).await;
-                return Err(refused(key, error));
-            }
-        }
-    }
+    let (rows, outcome) = for_each(leases, async |key| {
+        let row = settled(table, key, write).await;
+        row.map_err(|error| refused(key, error))
+    })
+    .await;
+    // Also after a failure: what was written is true all the same.
     announce(table, &rows).await;
-    Ok(rows)
+    outcome.map(|()| rows)
 }
 
 /// Tells the workers. One that does not hear it sees the change with its next scan.
@@ -163,14 +165,14 @@ pub async fn drained(
     let end = clock.now() + limit;
     let mut left = leases.to_vec();
     loop {
-        let mut held = Vec::new();
-        for key in &left {
-            match read(table, key).await {
-                Ok(row) if row.actual_owner().is_some() => held.push(row),
-                Ok(_) | Err(SteerError::Ended(_) | SteerError::Missing(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let (rows, outcome) = for_each(&left, async |key| match read(table, key).await {
+            Ok(row) => Ok(Some(row).filter(|row| row.actual_owner().is_some())),
+            Err(SteerError::Ended(_) | SteerError::Missing(_)) => Ok(None),
+            Err(error) => Err(error),
+        })
+        .await;
+        outcome?;
+        let held: Vec<Lease> = rows.into_iter().flatten().collect();
         if held.is_empty() || clock.now() >= end {
             return Ok(held);
         }
@@ -178,3 +180,7 @@ pub async fn drained(
         wait(clock, BETWEEN.min(end.since(clock.now()))).await;
     }
 }
+
+#[cfg(test)]
+#[path = "pauses_test.rs"]
+mod tests;
