@@ -8,6 +8,8 @@ use kcl_core::{Clock as _, SystemClock};
 use kcl_local::stream::LocalStream;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use super::program::kcl_with;
@@ -187,6 +189,33 @@ async fn a_child_that_fails_ends_the_daemon_if_it_should() {
     assert_eq!(status.code(), Some(1));
     let errors = daemon.errors();
     assert!(errors.contains("onChildError is `exit`"), "{errors}");
+}
+
+/// The status and the body of an answer over HTTP.
+async fn get(address: &str, path: &str) -> (String, String) {
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    connection.read_to_string(&mut text).await.unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().to_owned(), body.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_answers_scrapers_and_probes() {
+    let daemon = Daemon::new("").await;
+    let _program = daemon.start(&["--metrics", "127.0.0.1:0"]).await;
+    let errors = daemon.errors();
+    let (_, address) = errors.split_once("metrics are at http://").unwrap();
+    let (address, _) = address.split_once("/metrics").unwrap();
+    for path in ["/healthz", "/readyz"] {
+        let answer = get(address, path).await;
+        assert_eq!(answer, ("200".to_owned(), "ok\n".to_owned()), "{path}");
+    }
+    let (code, metrics) = get(address, "/metrics").await;
+    assert_eq!(code, "200");
+    assert!(metrics.contains("kcl_leases"), "{metrics}");
 }
 
 fn written(folder: &Path, text: &str) -> String {

@@ -1,90 +1,58 @@
-//! The metrics of the daemon, where Prometheus fetches them.
-//!
-//! A server of a few lines and not a web framework: one path is served, without TLS, to a scraper
-//! inside the network. Everything else is 404.
+//! The metrics of the daemon, and whether it works, where Prometheus and Kubernetes ask for them: the
+//! [`HealthServer`] of every worker.
 
 use std::net::SocketAddr;
 
+use kcl_core::Worker;
+use kcl_core::health::HealthServer;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 
 use crate::failure::Failure;
 
-/// The longest head of a request that is read: a client that sends more gets no more memory here.
-const HEAD: usize = 8 * 1024;
-/// How many connections are served at once. Others wait to be accepted: a scraper opens one.
-const AT_ONCE: usize = 16;
-
-/// The metrics, and where they are asked for. It has two halves, because the port must be known to
-/// be free before the daemon starts.
+/// The metrics, which are collected from the moment when this is made.
+///
+/// It has two halves: a worker that was made before the recorder would count into nothing, and the
+/// server answers for a worker.
 #[derive(Debug)]
-pub(super) struct MetricsServer {
-    /// Bound, and not accepting yet.
-    listener: TcpListener,
+pub(super) struct Metrics {
+    address: SocketAddr,
     /// The recorder that every part of the process writes to.
-    metrics: PrometheusHandle,
+    recorder: PrometheusHandle,
 }
 
-impl MetricsServer {
-    /// Binds the address and installs the recorder: metrics are collected from here on.
+impl Metrics {
+    /// Installs the recorder.
     ///
     /// # Errors
-    /// The address is in use or not of this machine, or another recorder was installed before.
-    pub(super) async fn open(address: SocketAddr) -> Result<Self, Failure> {
-        let cannot = |error: kcl_core::BoxError| {
-            Failure::new(format!("cannot serve metrics at {address}"), error)
-        };
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|error| cannot(error.into()))?;
-        let metrics = PrometheusBuilder::new()
+    /// Another recorder was installed before.
+    pub(super) fn collect(address: SocketAddr) -> Result<Self, Failure> {
+        let recorder = PrometheusBuilder::new()
             .install_recorder()
-            .map_err(|error| cannot(error.into()))?;
-        Ok(Self { listener, metrics })
+            .map_err(|error| Failure::new("cannot collect metrics", error))?;
+        Ok(Self { address, recorder })
     }
 
-    /// Answers for as long as the future lives. It never ends by itself, and a connection that
-    /// fails ends alone.
-    pub(super) async fn serve(self) {
-        let mut connections = JoinSet::new();
-        loop {
-            if connections.len() >= AT_ONCE {
-                connections.join_next().await;
-            }
-            // A connection that fails is that client's business.
-            if let Ok((connection, _)) = self.listener.accept().await {
-                connections.spawn(answer(connection, self.metrics.clone()));
-            }
-            while connections.try_join_next().is_some() {}
+    /// Answers until the server is dropped. It is logged where, as port 0 picks a free one.
+    ///
+    /// # Errors
+    /// The address is in use, or is not this machine's.
+    pub(super) async fn serve(self, worker: &Worker) -> Result<HealthServer, Failure> {
+        let recorder = self.recorder;
+        let server = HealthServer::new(worker)
+            .metrics(move || {
+                // What was recorded in the meantime is brought together, which nobody else does
+                // here: the exporter would in a task of its own, which this program does not start.
+                recorder.run_upkeep();
+                recorder.render()
+            })
+            .serve(self.address)
+            .await
+            .map_err(|error| {
+                Failure::new(format!("cannot serve metrics at {}", self.address), error)
+            })?;
+        if let Some(address) = server.address() {
+            tracing::info!("metrics are at http://{address}/metrics");
         }
+        Ok(server)
     }
-}
-
-/// One request and its answer; the connection is closed after it.
-///
-/// Recorded values are brought together before they are rendered. The exporter would do that in a
-/// task of its own, which this program does not start.
-async fn answer(mut connection: TcpStream, metrics: PrometheusHandle) {
-    let (mut head, mut piece) = (Vec::new(), [0; 1024]);
-    while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() < HEAD {
-        match connection.read(&mut piece).await {
-            Ok(length) if length > 0 => head.extend_from_slice(&piece[..length]),
-            _ => return,
-        }
-    }
-    let (status, body) = if head.starts_with(b"GET /metrics ") {
-        // What was recorded in the meantime is brought together, which nobody else does here.
-        metrics.run_upkeep();
-        ("200 OK", metrics.render())
-    } else {
-        ("404 Not Found", "the metrics are at /metrics\n".to_owned())
-    };
-    let answer = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    // The client may be gone.
-    let _ = connection.write_all(answer.as_bytes()).await;
 }

@@ -47,7 +47,7 @@ use crate::say::log::LogFormat;
 use crate::table_at::TableAt;
 
 pub(crate) use child::ChildOptions;
-use metrics::MetricsServer;
+use metrics::Metrics;
 
 /// Runs record processors in Python, Node.js, .NET or Ruby, unchanged, in place of the
 /// MultiLangDaemon of the Java KCL: with the same properties file, the same lease table and the
@@ -108,7 +108,8 @@ pub(crate) struct MultilangOptions {
     /// lines of this log, with their shard.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
-    /// Serves metrics for Prometheus at this address, under /metrics.
+    /// Serves metrics for Prometheus at this address, under /metrics, and whether the daemon works
+    /// for probes, under /healthz and /readyz.
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics: Option<SocketAddr>,
 }
@@ -148,9 +149,9 @@ impl MultilangOptions {
     /// Runs a worker until a signal, a failed child with `onChildError = exit`, or a fatal error.
     ///
     /// The order of the start matters. The signal is caught first, so that an early one is not
-    /// lost. The port of the metrics is opened next, because it is the likeliest thing to fail;
-    /// then a child is started ahead, so that a command that cannot run is found before a lease is
-    /// taken.
+    /// lost. Then metrics are collected, before anything counts. A child is started ahead, and the
+    /// port of the metrics is opened, before the worker runs: a command that cannot run, or a port
+    /// that is in use, is found before a lease is taken.
     ///
     /// # Errors
     /// Whatever keeps the worker from starting or ends it. The leases of a worker that has failed
@@ -160,7 +161,7 @@ impl MultilangOptions {
         let signal = kcl_core::stop_signal()
             .map_err(|error| Failure::new("cannot wait for Ctrl-C", error))?;
         let metrics = match self.metrics {
-            Some(address) => Some(MetricsServer::open(address).await?),
+            Some(address) => Some(Metrics::collect(address)?),
             None => None,
         };
         let children = ChildProcessors::new(config, wrapper()?)
@@ -178,6 +179,10 @@ impl MultilangOptions {
         let worker = builder
             .build()
             .map_err(|error| Failure::new("cannot start", error))?;
+        let _answering = match metrics {
+            Some(metrics) => Some(metrics.serve(&worker).await?),
+            None => None,
+        };
         tracing::info!(
             "application `{}` reads the stream `{}` with `{}`",
             config.application,
@@ -192,19 +197,10 @@ impl MultilangOptions {
                 why = children.failed() => failed = Some(why),
             }
         };
-        let served = async {
-            match metrics {
-                Some(metrics) => metrics.serve().await,
-                None => std::future::pending().await,
-            }
-        };
-        let report = tokio::select! {
-            biased;
-            report = worker.run_until(stop, config.stop_limit) => report,
-            // It never ends.
-            () = served => return Err(Failure::of("the server of the metrics has ended")),
-        };
-        let report = report.map_err(|error| Failure::new("the daemon cannot go on", error))?;
+        let report = worker
+            .run_until(stop, config.stop_limit)
+            .await
+            .map_err(|error| Failure::new("the daemon cannot go on", error))?;
         children.close();
         Ok(ended(&report, failed))
     }
