@@ -54,6 +54,12 @@ impl TableArguments {
         self.open(true).await
     }
 
+    /// Whether it is an SQLite file that does not exist. What else may be wrong with a table shows
+    /// when it is opened.
+    pub(crate) fn is_missing_file(&self) -> Result<bool, Failure> {
+        OpenTable::is_missing_file(&self.application, self.lease_table.as_ref())
+    }
+
     /// What both have in common. `may_make` says whether a missing SQLite file is created.
     async fn open(&self, may_make: bool) -> Result<OpenTable, Failure> {
         let endpoint = self.dynamo_endpoint.as_deref();

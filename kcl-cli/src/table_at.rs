@@ -142,6 +142,21 @@ impl OpenTable {
         })
     }
 
+    /// Whether the table is an SQLite file that does not exist.
+    ///
+    /// # Errors
+    /// There is no default file.
+    pub(crate) fn is_missing_file(
+        application: &str,
+        place: Option<&TableAt>,
+    ) -> Result<bool, Failure> {
+        Ok(match place {
+            Some(TableAt::Sqlite(path)) => !path.exists(),
+            Some(TableAt::Dynamo(_)) => false,
+            None => !default_file(application)?.exists(),
+        })
+    }
+
     /// The failure for a call of this table that has failed. It names the table, because the error
     /// of the call does not.
     pub(crate) fn failed(&self, error: kcl_core::lease::Error) -> Failure {

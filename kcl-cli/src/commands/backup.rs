@@ -79,7 +79,7 @@ impl ExportOptions {
         let backup = Backup::new(&table.application, &rows.leases, SystemClock.wall());
         match &self.to {
             None => Output::json(&backup)?,
-            Some(path) => write_new(path, &backup)?,
+            Some(path) => write_backup(path, &backup)?,
         }
         eprintln!(
             "exported {} from {}",
@@ -92,14 +92,44 @@ impl ExportOptions {
 
 /// Writes a new file, and has it on disk before it reports success. It never replaces another file:
 /// the older backup may be the one that is needed.
-fn write_new(path: &Path, backup: &Backup) -> Result<(), Failure> {
-    let cannot = |error: io::Error| Failure::new(format!("cannot write {}", path.display()), error);
+fn write_backup(path: &Path, backup: &Backup) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(backup)
         .map_err(|error| Failure::new("cannot write JSON", error))?;
-    let mut file = fs::File::create_new(path).map_err(cannot)?;
-    writeln!(file, "{text}")
-        .and_then(|()| file.sync_all())
-        .map_err(cannot)
+    write_new(path, |file| writeln!(file, "{text}"))
+        .map_err(|error| Failure::new(format!("cannot write {}", path.display()), error))
+}
+
+/// Writes a file that does not exist yet, all of it or nothing: it is written under another name in
+/// the same folder, and gets its own when it is on disk. So an export that breaks off, for want of
+/// space or because it is killed, leaves no file that looks like a backup.
+fn write_new(path: &Path, write: impl FnOnce(&mut fs::File) -> io::Result<()>) -> io::Result<()> {
+    let taken = || {
+        let text = "the file exists, and is not replaced";
+        io::Error::new(io::ErrorKind::AlreadyExists, text)
+    };
+    // Before the work. What comes to be there meanwhile is found at the end.
+    if path.try_exists()? {
+        return Err(taken());
+    }
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut beside = tempfile::Builder::new();
+    beside.prefix(".kcl-export-").suffix(".partial");
+    // As the user's other files: what is in it is no secret beside the records.
+    #[cfg(unix)]
+    beside.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut beside = beside.tempfile_in(folder)?;
+    write(beside.as_file_mut())?;
+    beside.as_file().sync_all()?;
+    beside
+        .persist_noclobber(path)
+        .map(drop)
+        .map_err(|failed| match failed.error.kind() {
+            io::ErrorKind::AlreadyExists => taken(),
+            _ => failed.error,
+        })
 }
 
 /// Creates the leases of an export in a table. It overwrites nothing.
@@ -179,14 +209,12 @@ impl ImportOptions {
         if self.free {
             backup = backup.freed();
         }
-        let exists = self.table.to_read().await;
-        let table = match exists {
-            Ok(table) => Some(table),
-            // A table that cannot be opened for reading is created, which fails in turn if it is
-            // there but broken.
-            // A dry run makes no file.
-            Err(_) if self.dry_run => None,
-            Err(_) => Some(self.table.to_write().await?),
+        let table = match self.dry_run {
+            false => Some(self.table.to_write().await?),
+            // A dry run makes no file. A file that cannot be opened is no missing one: the import
+            // itself would fail as well.
+            true if self.table.is_missing_file()? => None,
+            true => Some(self.table.to_read().await?),
         };
         let rows = match &table {
             Some(table) => {
@@ -283,5 +311,42 @@ fn refused(error: ImportError) -> Result<Ended, Failure> {
             eprintln!("refused: {error}{cause}");
             Ok(Ended::WithFindings)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(folder: &Path) -> Vec<String> {
+        let names = fs::read_dir(folder).unwrap();
+        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string();
+        names.map(|entry| name(entry).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_file_that_breaks_off_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("leases.json");
+        let error = write_new(&path, |file| {
+            file.write_all(b"half")?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        });
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(files(folder.path()), Vec::<String>::new());
+        write_new(&path, |file| file.write_all(b"whole")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!(files(folder.path()), ["leases.json"]);
+    }
+
+    /// One that comes to be there while the other is written stays, too.
+    #[test]
+    fn a_file_is_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("leases.json");
+        let error = write_new(&path, |_| fs::write(&path, "another's"));
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"another's");
+        assert_eq!(files(folder.path()), ["leases.json"]);
     }
 }

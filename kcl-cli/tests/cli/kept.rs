@@ -102,6 +102,14 @@ async fn an_import_overwrites_nothing_and_a_dry_run_writes_nothing() {
     .await
     .says(0, &["would create 4 leases"]);
     assert!(!missing.exists());
+    let broken = other.folder.path().join("broken.sqlite");
+    fs::write(&broken, "no table").unwrap();
+    kcl(&format!(
+        "import app --table sqlite:{} --from {file} --dry-run",
+        broken.display()
+    ))
+    .await
+    .complains(3, &["cannot open the lease table", "broken.sqlite"]);
 
     other
         .create(&[lease("shardId-000000000001", Checkpoint::Latest)])
