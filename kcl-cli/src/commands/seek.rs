@@ -1,3 +1,16 @@
+//! `seek`: where an application is read on.
+//!
+//! A checkpoint must not be set under a worker that reads: the worker's next checkpoint would
+//! overwrite the new one. So a seek has steps, each of which leaves a state that is safe to stop in:
+//!
+//! ```text
+//!   pause --> wait until the owners have drained their shards --> set the checkpoints --> resume
+//!               | not in time: nothing is set, resume               | killed here: they stay paused,
+//!                                                                   | which `kcl status` shows
+//! ```
+//!
+//! Leases that were paused before stay paused afterwards: an operator wanted that.
+
 use std::time::Duration;
 
 use clap::Args;
@@ -38,11 +51,13 @@ Examples:
 Exit codes: 0 done, or what a dry run says; 1 refused: records would be skipped and --skip was not \
 given, or a worker did not drain its shard in time; 3 it failed.")]
 pub(crate) struct SeekOptions {
+    /// Whose leases.
     #[command(flatten)]
     table: TableArguments,
     /// Where to read on: trim-horizon, latest or at:TIME.
     #[arg(value_name = "trim-horizon|latest|at:TIME", value_parser = parse::position)]
     to: InitialPosition,
+    /// Which of them.
     #[command(flatten)]
     chosen: ChosenArguments,
     /// Says what would be read again and what skipped, and writes nothing.
@@ -54,6 +69,7 @@ pub(crate) struct SeekOptions {
     /// Waits for at most this long until the workers have drained the shards.
     #[arg(long, value_name = "SPAN", value_parser = parse::span, default_value = "1m")]
     wait: Duration,
+    /// The stream, which says how far each lease is behind.
     #[command(flatten)]
     stream: StreamOfArguments,
     #[command(flatten)]
@@ -62,11 +78,14 @@ pub(crate) struct SeekOptions {
 
 #[derive(Debug, Serialize)]
 struct SeekDocument<'a> {
+    /// Whose leases they are.
     application: &'a str,
+    /// In the form of `--lease-table`.
     lease_table: String,
     dry_run: bool,
     /// Whether the checkpoints were set.
     done: bool,
+    /// What is done to each lease, also by a dry run.
     leases: &'a [SeekStep],
 }
 
@@ -75,6 +94,7 @@ const AT_ONCE: usize = 16;
 
 /// Why the shards were not set.
 enum NotDone {
+    /// A lease was not as it had to be.
     Refused(SteerError),
     /// A worker did not drain them in time.
     Held(Vec<Lease>),
@@ -95,15 +115,21 @@ impl SeekOptions {
         } else {
             to_change(&self.table).await?
         };
+        // One look is enough: whether workers are alive does not matter, and whether a lease is
+        // held is found out by the wait.
         let mut fleet = found(&table, Patience::NONE).await?;
         let chosen = self.chosen.of(&fleet)?;
         let of = stream_of(&table, &fleet, &self.stream).await?;
         let is_chosen = |key: &LeaseKey| chosen.iter().any(|lease| lease.key == *key);
         fleet.leases.retain(|view| is_chosen(&view.lease.key));
+        // Before anything is paused: the stream may take long to answer, and a fleet must not wait
+        // for it.
         let (lags, _) = measured(&of, &fleet).await;
         let now = SystemClock.wall();
         let steps = plan_seek(&chosen, &lags, self.to, now);
         let skips = steps.iter().filter(|step| step.effect.may_skip()).count();
+        // What cannot be found out counts as skipping: a stream that does not answer is no reason
+        // to lose records.
         if self.dry_run || (skips > 0 && !self.skip) {
             self.say(&table, &steps, false)?;
             if self.dry_run {
@@ -164,10 +190,13 @@ impl SeekOptions {
             outcome = setting => outcome,
             () = stopped => Err(NotDone::Stopped),
         };
+        // Those that this seek paused, whatever became of it. One that fails to be resumed is the
+        // worst that can be left behind, so it is told last.
         let resumed = resume(&*table.table, &running).await;
         outcome.and_then(|()| Ok(resumed.map(drop)?))
     }
 
+    /// Sets the checkpoints of paused leases when no worker holds them any more.
     async fn set_paused(&self, table: &OpenTable, keys: &[LeaseKey]) -> Result<(), NotDone> {
         let held = drained(&*table.table, keys, self.wait, &SystemClock).await?;
         if !held.is_empty() {
@@ -188,6 +217,8 @@ impl SeekOptions {
         Ok(())
     }
 
+    /// Sets one checkpoint, on the row as it is now. If the row changes in between, the write is
+    /// refused and nothing is lost.
     async fn set_one(
         &self,
         table: &OpenTable,
@@ -207,6 +238,7 @@ impl SeekOptions {
         }
     }
 
+    /// What would be, or was, set, for people or as JSON.
     fn say(&self, table: &OpenTable, steps: &[SeekStep], done: bool) -> Result<(), Failure> {
         if self.output.json {
             return Output::json(&SeekDocument {
@@ -245,6 +277,7 @@ impl SeekOptions {
     }
 }
 
+/// The position in the words of the command line.
 fn position(to: InitialPosition) -> String {
     match to {
         InitialPosition::Latest => "latest".to_owned(),
@@ -253,6 +286,7 @@ fn position(to: InitialPosition) -> String {
     }
 }
 
+/// The effect on one lease, in the colour of its danger.
 fn told(paint: Paint, effect: SeekEffect) -> String {
     let over = |by: Option<Duration>| by.map_or_else(|| "?".to_owned(), span);
     match effect {

@@ -79,6 +79,7 @@ pub async fn read_table(
 pub struct Observer {
     /// Only its reading methods are called.
     table: Arc<dyn LeaseTable>,
+    /// This program's own: others' clocks are not compared.
     clock: Arc<dyn Clock>,
     /// What a worker of the fleet would know of it, in the same type.
     members: Members,

@@ -105,8 +105,11 @@ pub struct TailPage {
 /// # }
 /// ```
 pub struct Tail {
+    /// Shared with the calls under way, which own what they need.
     stream: Arc<dyn Stream>,
+    /// For the pauses, and for the time that `LATEST` stands for.
     clock: Arc<dyn Clock>,
+    /// As they were given.
     settings: TailSettings,
     /// Without a hash key range: nothing is dropped from what is shown.
     deaggregator: Deaggregator,
@@ -136,6 +139,7 @@ impl fmt::Debug for Tail {
 /// Where the reading of one shard stands. It travels with the call that is in flight.
 #[derive(Debug)]
 struct FollowedShard {
+    /// Which shard.
     shard: ShardId,
     /// Where to open it as long as it has given no record.
     start: StartAt,
@@ -377,6 +381,8 @@ impl FollowedShard {
         }
     }
 
+    /// One page from where the shard stands; it is opened first if there is no cursor. The cursor
+    /// is taken out before the call, so that one that fails is never used twice.
     async fn try_page(&mut self, stream: &dyn Stream) -> Result<Outcome, Error> {
         let cursor = match self.cursor.take() {
             Some(cursor) => cursor,

@@ -171,6 +171,8 @@ impl ByteBudget {
         }
     }
 
+    /// Gives a waiting request its bytes. If it was dropped in the meantime, they go back at once,
+    /// without waking anybody: the caller goes on looking.
     fn permit(&self, state: &mut BudgetState, waiter: PermitWaiter, bytes: usize) {
         state.seats.add(waiter.seat, bytes, 0);
         let permit = Permit {
@@ -223,6 +225,7 @@ impl fmt::Debug for ByteBudget {
 #[derive(Debug)]
 pub(crate) struct BudgetShare {
     /// The budget that it is a place at.
+    /// Where the bytes go back to.
     budget: ByteBudget,
     /// The number of the place. It is never used again, so a late permit cannot be counted for
     /// another shard.
@@ -317,6 +320,7 @@ impl Drop for BudgetShare {
 /// the end of its handler. So there is no place where giving it back could be forgotten.
 pub(crate) struct Permit {
     budget: ByteBudget,
+    /// The shard that they are counted for.
     seat: u64,
     /// What it counts for now.
     bytes: usize,

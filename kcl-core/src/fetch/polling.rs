@@ -41,7 +41,9 @@ pub(crate) struct PollingSettings {
 pub(crate) struct PollingFetch {
     /// The stream, whose calls neither pace nor retry by themselves.
     stream: Arc<dyn Stream>,
+    /// What it reads.
     shard: ShardId,
+    /// For the pace of calls and the pauses after failures.
     clock: Arc<dyn Clock>,
     /// As the worker was told.
     settings: PollingSettings,

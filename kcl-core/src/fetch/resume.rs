@@ -50,6 +50,7 @@ struct LastRecord {
 #[derive(Debug, thiserror::Error)]
 #[error("the lease is at {checkpoint} and no time is known for it")]
 pub(crate) struct NoPlace {
+    /// What the lease says instead.
     checkpoint: Checkpoint,
 }
 

@@ -76,6 +76,7 @@ impl RecordSize {
         self.growth.unwrap_or(1.0).max(1.0)
     }
 
+    /// The size of one record in memory, as far as pages have shown it.
     fn bytes(self) -> f64 {
         self.estimate
             .map_or(LARGEST_RECORD, |estimate| estimate * HEADROOM)

@@ -148,7 +148,10 @@ pub enum StartAt {
 /// the shard again.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cursor {
+    /// For whoever reads with it: the text alone does not tell.
     shard: ShardId,
+    /// Only the stream that made it understands it. It may grant access to the records, so `Debug`
+    /// does not show it.
     text: Arc<str>,
 }
 

@@ -52,16 +52,28 @@ use super::worker::{Worker, WorkerParts};
 #[derive(Default)]
 #[must_use]
 pub struct Builder {
+    /// By name or ARN, as it was given: parsed by `build`, so that an error names the setting.
     stream: Option<String>,
+    /// Where the stream is read. Without it, AWS is, as the environment says.
     source: Option<Arc<dyn Stream>>,
+    /// Several streams, each with what is its own. Leases then name their stream in their key.
     streams: Vec<StreamConfig>,
+    /// Names the fleet: workers of one application share the shards.
     application: Option<String>,
+    /// Random unless it is given. Two live workers of one id end each other.
     worker_id: Option<String>,
+    /// Where leases and checkpoints are kept.
     table: Option<Arc<dyn LeaseTable>>,
+    /// Makes a processor for each acquired shard.
     factory: Option<Arc<dyn ErasedFactory>>,
+    /// May be shared by several workers; one of its own otherwise.
     budget: Option<ByteBudget>,
+    /// The system's, unless a test moves its own.
     clock: Option<Arc<dyn Clock>>,
+    /// Whether `streams` was called, also with none: the worker then reads streams that are added
+    /// later.
     several: bool,
+    /// Everything that has a default.
     settings: Settings,
 }
 

@@ -51,6 +51,7 @@ mod telling;
 /// The consumer of one shard: carries out the commands of [`crate::decide::consumer`], one at a
 /// time.
 pub(crate) struct ShardConsumer {
+    /// The worker: its settings, its other parts, where it reports to.
     inner: Arc<WorkerInner>,
     /// The stream as it was when the lease was acquired: one that takes its place has leases of its
     /// own.
@@ -58,7 +59,9 @@ pub(crate) struct ShardConsumer {
     /// For what concerns other leases or the whole stream: child shards, listings, the service's
     /// time.
     coordination: Coordination,
+    /// Validity and pauses are measured on it.
     clock: Arc<dyn Clock>,
+    /// The shard as applications are told it.
     shard: ShardRef,
     /// The row at the acquisition.
     row: Lease,
@@ -67,6 +70,7 @@ pub(crate) struct ShardConsumer {
     /// What the checkpointers of all batches share. They may outlive the consumer.
     tenancy: Arc<CheckpointerShared>,
     labels: Labels,
+    /// Counters and gauges of this shard; the feed and the checkpointers have clones.
     meters: ShardMeters,
     /// `None` until the factory has made one, which may fail and is then tried again.
     processor: Option<Box<dyn ErasedProcessor>>,
@@ -146,11 +150,13 @@ enum GiveUp {
 
 /// How a shard consumer has ended.
 pub(crate) struct Ended {
+    /// Finished, given up or lost.
     pub(crate) outcome: ConsumerOutcome,
     /// What is stored, for the report.
     pub(crate) checkpoint: Checkpoint,
     /// Whether the processor was given any record.
     pub(crate) handed_out: bool,
+    /// Whether this worker could not read the shard: another one shall try first.
     unreadable: bool,
     /// Whether the shard was read up to the bound.
     pub(crate) read: bool,
@@ -281,6 +287,8 @@ impl ShardConsumer {
         }
     }
 
+    /// Reports the end. It takes the consumer: the processor, what was fetched and the share of the
+    /// byte budget are dropped with it.
     fn ended(self, outcome: ConsumerOutcome) -> Ended {
         let unreadable = matches!(self.give_up, Some(GiveUp::Unreadable(_)));
         let read = matches!(
@@ -315,6 +323,8 @@ impl ShardConsumer {
         }
     }
 
+    /// Carries a command out, until it is done or a signal interrupts it. Each of these ends with a
+    /// step, and only the machine decides what the step leads to.
     async fn carry_out(&mut self, command: Command) -> Step {
         match command {
             Command::AwaitParents => self.await_parents().await,

@@ -34,7 +34,9 @@ const KEPT: usize = 1024;
 pub(crate) struct EventSender {
     /// The sender never waits: a full ring overwrites its oldest event.
     listeners: broadcast::Sender<Event>,
+    /// Decides which events become lines, and when.
     log: Arc<WorkerLog>,
+    /// Counts every event, also those that are not logged.
     count: EventMeters,
 }
 

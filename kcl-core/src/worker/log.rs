@@ -266,9 +266,13 @@ pub(super) const TARGET: &str = "kcl_core::worker";
 /// simulated intervals.
 #[derive(Debug)]
 pub(super) struct WorkerLog {
+    /// For the distances between lines.
     clock: Arc<dyn Clock>,
+    /// In each line: the logs of a fleet are read together.
     worker: String,
+    /// A line says what follows, which depends on them.
     settings: Settings,
+    /// What was logged, for a short time locked. It is never held while a line is written.
     said: Mutex<RecentLines>,
 }
 

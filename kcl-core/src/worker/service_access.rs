@@ -30,7 +30,9 @@ pub(crate) struct ServiceAccess {
     of: Arc<str>,
     /// [`Settings::refusal_limit`](crate::worker::Settings::refusal_limit).
     limit: Duration,
+    /// Measures how long a denial has lasted.
     clock: Arc<dyn Clock>,
+    /// Where a denial is reported at once: it passes seldom by itself.
     outlet: EventSender,
     /// By the name of the call. The lock is never held over an await.
     refusals: Mutex<Refusals>,

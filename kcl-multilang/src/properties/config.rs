@@ -173,6 +173,8 @@ impl DaemonConfig {
         let quiet = values
             .is_true("callProcessRecordsEvenForEmptyRecordList")
             .then(|| idle.unwrap_or(QUIET));
+        // The limits below are those of the worker's own settings, so that `build` refuses none of
+        // them.
         let hour = 3_600_000;
         Ok(Self {
             command,
@@ -215,6 +217,7 @@ impl DaemonConfig {
             retry_from: values.millis("taskBackoffTimeMillis", 1, hour),
             warning: values.millis("logWarningForTaskAfterMillis", 1, 24 * hour),
             audit_every: values.millis("shardSyncIntervalMillis", 1000, 24 * hour),
+            // Last but one: it adds notes about the keys that nobody knows.
             entries: settings(&entries, &mut values),
             notes: values.into_notes(),
         })
@@ -242,6 +245,8 @@ impl DaemonConfig {
             .initial_position(self.initial_position)
             .mode(self.mode.clone())
             .checkpoints(Checkpoints::Manual)
+            // A worker gives a shard up whose handler takes too long; here the limit of an answer
+            // ends the child before.
             .handler_budget(CALL);
         // An invalid budget cannot come out of `read`; then the worker's own default counts.
         let memory = number(self.memory.saturating_mul(1 << 20));
@@ -298,6 +303,7 @@ fn stream(values: &Values<'_>) -> Result<String, PropertiesError> {
             what: "the name of the stream, or its ARN as streamArn",
         });
     };
+    // arn, partition, service, region, account, resource.
     let name = match arn.split(':').collect::<Vec<_>>()[..] {
         ["arn", _, "kinesis", _, _, resource] => resource.strip_prefix("stream/"),
         _ => None,
@@ -322,6 +328,8 @@ fn credentials(
         return Ok(None);
     };
     let (providers, wrong) = CredentialsProvider::read(&value);
+    // A file that names only providers that are not known must not fall back to another account's
+    // credentials.
     if providers.is_empty() {
         return Err(PropertiesError::NoCredentials {
             value,

@@ -25,6 +25,7 @@ const NO_EFFECT_IN_JAVA: &str = "it has no effect in the Java daemon either";
 
 /// By name; the credentials, whose prefix is written in several ways, are not among them.
 pub(super) const KEYS: &[(&str, Effect)] = &[
+    // What is read, and by whom. Without these the Java daemon does not start either.
     ("executableName", Sets("the command of a child")),
     ("applicationName", Sets("the application")),
     ("streamName", Sets("the stream")),
@@ -44,6 +45,7 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
         Sets("how long a child may take for an answer"),
     ),
     ("shutdownGraceMillis", Sets("how long a stop may take")),
+    // Where AWS is, and who asks.
     ("workerId", Sets("the id of this worker")),
     ("regionName", Sets("the region")),
     ("kinesisEndpoint", Sets("the URL of Kinesis")),
@@ -61,6 +63,8 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
         "initialPositionInStreamExtended",
         Sets("where a shard without a checkpoint begins, in seconds since 1970"),
     ),
+    // How shards are read. The keys of polling choose it, as in the Java daemon, which builds the
+    // configuration whose keys it finds.
     ("retrievalMode", Sets("polling or fan-out")),
     (
         "maxRecords",
@@ -140,6 +144,8 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
         "validateSequenceNumberBeforeCheckpointing",
         Nothing(NO_EFFECT_IN_JAVA),
     ),
+    // Leases. Every worker of an application needs the same failover time, also beside Java
+    // workers.
     ("tableName", Sets("the name of the DynamoDB table")),
     (
         "failoverTimeMillis",
@@ -194,6 +200,7 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
     ),
     ("listShardsBackoffTimeInMillis", Nothing(OWN_RETRIES)),
     ("maxListShardsRetryAttempts", Nothing(OWN_RETRIES)),
+    // What the Java daemon sends to CloudWatch.
     ("metricsLevel", Nothing(NO_CLOUDWATCH)),
     ("metricsEnabledDimensions", Nothing(NO_CLOUDWATCH)),
     ("metricsBufferTimeMillis", Nothing(NO_CLOUDWATCH)),
@@ -202,6 +209,8 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
         "clientVersionConfig",
         Nothing("the rows are read and written as by a KCL 2.x and 3.x"),
     ),
+    // What a KCL 3.x needs for its migration from 2.x and for its leader. This framework works
+    // beside both, without a setting.
     ("migrateAllEntitiesToLeaseTable", Nothing(NO_TABLE)),
     ("tableMigrationCompleteBakeTimeSeconds", Nothing(NO_TABLE)),
     (

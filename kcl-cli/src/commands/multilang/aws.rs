@@ -116,6 +116,7 @@ async fn with_credentials(
                 if let Some(endpoint) = endpoint {
                     sts = sts.endpoint_url(endpoint);
                 }
+                // A configuration of its own: the endpoint of Kinesis must not be that of STS.
                 let sts = sts.load().await;
                 link(chain, name, builder.configure(&sts).build().await)
             }

@@ -21,8 +21,12 @@ pub(super) struct PermitWaiter {
 /// a worker of thousands of shards.
 #[derive(Default)]
 pub(super) struct PermitQueue {
+    /// The number of the next request: the order of asking.
     next: u64,
+    /// All that wait, by number. Some of them may have given up, which is noticed when their turn
+    /// comes.
     waiting: BTreeMap<u64, PermitWaiter>,
+    /// The same by shard and number.
     of_shard: BTreeSet<(u64, u64)>,
     /// How many of those who wait were looked at.
     #[cfg(test)]
@@ -30,6 +34,7 @@ pub(super) struct PermitQueue {
 }
 
 impl PermitQueue {
+    /// Adds a request behind all others.
     pub(super) fn push(&mut self, waiter: PermitWaiter) {
         // A shard asks again after it gave up: what it asked for before is not wanted any more.
         self.clean(waiter.seat, |waiter| waiter.grant.is_closed());
@@ -55,6 +60,7 @@ impl PermitQueue {
         self.waiting.first_key_value().map(|(_, waiter)| waiter)
     }
 
+    /// Takes the first out of the queue.
     pub(super) fn take_first(&mut self) -> Option<PermitWaiter> {
         let number = *self.waiting.first_key_value()?.0;
         self.remove(number)
@@ -73,6 +79,8 @@ impl PermitQueue {
         self.clean(seat, |_| true);
     }
 
+    /// Removes the requests of a shard that are over. A shard has one or two, so this looks at no
+    /// other.
     fn clean(&mut self, seat: u64, is_over: impl Fn(&PermitWaiter) -> bool) {
         let own: Vec<_> = self
             .of_shard
@@ -90,6 +98,7 @@ impl PermitQueue {
         }
     }
 
+    /// Removes one from both orders.
     fn remove(&mut self, number: u64) -> Option<PermitWaiter> {
         let waiter = self.waiting.remove(&number)?;
         self.of_shard.remove(&(waiter.seat, number));

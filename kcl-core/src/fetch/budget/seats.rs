@@ -90,6 +90,8 @@ impl Seats {
         self.committed() - own
     }
 
+    /// What a shard holds changes, and with it the sums. What a shard that has gone still holds
+    /// counts in `used` alone.
     pub(super) fn add(&mut self, seat: u64, more: usize, less: usize) {
         if let Some(held) = self.held.get_mut(&seat) {
             let before = self.reserve.saturating_sub(*held);
@@ -99,6 +101,7 @@ impl Seats {
         self.used = (self.used + more).saturating_sub(less);
     }
 
+    /// Makes the sums anew: the part of every shard has changed.
     fn make_sum(&mut self) {
         self.reserve = self.total / (2 * self.held.len().max(1));
         self.unheld = self.counted();

@@ -31,6 +31,7 @@ pub(crate) struct Registration {
     which: WhichConsumer,
     /// The stream's calls.
     fan_out: Arc<dyn FanOut>,
+    /// For the age of what is known.
     clock: Arc<dyn Clock>,
     /// How long one call may take.
     call_limit: Duration,

@@ -137,8 +137,11 @@ pub(super) fn is_named(operation: KinesisOperation, code: &str) -> bool {
 }
 
 struct ErrorRow {
+    /// The calls that the row is about.
     calls: &'static [KinesisOperation],
+    /// What the failure is known by.
     sign: Sign,
+    /// What a reader makes of it.
     kind: ErrorKind,
 }
 
@@ -150,15 +153,22 @@ enum Sign {
     Saying(&'static str, &'static [&'static str]),
     /// A status in these bounds.
     Status(u16, u16),
+    /// A refusal by whatever status that no row above names.
     AnyStatus,
+    /// The SDK could not make a request of the arguments.
     NotBuilt,
+    /// The request or the settings are wrong, so that it was not sent.
     NotSendable,
+    /// No answer within the time limit.
     Late,
+    /// No connection, or it broke before the answer was complete.
     NoConnection,
+    /// The call was granted, and the answer is not what was promised.
     Unreadable,
 }
 
 impl Sign {
+    /// Whether the failure bears this sign.
     fn fits(&self, failure: &CallFailure<'_>) -> bool {
         match (self, failure) {
             (

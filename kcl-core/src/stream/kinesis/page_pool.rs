@@ -169,6 +169,7 @@ impl fmt::Debug for PagePool {
 
 /// A buffer for a page, which goes back to its pool when it is dropped, or the last slice of it.
 pub(super) struct PageBuffer {
+    /// What was received so far; the capacity may be larger than the page.
     pub(super) data: Vec<u8>,
     /// What the pool counts it by: `data` may have grown since.
     lent: usize,

@@ -12,8 +12,10 @@ use crate::worker::streams::ReadStream;
 /// Why something of the coordination did not work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CoordinationError {
+    /// A call of the lease table failed.
     #[error(transparent)]
     Table(#[from] Error),
+    /// A call of a stream failed.
     #[error(transparent)]
     Stream(#[from] stream::Error),
     /// The listing contradicts itself: it was taken while the stream was resharded. Another one is

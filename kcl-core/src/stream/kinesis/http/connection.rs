@@ -33,6 +33,7 @@ pub(super) struct Connection {
     sender: SendRequest<Bytes>,
     /// The places that are taken, shared with the driver, which closes it when the connection ends.
     load: Arc<StreamCount>,
+    /// For the silence of streams.
     clock: Arc<dyn Clock>,
     /// See [`Http2Settings::silent_limit`].
     silent_limit: Duration,

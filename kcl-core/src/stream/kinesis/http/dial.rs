@@ -34,7 +34,9 @@ impl fmt::Debug for dyn Io {
 /// What the other side speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
+    /// By ALPN: `h2`.
     Http2,
+    /// By ALPN: `http/1.1`, or nothing.
     Http1,
     /// Nobody asked: there is no TLS.
     Unknown,
@@ -60,6 +62,7 @@ pub(super) struct Dialer {
 }
 
 impl Dialer {
+    /// Reads the environment's proxies. Certificates are read with the first connection.
     pub(super) fn new(
         trusted: Vec<CertificateDer<'static>>,
         protocols: &'static [&'static [u8]],

@@ -36,6 +36,7 @@ pub(in crate::stream::kinesis) struct AnswerHead {
     pub(in crate::stream::kinesis) date: Option<String>,
     /// It was not made for this call, but kept by something on the way.
     pub(in crate::stream::kinesis) is_cached: bool,
+    /// Where the body ends.
     pub(super) body: BodyLength,
     /// The connection takes another request afterwards.
     pub(super) keeps_alive: bool,

@@ -171,6 +171,7 @@ impl Http1Pool {
         answer
     }
 
+    /// The connections that wait for a call.
     fn idle(&self) -> std::sync::MutexGuard<'_, HashMap<Uri, Vec<(Moment, Http1Connection)>>> {
         // Nothing is left half done where it is held.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)

@@ -31,6 +31,7 @@ pub(super) struct Origin {
     dialer: Arc<Dialer>,
     /// What connections are made like, within the bounds of HTTP/2.
     settings: Http2Settings,
+    /// All limits are measured on it.
     clock: Arc<dyn Clock>,
     /// In the order in which they were made. The lock is never held over an await.
     connections: Mutex<Vec<Arc<Connection>>>,
@@ -49,6 +50,7 @@ type LastFailure = Option<(u64, ConnectionFailure)>;
 
 /// What a request may go by.
 pub(super) enum Route {
+    /// A stream of a connection that several share.
     Http2 {
         place: StreamPermit,
         /// The connection was made for it.
