@@ -180,6 +180,8 @@ fn add(families: &mut [Family], application: &str, snapshot: &Snapshot) {
         let name = life_name(life);
         put("kcl_fleet_workers", &[("life", name)], count as f64);
     }
+    // Sorted, so that two answers about the same fleet are equal: a scraper compresses them, and a
+    // person compares them.
     let mut leases: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let mut stuck: BTreeMap<&str, usize> = BTreeMap::new();
     for lease in &fleet.leases {
@@ -193,6 +195,7 @@ fn add(families: &mut [Family], application: &str, snapshot: &Snapshot) {
         let labels = [("owner", owner), ("state", state)];
         put("kcl_fleet_leases", &labels, count as f64);
     }
+    // Each of them, also 0: an alert on a series that comes and goes does not see it end.
     for why in REASONS {
         let count = stuck.get(why).copied().unwrap_or_default();
         put("kcl_fleet_leases_stuck", &[("reason", why)], count as f64);
@@ -218,6 +221,8 @@ fn add(families: &mut [Family], application: &str, snapshot: &Snapshot) {
         if let Some(behind) = figures.max_behind_seconds {
             put("kcl_fleet_behind_seconds", &[], behind);
         }
+        // Beside the figure that it qualifies: 0 s behind means nothing while half of the leases
+        // are unknown.
         put("kcl_fleet_lag_unknown", &[], figures.unknown as f64);
         if round.lags.len() <= LISTED {
             for lag in &round.lags {
@@ -283,6 +288,7 @@ const fn state_name(state: LeaseState) -> &'static str {
         LeaseState::HandOver => "hand_over",
         LeaseState::HandedOver => "handed_over",
         LeaseState::Free => "free",
+        LeaseState::Paused => "paused",
         LeaseState::Expired => "expired",
         _ => "ended",
     }
@@ -328,6 +334,23 @@ mod tests {
         );
         let expected = "kcl_fleet_up{application=\"a\\\"b\\\\c\\nd\",owner=\"\\\"}\"} 1\n";
         assert_eq!(text, expected);
+    }
+
+    /// An alarm on shards that nobody reads would count paused ones as finished.
+    #[test]
+    fn each_state_has_the_name_that_it_has_in_json() {
+        for state in [
+            LeaseState::Held,
+            LeaseState::HandOver,
+            LeaseState::HandedOver,
+            LeaseState::Free,
+            LeaseState::Paused,
+            LeaseState::Expired,
+            LeaseState::Ended,
+        ] {
+            let json = serde_json::to_value(state).unwrap();
+            assert_eq!(json.as_str(), Some(state_name(state)));
+        }
     }
 
     /// A figure that is put and not declared would be lost.

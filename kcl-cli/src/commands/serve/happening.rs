@@ -48,6 +48,7 @@ pub(super) enum HappeningKind {
 /// Something that happened to a worker, or to leases between the same two workers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Happening {
+    /// What it is; the page shows each kind with a sign of its own.
     pub(super) kind: HappeningKind,
     /// The worker that it happened to, or that had the leases.
     pub(super) from: Option<WorkerId>,
@@ -99,6 +100,7 @@ fn of_workers(before: &FleetView, now: &FleetView) -> Vec<Happening> {
     for (id, worker) in &new {
         let was = old.get(id).map(|it| it.life);
         match (was, worker.life) {
+            // A worker that is dead when it is first seen died before anybody looked.
             (None, Life::Dead) => {}
             (None, _) => say(HappeningKind::Joined, id, "joined".to_owned()),
             (Some(was), is) if was == is => {}
@@ -153,6 +155,7 @@ struct Way {
     to: Option<WorkerId>,
 }
 
+/// What happened to leases, each at most once.
 fn of_leases<'a>(before: &'a FleetView, now: &'a FleetView) -> Vec<(Way, &'a LeaseKey)> {
     let old: BTreeMap<&LeaseKey, &LeaseView> =
         before.leases.iter().map(|it| (&it.lease.key, it)).collect();
@@ -163,6 +166,8 @@ fn of_leases<'a>(before: &'a FleetView, now: &'a FleetView) -> Vec<(Way, &'a Lea
         .filter(|it| is_lost(it))
         .map(|it| &it.worker)
         .collect();
+    // A worker that stops gives its leases up one by one, so that they are taken from it is no
+    // failure.
     let stays = |it: &&WorkerView| it.life != Life::Leaving;
     let staying: BTreeSet<&WorkerId> = now
         .workers
@@ -213,6 +218,8 @@ fn change(was: &LeaseView, is: &LeaseView, lost: bool) -> Option<Way> {
     use HappeningKind as Kind;
     let (from, to) = (was.holder.as_ref(), is.holder.as_ref());
     Some(match (is.state, from, to) {
+        // The order matters: a lease may have ended and changed hands between two looks, and its
+        // end is what counts.
         (LeaseState::Ended, _, _) if was.state == LeaseState::Ended => return None,
         (LeaseState::Ended, _, _) => Way::new(Kind::Finished, from.or(to), None),
         (_, Some(_), Some(_)) if from != to && lost => Way::new(Kind::TakenOver, from, to),
@@ -239,6 +246,7 @@ fn change(was: &LeaseView, is: &LeaseView, lost: bool) -> Option<Way> {
 }
 
 impl Way {
+    /// A lease that went this way.
     fn new(kind: HappeningKind, from: Option<&WorkerId>, to: Option<&WorkerId>) -> Self {
         Self {
             kind,
@@ -247,6 +255,7 @@ impl Way {
         }
     }
 
+    /// One sentence for all leases that went the same way, with the first of them by name.
     fn happening(self, leases: &[&LeaseKey]) -> Happening {
         use HappeningKind as Kind;
         let first = leases.first().map(ToString::to_string);

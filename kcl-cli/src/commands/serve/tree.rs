@@ -34,33 +34,41 @@ pub(super) struct Wish {
 /// `found` and `from` let the page draw a scroll bar for lines that it does not have.
 #[derive(Debug, Serialize)]
 pub(super) struct TreePage<'a> {
+    /// Whose leases they are.
     application: &'a str,
+    /// When the table was read, in milliseconds since 1970: the page says how old it is.
     looked_at: i64,
     /// How many leases pass the filter.
     found: usize,
     from: usize,
+    /// The lines of this page, in the order of the tree.
     lines: Vec<TreeLine<'a>>,
 }
 
 /// A lease in the tree.
 #[derive(Debug, Serialize)]
 struct TreeLine<'a> {
+    /// The key of the lease.
     lease: String,
     /// How many parents with leases lie above it; 0 where the lines are filtered.
     depth: usize,
     state: LeaseState,
     /// Where its hash keys begin and end, as parts of all.
     keys: Option<[f64; 2]>,
+    /// The worker that reads the shard, if one does.
     holder: Option<&'a str>,
     /// The worker that has requested it, or has not claimed it yet.
     awaited_by: Option<&'a str>,
     /// How far behind it is, if that was measured.
     behind_seconds: Option<f64>,
+    /// The stored checkpoint, as text: a sequence number is more than a number in JavaScript can
+    /// hold.
     checkpoint: String,
     /// When it was last seen to store a checkpoint.
     checkpointed_at: Option<i64>,
     /// What `kcl leases` says beside it.
     note: String,
+    /// Whether it makes no progress; the note says why.
     is_stuck: bool,
 }
 
@@ -138,11 +146,12 @@ impl Wish {
 }
 
 /// All states, in the order in which a lease goes through them.
-const STATES: [LeaseState; 6] = [
+const STATES: [LeaseState; 7] = [
     LeaseState::Held,
     LeaseState::HandOver,
     LeaseState::HandedOver,
     LeaseState::Free,
+    LeaseState::Paused,
     LeaseState::Expired,
     LeaseState::Ended,
 ];
@@ -153,6 +162,7 @@ fn name(state: LeaseState) -> String {
 }
 
 impl<'a> TreePage<'a> {
+    /// A page of the tree as it was at the last look.
     pub(super) fn new(application: &'a str, snapshot: &'a Snapshot, wish: &Wish) -> Self {
         let all = tree(&snapshot.fleet);
         let found: Vec<(&LeaseView, usize)> = all

@@ -64,12 +64,13 @@ async fn a_wish_is_read_and_selects() {
     assert_eq!(found("from=1&limit=1"), 1);
     assert_eq!(found("from=7"), 0);
     assert_eq!(found("state=held"), 0);
+    assert_eq!(found("state=paused"), 0);
     assert_eq!(found("holder=a"), 0);
     for (wrong, why) in [
         ("limit=many", "expected a whole number"),
         (
             "state=lost",
-            "held, hand_over, handed_over, free, expired, ended",
+            "held, hand_over, handed_over, free, paused, expired, ended",
         ),
         ("page=2", "no parameter `page`"),
     ] {

@@ -129,6 +129,8 @@ impl Watcher {
             // A look that takes long does not become a busy loop.
             self.wait(self.every.max(took)).await;
             let begun = SystemClock.now();
+            // Cloned before the look: a guard of the channel must not live over an await, as
+            // readers would wait for it.
             let before = Arc::clone(&*self.snapshots.borrow());
             let looked = self.observer.look().await;
             let now = SystemClock.now();
@@ -193,11 +195,14 @@ impl Seen {
         self.remember(&fleet, now);
         let found = match &lag {
             Ok(round) => self.confirmed(&fleet, Some(&round.of.view), &round.lags, now),
+            // Without the stream the rows alone are judged, as by `kcl check` without
+            // `--ask-stream`.
             Err(_) => self.confirmed(&fleet, None, &[], now),
         };
         if let Ok(round) = &lag
             && self.round != Some(round.at)
         {
+            // Looks are more frequent than rounds: each round is counted once.
             self.round = Some(round.at);
             self.totals.get_records += round.asked.get_records;
             self.totals.get_shard_iterator += round.asked.get_shard_iterator;
@@ -299,6 +304,7 @@ impl Seen {
         {
             self.checkpoints.pop_front();
         }
+        // Only then: as many are new as are gone is rare, and what is kept too long is a few bytes.
         if fleet.leases.len() != old.len() {
             let there: std::collections::BTreeSet<&LeaseKey> =
                 fleet.leases.iter().map(|it| &it.lease.key).collect();
