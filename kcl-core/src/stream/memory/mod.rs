@@ -52,6 +52,11 @@ mod shard;
 mod stream;
 mod subscription;
 
-pub use consumers::{Subscribed, SubscriptionFault};
-pub use ledger::{Call, Operation};
+pub use consumers::SubscriptionFault;
+pub use ledger::Operation;
+// What this project's own tests ask afterwards: the pace of calls, and where subscriptions began.
+#[doc(hidden)]
+pub use consumers::Subscribed;
+#[doc(hidden)]
+pub use ledger::Call;
 pub use stream::MemoryStream;

@@ -38,19 +38,27 @@ use super::shard::ShardLog;
 pub struct MemoryStream(Arc<MemoryInner>);
 
 struct MemoryInner {
+    /// Fixed at the beginning: name, ARN, time of creation, retention.
     description: StreamDescription,
+    /// Arrival times, subscriptions and consumers go by it.
     clock: Arc<dyn Clock>,
+    /// Locked for the length of one call, never over an await.
     state: Mutex<MemoryState>,
     /// Raised by every change that a subscription may wait for.
     changes: Watermark,
 }
 
 pub(super) struct MemoryState {
+    /// The shards with their records.
     pub(super) log: StreamLog,
+    /// The calls that came, and the failures that a test has ordered.
     pub(super) ledger: Ledger,
+    /// The registered consumers and their subscriptions.
     pub(super) consumers: Consumers,
     /// How many times all cursors have been expired. A cursor of an earlier generation is expired.
     pub(super) generation: u64,
+    /// How many shards a page of the listing has: the service's number, unless a test wants several
+    /// pages.
     pub(super) shards_a_page: usize,
 }
 
@@ -289,6 +297,7 @@ impl MemoryStream {
     }
 
     /// All subscriptions that were opened, oldest first.
+    #[doc(hidden)]
     #[must_use]
     pub fn subscriptions(&self) -> Vec<Subscribed> {
         self.state().consumers.made().to_vec()
@@ -325,6 +334,7 @@ impl MemoryStream {
     }
 
     /// The calls that were made, failed ones included, oldest first. Only the last 65,536 are kept.
+    #[doc(hidden)]
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.state().ledger.calls()
