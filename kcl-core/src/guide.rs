@@ -1,4 +1,5 @@
-//! The pages of the manual, included from the folder `docs`.
+//! The pages of the manual, included from the folder `docs`. Each is a module, so that docs.rs shows
+//! it, and its links and examples are checked with those of the code.
 
 #[doc = include_str!("../docs/settings.md")]
 pub mod settings {}

@@ -50,13 +50,18 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// After a connection could not be accepted, as for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Makes the text of `/metrics`.
 type Render = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Answers probes and scrapers as long as it is kept: dropped, it stops listening.
 pub struct HealthServer {
+    /// A handle: it does not keep the worker running.
     worker: Worker,
+    /// `None` answers `/metrics` with 404.
     metrics: Option<Render>,
+    /// Set when the socket is bound.
     address: Option<SocketAddr>,
+    /// The one task that listens. Connections live within it, so that all of them end together.
     tasks: Tasks,
 }
 
@@ -112,6 +117,8 @@ impl HealthServer {
     }
 }
 
+/// Accepts connections and answers them, without a task for each: a probe's answer takes no time,
+/// and many connections must not take memory.
 async fn listen(listener: TcpListener, worker: Worker, metrics: Option<Render>) {
     let mut open = FuturesUnordered::new();
     loop {
@@ -147,6 +154,8 @@ async fn answer(
     metrics: Option<&Render>,
 ) -> io::Result<()> {
     let mut head = Vec::new();
+    // Read to its end, though only the first line counts: a client that still writes would take an
+    // early answer for a broken connection.
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
         if head.len() >= LONGEST || connection.read_buf(&mut head).await? == 0 {
             return Ok(());
@@ -166,6 +175,7 @@ async fn answer(
     connection.shutdown().await
 }
 
+/// For people and probes.
 const PLAIN: &str = "text/plain";
 /// The version is that of the format, which scrapers look at.
 const PROMETHEUS: &str = "text/plain; version=0.0.4";

@@ -14,7 +14,9 @@ pub(crate) struct MemoryWait(Arc<WaitState>);
 
 #[derive(Debug, Default)]
 struct WaitState {
+    /// How many requests wait: a reader that gives one up and asks again has two for a moment.
     waiting: AtomicUsize,
+    /// Wakes those who wait for a change, which look again themselves.
     changed: Notify,
 }
 
@@ -38,6 +40,8 @@ impl MemoryWait {
     /// Waits until the reader has waited this long without a pause. Cancel safe.
     pub(crate) async fn lasts(&self, span: Duration, clock: &dyn Clock) {
         loop {
+            // The span begins anew whenever the reader gets memory in between: it is a lasting want
+            // that makes a buffer flush early.
             self.until(true).await;
             tokio::select! {
                 biased;
@@ -47,6 +51,7 @@ impl MemoryWait {
         }
     }
 
+    /// Waits until the reader waits, or does not. Cancel safe.
     async fn until(&self, wanted: bool) {
         loop {
             let mut changed = pin!(self.0.changed.notified());

@@ -93,15 +93,22 @@ mod system {
 
     pub(super) use UnixSignals as Signals;
 
+    /// What a future listens to.
     #[derive(Debug)]
     pub(super) struct UnixSignals {
+        /// Tokio's stream of SIGINT. Every future has streams of its own, so each of several
+        /// workers in a program hears the signal.
         interrupt: unix::Signal,
+        /// Tokio's stream of SIGTERM.
         terminate: unix::Signal,
+        /// Held for its drop: when the last future is gone, signals end the process again.
         _second: Second,
     }
 
     impl UnixSignals {
         pub(super) fn new() -> io::Result<Self> {
+            // Before tokio's handlers: from the moment when they catch a signal, a second one must
+            // work.
             let second = Second::new()?;
             let (interrupt, terminate) = (
                 unix::signal(SignalKind::interrupt())?,
@@ -140,10 +147,16 @@ mod system {
         terminate: Arc<AtomicBool>,
     }
 
+    /// Registered once for the process: a handler of signal-hook cannot be taken back without a
+    /// race.
     static BY_DEFAULT: OnceLock<ByDefault> = OnceLock::new();
+    /// How many futures there are. A mutex and not an atomic, because the count and the flags
+    /// change together.
     static LISTENERS: Mutex<usize> = Mutex::new(0);
 
     impl ByDefault {
+        /// Installs the handlers, all of which only read and set flags: nothing else is allowed
+        /// within a signal handler.
         fn register() -> io::Result<Self> {
             let (interrupt, terminate) =
                 (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
@@ -159,6 +172,7 @@ mod system {
             })
         }
 
+        /// Both at once, for the first future that listens and the last one that goes.
         fn set(&self, by_default: bool) {
             self.interrupt.store(by_default, Ordering::SeqCst);
             self.terminate.store(by_default, Ordering::SeqCst);
@@ -175,6 +189,8 @@ mod system {
                     BY_DEFAULT.get_or_init(|| by_default)
                 }
             };
+            // Not for further futures: after a first Ctrl-C a second one has to end the process,
+            // whoever listens by then.
             if *listeners == 0 {
                 by_default.set(false);
             }
@@ -205,6 +221,7 @@ mod system {
 
     pub(super) use WindowsSignals as Signals;
 
+    /// Windows has no SIGTERM; a service is stopped by its service manager in a way of its own.
     #[derive(Debug)]
     pub(super) struct WindowsSignals(CtrlC);
 

@@ -13,11 +13,14 @@ pub(crate) struct WorkerStop(Arc<StopShared>);
 struct StopShared {
     /// How many times the stop was requested or given an earlier deadline.
     asked: Watermark,
+    /// The deadline and what follows from it. Set before `asked` is raised, so that who is woken
+    /// finds it.
     order: Mutex<Option<StopOrder>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct StopOrder {
+    /// When the worker ends, whatever is still going on.
     deadline: Moment,
     /// Until when records in progress may continue.
     drain: Moment,
@@ -65,6 +68,7 @@ impl WorkerStop {
         self.0.asked.reaches(seen + 1).await;
     }
 
+    /// What was requested last.
     fn order(&self) -> MutexGuard<'_, Option<StopOrder>> {
         // A poisoned lock is safe to use: the value is always replaced as a whole.
         self.0.order.lock().unwrap_or_else(PoisonError::into_inner)

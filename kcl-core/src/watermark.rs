@@ -13,7 +13,10 @@ pub(crate) struct Watermark(Arc<WatermarkState>);
 
 #[derive(Debug, Default)]
 struct WatermarkState {
+    /// The number. Sequentially consistent, as other state that was changed before must be seen
+    /// after it.
     level: AtomicU64,
+    /// Wakes everybody; each looks whether its level is reached.
     raised: Notify,
 }
 

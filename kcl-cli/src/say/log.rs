@@ -87,10 +87,13 @@ where
         line.insert("timestamp".to_owned(), time.into());
         line.insert("level".to_owned(), event.metadata().level().as_str().into());
         line.insert("target".to_owned(), event.metadata().target().into());
+        // After the fixed members: a field of the same name replaces one of them, which is what the
+        // author of the line wrote.
         event.record(&mut Fields(&mut line));
         let spans: Vec<Value> = context
             .event_scope()
             .into_iter()
+            // The outermost first, as in the text format.
             .flat_map(Scope::from_root)
             .map(|span| {
                 let extensions = span.extensions();

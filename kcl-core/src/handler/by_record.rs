@@ -72,11 +72,15 @@ pub fn unordered<H: RecordHandler>(at_work: usize, handler: H) -> ByRecord<H> {
 /// processor does. The worker's [`Checkpoints`](crate::worker::Checkpoints) makes no difference
 /// here: what is done is stored as with `Automatic`.
 pub struct ByRecord<H> {
+    /// One for all shards of the worker.
     handler: Arc<H>,
+    /// The same for every shard.
     plan: WorkPlan,
 }
 
 impl<H: RecordHandler> ByRecord<H> {
+    /// A window that is smaller than what may be at work would leave workers idle, so it is at
+    /// least as large.
     fn new(order: RecordOrder, at_work: usize, handler: H) -> Self {
         let at_work = at_work.max(1);
         let bounds = LaneBounds {
@@ -160,6 +164,7 @@ impl<H> fmt::Debug for ByRecord<H> {
 
 /// The processor of one shard, made by [`ByRecord`].
 pub struct ByRecordProcessor<H: RecordHandler> {
+    /// Dropped with the processor, which ends all work on the shard.
     work: RecordWork<H>,
 }
 

@@ -9,9 +9,11 @@ use crate::runtime::contained;
 #[derive(Clone, Default)]
 pub(super) struct RecordFilter(Option<Arc<FilterFn>>);
 
+/// What the application has given.
 type FilterFn = dyn Fn(&Record) -> bool + Send + Sync;
 
 impl RecordFilter {
+    /// A filter of the application. It may panic: see [`of`](Self::of).
     pub(super) fn new(wants: impl Fn(&Record) -> bool + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(wants)))
     }
@@ -25,6 +27,8 @@ impl RecordFilter {
         for record in records {
             match contained(|| wants(record)) {
                 Ok(is_wanted) => said.push(is_wanted),
+                // A record of which it is not known whether it is wanted is neither given nor
+                // passed: the batch fails at it, and what precedes it counts.
                 Err(panic) => {
                     let error = format!("the filter of the records panicked: {panic}");
                     return (said, Some(Failure::at(record, error)));

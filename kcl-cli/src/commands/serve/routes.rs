@@ -434,12 +434,15 @@ async fn history(State(site): State<Site>, path: Named) -> Answer {
 async fn live(State(site): State<Site>, path: Named) -> Answer {
     let (shown, _) = named(&site, path.as_ref())?;
     let mut snapshots = shown.snapshots;
+    // So that the page has a picture at once and need not wait for the next look.
     snapshots.mark_changed();
     let events = stream::unfold(
         (snapshots, site.ending),
         async |(mut snapshots, mut ending)| {
             tokio::select! {
                 biased;
+                // A graceful end of the server waits for open answers, and this one would never end
+                // by itself.
                 _ = ending.wait_for(|ending| *ending) => return None,
                 changed = snapshots.changed() => changed.ok()?,
             }
