@@ -136,11 +136,11 @@ impl DaemonConfig {
             .collect();
         let application = values.required("applicationName", "the name of the application")?;
         let stream = stream(&values)?;
-        let credentials = credentials(&mut values, "")?.ok_or(PropertiesError::Missing {
+        let credentials = read_credentials(&mut values, "")?.ok_or(PropertiesError::Missing {
             key: "AwsCredentialsProvider",
             what: "where credentials come from, such as DefaultCredentialsProvider",
         })?;
-        let dynamo_credentials = credentials(&mut values, "dynamodb")?;
+        let dynamo_credentials = read_credentials(&mut values, "dynamodb")?;
         let initial_position = initial_position(&mut values)?;
         let mode = mode(&mut values)?;
         let answer_limit = match values.seconds("timeoutInSeconds") {
@@ -319,7 +319,7 @@ fn stream(values: &Values<'_>) -> Result<String, PropertiesError> {
 }
 
 /// The credentials for this, if the file names any.
-fn credentials(
+fn read_credentials(
     values: &mut Values<'_>,
     which: &str,
 ) -> Result<Option<Vec<CredentialsProvider>>, PropertiesError> {
