@@ -59,6 +59,21 @@ pub enum FlushCause {
     Leaving,
 }
 
+impl FlushCause {
+    /// The same as a word, for metrics: `records`, `bytes`, `age`, `room`, `end` or `leaving`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Records => "records",
+            Self::Bytes => "bytes",
+            Self::Age => "age",
+            Self::Room => "room",
+            Self::End => "end",
+            Self::Leaving => "leaving",
+        }
+    }
+}
+
 /// A flush that begins: the records of one key, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BeginningFlush<K> {
@@ -147,6 +162,12 @@ impl<K: Ord + Clone> RecordBuffers<K> {
     #[must_use]
     pub const fn gathered(&self) -> (usize, u64) {
         (self.gathered, self.gathered_bytes)
+    }
+
+    /// How many keys have records that wait for a flush or are flushed.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.buffers.len()
     }
 
     /// Since when the oldest record has waited whose key has no flush in progress.

@@ -73,6 +73,8 @@ pub struct RecordLanes<K> {
     last: BTreeMap<K, u64>,
     /// In order, so that the oldest begins first and the finished prefix grows.
     ready: BTreeSet<u64>,
+    /// The records in lanes of their own that are not done.
+    alone: usize,
     /// Failed records do not count: while one waits for its next attempt, others use its place.
     at_work: usize,
 }
@@ -86,6 +88,7 @@ impl<K: Ord + Clone> RecordLanes<K> {
             slots: RecordWindow::new(bounds.window),
             last: BTreeMap::new(),
             ready: BTreeSet::new(),
+            alone: 0,
             at_work: 0,
         }
     }
@@ -101,6 +104,12 @@ impl<K: Ord + Clone> RecordLanes<K> {
     #[must_use]
     pub const fn at_work(&self) -> usize {
         self.at_work
+    }
+
+    /// How many lanes have a record that is not done.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        self.last.len() + self.alone
     }
 
     /// How many records could begin now.
@@ -139,6 +148,7 @@ impl<K: Ord + Clone> RecordLanes<K> {
             key: key.clone(),
             next: None,
         });
+        self.alone += usize::from(key.is_none());
         let before = key.and_then(|key| self.last.insert(key, number));
         match before.and_then(|before| self.slots.get_mut(before)) {
             Some(before) => before.next = Some(number),
@@ -187,7 +197,7 @@ impl<K: Ord + Clone> RecordLanes<K> {
             (None, Some(key)) => {
                 self.last.remove(&key);
             }
-            (None, None) => {}
+            (None, None) => self.alone -= 1,
         }
         self.grow()
     }

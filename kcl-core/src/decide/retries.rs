@@ -13,6 +13,29 @@ pub struct RetryLimits {
     /// How old a record may be when an attempt begins, or `None` for any age. Counted from its
     /// arrival in the stream.
     pub max_age: Option<Duration>,
+    /// Whether a record whose failure is permanent is given up at its first attempt. Not where a
+    /// record is tried for ever because nothing says what else could become of it.
+    pub gives_up_permanent: bool,
+}
+
+impl RetryLimits {
+    /// How many attempts a record has after a failure of this kind.
+    #[must_use]
+    pub const fn attempts_after(self, is_permanent: bool) -> Option<u32> {
+        if is_permanent && self.gives_up_permanent {
+            return Some(1);
+        }
+        self.attempts
+    }
+
+    /// Why a record is given up that has no attempts left after a failure of this kind.
+    #[must_use]
+    pub const fn why(self, is_permanent: bool) -> Discarded {
+        if is_permanent && self.gives_up_permanent {
+            return Discarded::Permanent;
+        }
+        Discarded::AttemptsExhausted
+    }
 }
 
 /// Why a record is given up.
@@ -23,6 +46,30 @@ pub enum Discarded {
     AttemptsExhausted,
     /// It was too old, before its first attempt or before a retry.
     TooOld,
+    /// It failed in a way that no retry can cure: it could not be decoded, or its handler said so.
+    Permanent,
+}
+
+impl Discarded {
+    /// The same as a word, for metrics and dead letters: `attempts_exhausted`, `too_old` or
+    /// `permanent`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AttemptsExhausted => "attempts_exhausted",
+            Self::TooOld => "too_old",
+            Self::Permanent => "permanent",
+        }
+    }
+}
+
+/// A failed attempt at a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailedAttempt {
+    /// Counted from 1.
+    pub number: u32,
+    /// Whether no retry can cure it.
+    pub is_permanent: bool,
 }
 
 /// What follows a failure.
@@ -35,18 +82,19 @@ pub enum AfterAttempt {
 }
 
 /// What follows when an attempt has failed: it is given up, or tried again after [`pause_after`].
-/// `attempt` counts from 1, and `jitter` is drawn uniformly from 0 to 1.
+/// `jitter` is drawn uniformly from 0 to 1.
 #[must_use]
 pub fn after_failure(
     limits: RetryLimits,
     backoff: Backoff,
-    attempt: u32,
+    attempt: FailedAttempt,
     jitter: f64,
 ) -> AfterAttempt {
-    if limits.attempts.is_some_and(|most| attempt >= most) {
-        return AfterAttempt::Discard(Discarded::AttemptsExhausted);
+    let most = limits.attempts_after(attempt.is_permanent);
+    if most.is_some_and(|most| attempt.number >= most) {
+        return AfterAttempt::Discard(limits.why(attempt.is_permanent));
     }
-    AfterAttempt::Again(pause_after(backoff, attempt, jitter))
+    AfterAttempt::Again(pause_after(backoff, attempt.number, jitter))
 }
 
 /// The pause after so many failures in a row, where something is tried again whatever happens. At
@@ -92,11 +140,16 @@ mod tests {
             let limits = RetryLimits {
                 attempts: next().parse().ok(),
                 max_age: span(next()),
+                gives_up_permanent: !given[0].ends_with("keeps-permanent"),
             };
             let backoff = Backoff::new(span(next()).unwrap(), span(next()).unwrap());
             let step = |line: &&str| match line.split_whitespace().collect::<Vec<_>>()[..] {
-                ["attempt", attempt, "fails"] => {
-                    match after_failure(limits, backoff, attempt.parse().unwrap(), 1.0) {
+                ["attempt", attempt, "fails", ref how @ ..] => {
+                    let attempt = FailedAttempt {
+                        number: attempt.parse().unwrap(),
+                        is_permanent: how == ["for-good"],
+                    };
+                    match after_failure(limits, backoff, attempt, 1.0) {
                         AfterAttempt::Again(pause) => format!("again, {pause:?} later at the most"),
                         AfterAttempt::Discard(why) => format!("no more: {why:?}"),
                     }
@@ -112,8 +165,12 @@ mod tests {
     #[test]
     fn a_pause_is_never_less_than_half_of_the_longest() {
         let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+        let first = FailedAttempt {
+            number: 1,
+            is_permanent: false,
+        };
         let pauses =
-            [0.0, 1.0].map(|jitter| after_failure(RetryLimits::default(), backoff, 1, jitter));
+            [0.0, 1.0].map(|jitter| after_failure(RetryLimits::default(), backoff, first, jitter));
         assert_eq!(
             pauses,
             [
@@ -123,7 +180,7 @@ mod tests {
         );
         let none = Backoff::new(Duration::ZERO, Duration::ZERO);
         assert_eq!(
-            after_failure(RetryLimits::default(), none, 1, 0.0),
+            after_failure(RetryLimits::default(), none, first, 0.0),
             AfterAttempt::Again(Duration::from_millis(1))
         );
     }

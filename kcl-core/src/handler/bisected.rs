@@ -13,7 +13,7 @@ use crate::processor::{
 
 use super::give_up::{GivenUp, give_up};
 use super::retries::LastResort;
-use super::rules::{FailureRules, call_within, first_too_old, text_of};
+use super::rules::{ErrorSaid, FailureRules, call_within, first_too_old};
 use super::{Discarded, Letter, Retries};
 
 /// Takes a batch that fails apart until the record that fails is alone, for processors of batches.
@@ -121,7 +121,7 @@ impl<P: RecordProcessor> BisectedProcessor<P> {
         tried: &TriedBatch,
         span: Range<usize>,
         limit: Option<Duration>,
-    ) -> Result<(), (Option<Position>, Arc<str>)> {
+    ) -> Result<(), (Option<Position>, ErrorSaid)> {
         let is_last = span.end == tried.records.len();
         let records = tried.records.span(span);
         let Some(last) = records.last() else {
@@ -139,13 +139,16 @@ impl<P: RecordProcessor> BisectedProcessor<P> {
             attempt: tried.split.failures() + 1,
             ..input.clone()
         };
+        if tried.split.failures() > 0 {
+            input.background.tell_retried();
+        }
         let clock = Arc::clone(input.background.clock());
         // Within a future of our own: the processor may panic before it has made one.
         let processing = async { self.inner.process_records(part).await };
         match call_within(limit, &*clock, processing).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(failure)) => Err((failure.at, text_of(failure.source))),
-            Err(said) => Err((None, said)),
+            Ok(Err(failure)) => Err((failure.at, ErrorSaid::of(failure.source))),
+            Err(said) => Err((None, said.into())),
         }
     }
 
@@ -168,7 +171,7 @@ impl<P: RecordProcessor> BisectedProcessor<P> {
                         `unordered` or `buffer`): expected is a processor of batches; those have `retries` of their own",
                     ));
                 }
-                let Err((at, said)) = result else {
+                let Err((at, failed)) = result else {
                     tried.error = None;
                     tried.split.done_up_to(span.end);
                     continue;
@@ -179,19 +182,21 @@ impl<P: RecordProcessor> BisectedProcessor<P> {
                         .binary_search_by(|record| record.position.cmp(&at));
                     found.ok().filter(|at| span.contains(at))
                 });
-                tried.error = Some(Arc::clone(&said));
-                match tried.split.failed(at, rules.limits.attempts) {
+                let ErrorSaid { text, is_permanent } = failed;
+                tried.error = Some(Arc::clone(&text));
+                let most = rules.limits.attempts_after(is_permanent);
+                match tried.split.failed(at, most) {
                     AfterSplit::Again(failures) => {
                         let first = at.unwrap_or(span.start);
-                        let failure = Failure::at(&tried.records[first], &*said);
+                        let failure = Failure::at(&tried.records[first], &*text);
                         let is_known = at.is_some() || span.len() == 1;
                         self.tried = Some(tried);
                         return Err(failure.again_after(rules.pause_after(failures), is_known));
                     }
                     AfterSplit::GiveUp(index, attempts) => {
                         let at = &tried.records[index].position;
-                        background.tell_failed(at, attempts, &said);
-                        (index, Discarded::AttemptsExhausted, attempts)
+                        background.tell_failed(at, attempts, &text);
+                        (index, rules.limits.why(is_permanent), attempts)
                     }
                 }
             };

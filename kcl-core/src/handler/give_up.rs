@@ -35,7 +35,7 @@ pub(super) async fn give_up(
             GivenUp::Left
         }
         LastResort::Skip => {
-            background.tell_skipped(position);
+            background.tell_skipped(position, letter.why);
             GivenUp::Passed
         }
         LastResort::DeadLetter(to) => {
@@ -46,12 +46,13 @@ pub(super) async fn give_up(
             }
             let cause = match AssertUnwindSafe(to.deliver(letter)).catch_unwind().await {
                 Ok(Ok(())) => {
-                    background.tell_dead_lettered(position, letter.attempts);
+                    background.tell_dead_lettered(position, letter.attempts, letter.why);
                     return GivenUp::Passed;
                 }
                 Ok(Err(refused)) => text_of(refused),
                 Err(panic) => panic_text(panic).into(),
             };
+            background.tell_letter_refused();
             GivenUp::NotTaken(format!("the dead letter was not taken: {cause}").into())
         }
     }

@@ -1,4 +1,3 @@
-use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::BoxError;
 use crate::runtime::blocking;
 
-use super::dead_letter::{DeadLetter, Discarded, Letter};
+use super::dead_letter::{DeadLetter, Letter};
 
 /// Dead letters as lines of JSON at the end of a file, each on the disk before it counts as taken.
 ///
@@ -153,7 +152,7 @@ impl DeadLetter for JsonLines {
     async fn deliver(&self, letter: Letter<'_>) -> Result<(), BoxError> {
         let (written, mut answer) = oneshot::channel();
         let letter = WaitingLetter {
-            line: line(&letter),
+            line: letter.to_json() + "\n",
             written,
         };
         let writer = {
@@ -179,100 +178,10 @@ impl DeadLetter for JsonLines {
     }
 }
 
-/// A letter as a line.
-pub(super) fn line(letter: &Letter<'_>) -> String {
-    let Letter {
-        shard,
-        record,
-        why,
-        attempts,
-        error,
-    } = letter;
-    let mut line = String::with_capacity(512 + record.data.len() / 3 * 4);
-    line.push_str("{\"stream\":");
-    text(&mut line, shard.stream.name());
-    line.push_str(",\"shard\":");
-    text(&mut line, shard.shard.as_str());
-    let _ = write!(line, ",\"sequence_number\":\"{}\"", record.sequence());
-    let _ = write!(
-        line,
-        ",\"sub_sequence_number\":{},\"partition_key\":",
-        record.sub_sequence()
-    );
-    text(&mut line, &record.partition_key);
-    line.push_str(",\"explicit_hash_key\":");
-    text_or_null(&mut line, record.explicit_hash_key.as_deref());
-    line.push_str(",\"arrived_at\":");
-    text_or_null(
-        &mut line,
-        record.arrived_at.map(|at| at.to_string()).as_deref(),
-    );
-    let why = match why {
-        Discarded::AttemptsExhausted => "attempts_exhausted",
-        Discarded::TooOld => "too_old",
-    };
-    let _ = write!(
-        line,
-        ",\"why\":\"{why}\",\"attempts\":{attempts},\"error\":"
-    );
-    text_or_null(&mut line, *error);
-    line.push_str(",\"data\":\"");
-    base64(&mut line, &record.data);
-    line.push_str("\"}\n");
-    line
-}
-
-fn text_or_null(line: &mut String, value: Option<&str>) {
-    match value {
-        Some(value) => text(line, value),
-        None => line.push_str("null"),
-    }
-}
-
-/// A string of JSON.
-fn text(line: &mut String, value: &str) {
-    line.push('"');
-    for letter in value.chars() {
-        match letter {
-            '"' => line.push_str("\\\""),
-            '\\' => line.push_str("\\\\"),
-            '\n' => line.push_str("\\n"),
-            ' '..='~' => line.push(letter),
-            // A line that was cut off within a letter would make all of the file no text.
-            _ => {
-                for unit in letter.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(line, "\\u{unit:04x}");
-                }
-            }
-        }
-    }
-    line.push('"');
-}
-
-/// RFC 4648, with padding.
-fn base64(line: &mut String, data: &[u8]) {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for chunk in data.chunks(3) {
-        let bytes = [
-            chunk[0],
-            chunk.get(1).copied().unwrap_or(0),
-            chunk.get(2).copied().unwrap_or(0),
-        ];
-        let bits = u32::from(bytes[0]) << 16 | u32::from(bytes[1]) << 8 | u32::from(bytes[2]);
-        for place in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * place) & 63) as usize];
-            line.push(if place <= chunk.len() {
-                char::from(digit)
-            } else {
-                '='
-            });
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handler::Discarded;
     use crate::model::{LeaseKey, RawRecord, Record, SequenceNumber, ShardId, ShardRef, Timestamp};
 
     fn shard() -> ShardRef {
@@ -389,47 +298,5 @@ mod tests {
         std::fs::create_dir(&folder).unwrap();
         assert!(lines.deliver(letter(&shard, &record, "bad")).await.is_ok());
         std::fs::remove_dir_all(&folder).unwrap();
-    }
-
-    #[test]
-    fn a_file_that_was_cut_off_anywhere_is_still_text() {
-        let (shard, record) = (shard(), record(1, "müller-\u{1F600}", "ü".as_bytes()));
-        let whole = line(&letter(&shard, &record, "kein Preis: ½ €\u{7f}"));
-        for end in 0..=whole.len() {
-            assert!(
-                std::str::from_utf8(&whole.as_bytes()[..end]).is_ok(),
-                "cut at {end}"
-            );
-        }
-        let value: serde_json::Value = serde_json::from_str(&whole).unwrap();
-        assert_eq!(
-            (&value["partition_key"], &value["error"]),
-            (&"müller-\u{1F600}".into(), &"kein Preis: ½ €\u{7f}".into())
-        );
-    }
-
-    #[test]
-    fn a_letter_is_one_line_of_json_with_the_record_in_it() {
-        let shard = shard();
-        let whole: Vec<u8> = (0..=255).collect();
-        for size in 0..whole.len() {
-            let record = record(7, "a \"key\" \\ \n\u{1} ü", &whole[..size]);
-            let line = line(&letter(&shard, &record, "a\tcause"));
-            assert_eq!(line.matches('\n').count(), 1);
-            let value: serde_json::Value = serde_json::from_str(&line).unwrap();
-            assert_eq!(value["partition_key"], "a \"key\" \\ \n\u{1} ü");
-            assert_eq!(
-                (&value["sequence_number"], &value["error"]),
-                (&"7".into(), &"a\tcause".into())
-            );
-            assert_eq!(
-                (&value["why"], &value["explicit_hash_key"]),
-                (&"attempts_exhausted".into(), &serde_json::Value::Null)
-            );
-            let data = base64_simd::STANDARD
-                .decode_to_vec(value["data"].as_str().unwrap())
-                .unwrap();
-            assert_eq!(data, whole[..size]);
-        }
     }
 }

@@ -4,7 +4,6 @@ use aws_sdk_kinesis::primitives::Blob;
 use crate::BoxError;
 
 use super::dead_letter::{DeadLetter, Letter};
-use super::json_lines::line;
 
 /// Dead letters as records of another Kinesis stream, each acknowledged by it before it counts as
 /// taken.
@@ -59,7 +58,7 @@ impl DeadLetter for KinesisLetters {
             .put_record()
             .stream_name(&self.stream)
             .partition_key(&*letter.record.partition_key)
-            .data(Blob::new(line(&letter)));
+            .data(Blob::new(letter.to_json() + "\n"));
         put.send().await?;
         Ok(())
     }

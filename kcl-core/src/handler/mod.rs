@@ -35,6 +35,9 @@
 //!
 //! [`buffer`] gathers records for a [`BufferHandler`], which is given many of them together.
 //!
+//! [`decode`] stands before a handler of records, [`decode_buffer`] before one of buffers, and gives
+//! it what the records hold: `json` is the first decoder, with the feature of that name.
+//!
 //! [`bisect`] is for processors of batches: it takes a batch that fails apart.
 //!
 //! [`Retries`] says how often a record that fails is tried, and what becomes of it then:
@@ -49,11 +52,14 @@ mod bisected;
 mod buffer;
 mod by_record;
 mod dead_letter;
+mod decode;
 mod filter;
 mod give_up;
 mod json_lines;
 #[cfg(feature = "kinesis")]
 mod kinesis_letters;
+mod letter_json;
+mod permanent;
 mod retries;
 mod rules;
 mod traits;
@@ -63,8 +69,12 @@ pub use bisected::{Bisected, BisectedProcessor, bisect};
 pub use buffer::{BufferHandler, Buffered, BufferedProcessor, FlushCause, FlushContext, buffer};
 pub use by_record::{ByRecord, ByRecordProcessor, by_key, in_order, unordered};
 pub use dead_letter::{DeadLetter, Discarded, Letter};
+pub use decode::{Decoded, DecodedBufferHandler, DecodedHandler, Decoder, decode, decode_buffer};
+#[cfg(feature = "json")]
+pub use decode::{Json, json, json_buffer};
 pub use json_lines::JsonLines;
 #[cfg(feature = "kinesis")]
 pub use kinesis_letters::KinesisLetters;
+pub use permanent::Permanent;
 pub use retries::Retries;
 pub use traits::{RecordContext, RecordHandler};

@@ -46,13 +46,15 @@ pub(super) enum LastResort {
 }
 
 impl Retries {
-    /// A record has so many attempts, the first one included; at least one. What follows is
-    /// [`stop`](Self::stop) unless something else is said.
+    /// A record has so many attempts, the first one included; at least one. One that fails
+    /// [for good](super::Permanent), such as a record that cannot be decoded, has no further one.
+    /// What follows is [`stop`](Self::stop) unless something else is said.
     #[must_use]
     pub fn attempts(attempts: u32) -> Self {
         let limits = RetryLimits {
             attempts: Some(attempts.max(1)),
             max_age: None,
+            gives_up_permanent: true,
         };
         Self {
             limits,
@@ -65,8 +67,12 @@ impl Retries {
     /// A record has any number of attempts. It makes sense with a [`max_age`](Self::max_age).
     #[must_use]
     pub fn unlimited() -> Self {
+        let limits = RetryLimits {
+            gives_up_permanent: true,
+            ..RetryLimits::default()
+        };
         Self {
-            limits: RetryLimits::default(),
+            limits,
             backoff: None,
             last_resort: LastResort::Stop,
             attempt_limit: None,

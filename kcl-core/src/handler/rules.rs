@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::future::Future;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
@@ -16,7 +17,7 @@ use crate::processor::{OnFailure, WorkRules};
 use crate::runtime::{Clock, contained, drop_contained, jitter, panic_text, within};
 
 use super::retries::LastResort;
-use super::{Discarded, Retries};
+use super::{Discarded, Permanent, Retries};
 
 /// What follows when the work on a record fails, or on several that were given to a handler together.
 pub(super) struct FailureRules {
@@ -49,6 +50,7 @@ impl FailureRules {
             limits: RetryLimits {
                 attempts,
                 max_age: None,
+                gives_up_permanent: false,
             },
             backoff: worker.retry,
             last_resort,
@@ -92,8 +94,47 @@ fn too_old_at(limits: RetryLimits, record: &Record, wall: Timestamp) -> Option<D
     before_attempt(limits, age)
 }
 
-/// What an error says, with its causes. The error itself ends here: what an application has made
-/// may panic when it is asked, and when it is dropped.
+/// What is known of an error of the application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ErrorSaid {
+    /// What it says, with its causes.
+    pub(super) text: Arc<str>,
+    /// Whether no retry can cure it, as it or one of its causes is [`Permanent`].
+    pub(super) is_permanent: bool,
+}
+
+impl ErrorSaid {
+    /// The error itself ends here: what an application has made may panic when it is asked, and when
+    /// it is dropped.
+    pub(super) fn of(error: BoxError) -> Self {
+        let is_permanent = contained(|| is_permanent(&*error)).unwrap_or(false);
+        let text = text_of(error);
+        Self { text, is_permanent }
+    }
+}
+
+impl From<Arc<str>> for ErrorSaid {
+    /// Of something else than an error of the application: a retry may cure it.
+    fn from(text: Arc<str>) -> Self {
+        let is_permanent = false;
+        Self { text, is_permanent }
+    }
+}
+
+fn is_permanent(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    // No more of them: a chain without an end would be followed for ever.
+    for _ in 0..100 {
+        match cause {
+            Some(error) if error.is::<Permanent>() => return true,
+            Some(error) => cause = error.source(),
+            None => return false,
+        }
+    }
+    false
+}
+
+/// What an error says, with its causes. It ends here, as in [`ErrorSaid::of`].
 pub(super) fn text_of(error: BoxError) -> Arc<str> {
     let said = contained(|| with_causes(&*error));
     drop_contained(error);

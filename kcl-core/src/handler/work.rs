@@ -14,7 +14,7 @@ use crate::runtime::{panic_text, pause};
 
 use super::accepting::{Misuse, accept_whole, claim, drain};
 use super::filter::RecordFilter;
-use super::rules::{call_within, text_of};
+use super::rules::{ErrorSaid, call_within};
 use super::{RecordContext, RecordHandler, Retries};
 
 mod record_rules;
@@ -144,6 +144,7 @@ impl<H: RecordHandler> RecordWork<H> {
         tasks.end().await;
         if let Some(background) = &self.0.state().background {
             background.works_since(None, 0);
+            background.has_lanes(0);
         }
     }
 }
@@ -210,6 +211,7 @@ impl<H: RecordHandler> WorkShared<H> {
         if let Some(end) = state.grown(passed) {
             background.finish(end);
         }
+        background.has_lanes(state.lanes.lanes());
         self.staff(&mut state);
         failure
     }
@@ -253,6 +255,9 @@ impl<H: RecordHandler> WorkShared<H> {
                 .await;
         }
         let attempt = self.state().called(job.number);
+        if attempt > 1 {
+            job.background.tell_retried();
+        }
         let context = RecordContext {
             shard: job.batch.shard.clone(),
             attempt,
@@ -274,8 +279,8 @@ impl<H: RecordHandler> WorkShared<H> {
                 }
                 self.done(job);
             }
-            Ok(Err(error)) => self.failed(job, attempt, text_of(error)).await,
-            Err(said) => self.failed(job, attempt, said).await,
+            Ok(Err(error)) => self.failed(job, attempt, ErrorSaid::of(error)).await,
+            Err(said) => self.failed(job, attempt, said.into()).await,
         }
     }
 
@@ -300,6 +305,7 @@ impl<H: RecordHandler> WorkShared<H> {
         state.left(job.number);
         let grown = state.lanes.done(job.number);
         let end = state.grown(grown);
+        job.background.has_lanes(state.lanes.lanes());
         job.background.fails_no_more(&job.record().position);
         if let Some(end) = end {
             job.background.finish(end);

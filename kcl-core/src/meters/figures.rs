@@ -92,12 +92,24 @@ figures! {
         handler has been running, once it exceeds handler_warning; otherwise 0.";
     AT_WORK = Gauge "kcl_handler_calls_at_work", Count, "Calls of a handler of records or of a \
         buffer that are at work beside the calls of the processor.";
+    LANES = Gauge "kcl_handler_lanes", Count, "Lanes of a handler of records, or keys of a buffer, \
+        with records that are not done.";
     GATHERED = Gauge "kcl_buffer_records", Count, "Records that a buffer has gathered and not \
         begun to flush.";
     GATHERED_BYTES = Gauge "kcl_buffer_data_bytes", Bytes, "Bytes of data in the records that a \
         buffer has gathered.";
     GATHERED_AGE = Gauge "kcl_buffer_age_seconds", Seconds, "How long the oldest record has been \
         in a buffer; 0 if there is none.";
+    FLUSHES = Counter "kcl_buffer_flushes_total", Count, "Flushes of a buffer that have begun, by \
+        cause.";
+    HANDLER_RETRIES = Counter "kcl_handler_retries_total", Count, "Calls of a handler of records \
+        or of a buffer, or of a bisected batch, that followed a failed one.";
+    DEAD_LETTERS = Counter "kcl_dead_letters_total", Count, "Records that were accepted as dead \
+        letters, by cause.";
+    LETTERS_REFUSED = Counter "kcl_dead_letters_refused_total", Count, "Deliveries of a dead letter \
+        that failed.";
+    SKIPPED = Counter "kcl_records_skipped_total", Count, "Records that failed and were skipped, \
+        by cause.";
     FAILING = Gauge "kcl_shard_failing_seconds", Seconds, "How long every call has failed, by \
         what failed: the handler, or reading the shard; 0 while calls succeed.";
     HELD = Gauge "kcl_lease_held", Count, "1 while this worker holds the lease of the shard, 0 \

@@ -42,6 +42,8 @@ struct LagState {
     in_call: Gauge,
     /// `kcl_handler_calls_at_work`.
     at_work: Gauge,
+    /// `kcl_handler_lanes`.
+    lanes: Gauge,
     /// The gauges of buffered records, their bytes and their age.
     gathered: [Gauge; 3],
     /// The gauges of failing handler calls and of failing reads.
@@ -63,6 +65,7 @@ impl Lag {
             undone: figures::UNDONE.gauge(labels),
             in_call: figures::IN_CALL.gauge(labels),
             at_work: figures::AT_WORK.gauge(labels),
+            lanes: figures::LANES.gauge(labels),
             gathered: [
                 figures::GATHERED,
                 figures::GATHERED_BYTES,
@@ -122,12 +125,18 @@ impl Lag {
         }
     }
 
-    /// Sets how many handler calls are in progress besides those of the processor, and how much is
-    /// buffered.
-    pub(crate) fn has_at_work(&self, now: Moment, at_work: usize, gathered: GatheredRecords) {
+    /// Sets how many handler calls are in progress besides those of the processor, in how many lanes
+    /// there are records that are not done, and how much is buffered.
+    pub(crate) fn has_at_work(
+        &self,
+        now: Moment,
+        (at_work, lanes): (usize, usize),
+        gathered: GatheredRecords,
+    ) {
         let known = self.known();
         if !known.is_over {
             known.at_work.set(at_work as f64);
+            known.lanes.set(lanes as f64);
             let age = gathered.since.map(|since| now.since(since));
             let age = age.unwrap_or_default().as_secs_f64();
             let values = [gathered.records as f64, gathered.bytes as f64, age];
@@ -172,6 +181,7 @@ impl Lag {
         known.undone.set(f64::NAN);
         known.in_call.set(f64::NAN);
         known.at_work.set(f64::NAN);
+        known.lanes.set(f64::NAN);
         known.gathered.iter().for_each(|gauge| gauge.set(f64::NAN));
         known.failing.iter().for_each(|gauge| gauge.set(f64::NAN));
         known.held.set(0.0);

@@ -36,9 +36,15 @@
 //! | `kcl_oldest_undone_age_seconds` | gauge, seconds | | the age of the oldest record that was fetched but not yet processed; 0 if there is none |
 //! | `kcl_handler_call_seconds` | gauge, seconds | | how long the current call to the handler has been running, once it exceeds `handler_warning`; otherwise 0 |
 //! | `kcl_handler_calls_at_work` | gauge | | calls of a handler of records, or of a buffer, that are at work beside the calls of the processor |
+//! | `kcl_handler_lanes` | gauge | | lanes of a handler of records that have records that are not done: partition keys with `by_key`, records with `unordered`; with a buffer, its partition keys |
 //! | `kcl_buffer_records` | gauge | | records that a buffer has gathered and not begun to flush |
 //! | `kcl_buffer_data_bytes` | gauge, bytes | | bytes of data in these records |
 //! | `kcl_buffer_age_seconds` | gauge, seconds | | how long the oldest of these records has been in the buffer; 0 if there is none |
+//! | `kcl_buffer_flushes_total` | counter | | flushes of a buffer that have begun, by the label `cause`: `records`, `bytes`, `age`, `room`, `end`, `leaving`, as in [`FlushCause`](crate::handler::FlushCause) |
+//! | `kcl_handler_retries_total` | counter | | calls of a [handler](crate::handler) that followed a failed one: of a record, of a buffer, or of a bisected batch |
+//! | `kcl_dead_letters_total` | counter | | records that were accepted as dead letters, by the label `cause`: `attempts_exhausted`, `too_old`, `permanent`, as in [`Discarded`](crate::handler::Discarded) |
+//! | `kcl_dead_letters_refused_total` | counter | | deliveries of a dead letter that failed: the record is tried again |
+//! | `kcl_records_skipped_total` | counter | | records that failed and were skipped, by the label `cause`, with the same values |
 //! | `kcl_shard_failing_seconds` | gauge, seconds | | how long every call has failed, by the label `what`: `handler` (the current batch, or another call to the handler), `reading` (calls to the stream); 0 while calls succeed |
 //! | `kcl_lease_held` | gauge, 1 or 0 | | whether this worker holds the lease of the shard |
 //! | `kcl_process_records_duration_seconds` | histogram, seconds | `RecordProcessor.processRecords.Time` | duration of a call to `process_records`; with a [handler](crate::handler) of single records that is how long the shard took to accept a batch or a part of it, and the work on the records is not measured |
@@ -98,6 +104,10 @@ pub(crate) struct ShardMeters {
     process_time: Histogram,
     initialize_time: Histogram,
     pub(crate) failed: Counter,
+    /// Calls of a handler after a failed one. Unlike `failed` it counts only what is repeated.
+    pub(crate) handler_retries: Counter,
+    /// A dead-letter target that is down, or too small for the letters.
+    pub(crate) letters_refused: Counter,
     /// Only calls that were answered. Failed calls are counted by cause instead, as their time says
     /// more about time-outs than about the service.
     read_time: Histogram,
@@ -128,6 +138,8 @@ impl ShardMeters {
             process_time: figures::PROCESS.histogram(labels),
             initialize_time: figures::INITIALIZE.histogram(labels),
             failed: figures::PROCESS_FAILED.counter(labels),
+            handler_retries: figures::HANDLER_RETRIES.counter(labels),
+            letters_refused: figures::LETTERS_REFUSED.counter(labels),
             read_time: figures::GET_RECORDS.histogram(labels),
             throttled: figures::THROTTLED.counter(labels),
             labels: labels.clone(),
@@ -150,6 +162,27 @@ impl ShardMeters {
     /// Counts a `GetRecords` call that failed for this cause and is retried.
     pub(crate) fn retried(&self, cause: &'static str) {
         figures::RETRIED
+            .counter(&with_cause(&self.labels, cause))
+            .increment(1);
+    }
+
+    /// Counts a record that was accepted as a dead letter, because of `cause`.
+    pub(crate) fn dead_lettered(&self, cause: &'static str) {
+        figures::DEAD_LETTERS
+            .counter(&with_cause(&self.labels, cause))
+            .increment(1);
+    }
+
+    /// Counts a record that failed and was skipped, because of `cause`.
+    pub(crate) fn skipped(&self, cause: &'static str) {
+        figures::SKIPPED
+            .counter(&with_cause(&self.labels, cause))
+            .increment(1);
+    }
+
+    /// Counts a flush of a buffer that begins, because of `cause`.
+    pub(crate) fn flushes(&self, cause: &'static str) {
+        figures::FLUSHES
             .counter(&with_cause(&self.labels, cause))
             .increment(1);
     }

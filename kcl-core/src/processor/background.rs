@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::decide::backoff::Backoff;
+use crate::decide::retries::Discarded;
 use crate::memory_wait::MemoryWait;
 use crate::model::{Moment, Position, Timestamp};
 use crate::runtime::Clock;
@@ -65,10 +66,20 @@ pub(crate) enum WorkEvent<'a> {
     FailsNoMore { failures: u32 },
     /// A record was processed after this many failed attempts.
     Recovered { at: &'a Position, failures: u32 },
+    /// The handler is called again after a failed call.
+    Retried,
+    /// A flush of a buffer begins.
+    Flushes { cause: &'static str },
     /// A record that failed was skipped.
-    Skipped { at: &'a Position },
+    Skipped { at: &'a Position, why: Discarded },
     /// A record that was given up was accepted as a dead letter.
-    DeadLettered { at: &'a Position, attempts: u32 },
+    DeadLettered {
+        at: &'a Position,
+        attempts: u32,
+        why: Discarded,
+    },
+    /// A dead letter was not accepted.
+    LetterRefused,
     /// A whole batch is done. `oldest` is the batch with the oldest record that is left.
     Done {
         batch: &'a AcceptedBatch,
@@ -227,6 +238,11 @@ impl Background {
         self.0.held.progress().works_since(since, at_work);
     }
 
+    /// Reports how many lanes have records that are not done.
+    pub(crate) fn has_lanes(&self, lanes: usize) {
+        self.0.held.progress().has_lanes(lanes);
+    }
+
     /// Reports how much is buffered for a later call.
     pub(crate) fn has_gathered(&self, gathered: GatheredRecords) {
         self.0.held.progress().has_gathered(gathered);
@@ -277,12 +293,26 @@ impl Background {
         (self.0.listener)(WorkEvent::Recovered { at, failures });
     }
 
-    pub(crate) fn tell_skipped(&self, at: &Position) {
-        (self.0.listener)(WorkEvent::Skipped { at });
+    /// Reports a call of the handler that follows a failed one.
+    pub(crate) fn tell_retried(&self) {
+        (self.0.listener)(WorkEvent::Retried);
     }
 
-    pub(crate) fn tell_dead_lettered(&self, at: &Position, attempts: u32) {
-        (self.0.listener)(WorkEvent::DeadLettered { at, attempts });
+    /// Reports a flush that begins for this cause.
+    pub(crate) fn tell_flushes(&self, cause: &'static str) {
+        (self.0.listener)(WorkEvent::Flushes { cause });
+    }
+
+    pub(crate) fn tell_skipped(&self, at: &Position, why: Discarded) {
+        (self.0.listener)(WorkEvent::Skipped { at, why });
+    }
+
+    pub(crate) fn tell_dead_lettered(&self, at: &Position, attempts: u32, why: Discarded) {
+        (self.0.listener)(WorkEvent::DeadLettered { at, attempts, why });
+    }
+
+    pub(crate) fn tell_letter_refused(&self) {
+        (self.0.listener)(WorkEvent::LetterRefused);
     }
 
     /// Stops the worker because of this failure. The first cause counts.

@@ -19,6 +19,8 @@ pub(crate) struct Progress {
     work_since: AtomicU64,
     /// How much work goes on that is not waited for by a call.
     at_work: AtomicUsize,
+    /// How many lanes of such work have records that are not done.
+    lanes: AtomicUsize,
     /// What a buffer holds, for the status.
     gathered: Mutex<GatheredRecords>,
 }
@@ -34,6 +36,7 @@ impl Progress {
             call_since: AtomicU64::new(IDLE),
             work_since: AtomicU64::new(IDLE),
             at_work: AtomicUsize::new(0),
+            lanes: AtomicUsize::new(0),
             gathered: Mutex::new(GatheredRecords {
                 records: 0,
                 bytes: 0,
@@ -69,6 +72,16 @@ impl Progress {
     /// How much work goes on in the background.
     pub(crate) fn at_work(&self) -> usize {
         self.at_work.load(Ordering::Acquire)
+    }
+
+    /// So many lanes of the work in the background have records that are not done.
+    pub(crate) fn has_lanes(&self, lanes: usize) {
+        self.lanes.store(lanes, Ordering::Release);
+    }
+
+    /// How many lanes of the work in the background have records that are not done.
+    pub(crate) fn lanes(&self) -> usize {
+        self.lanes.load(Ordering::Acquire)
     }
 
     /// So much is gathered.

@@ -211,6 +211,10 @@ pub struct ShardStatus {
     pub in_flight: usize,
     /// How many calls of a [handler](crate::handler) are at work beside the calls of the processor.
     pub at_work: usize,
+    /// In how many of its lanes there are records that are not done: partition keys with
+    /// [`by_key`](crate::handler::by_key), records with [`unordered`](crate::handler::unordered).
+    /// With a [`buffer`](crate::handler::buffer()), its partition keys.
+    pub lanes: usize,
     /// Records that a [`buffer`](crate::handler::buffer()) has gathered and not begun to flush.
     pub gathered: usize,
     /// The bytes of data in them.
@@ -231,6 +235,13 @@ pub struct ShardStatus {
     /// last succeeded. With a [handler](crate::handler) of single records, the highest number of
     /// failed attempts of a record that is not done. 0: all is well.
     pub failures: u32,
+    /// How many calls of a [handler](crate::handler) have followed a failed one since the lease was
+    /// acquired.
+    pub retries: u64,
+    /// How many records were accepted as [dead letters](crate::handler::DeadLetter) since then.
+    pub dead_letters: u64,
+    /// How many records that failed were skipped since then.
+    pub skipped: u64,
     /// The last failure since the lease was acquired, even if the step has succeeded since.
     pub last_error: Option<ShardError>,
 }

@@ -82,6 +82,7 @@ impl ShardEntry {
             oldest_undone_age: undone,
             in_call_for: self.held.in_call_for(now),
             at_work: self.held.progress().at_work(),
+            lanes: self.held.progress().lanes(),
             gathered: gathered.records,
             gathered_bytes: gathered.bytes,
             gathered_for: gathered.since.map(|since| now.since(since)),
@@ -133,6 +134,7 @@ impl StatusRegistry {
             in_call_for: None,
             in_flight: 0,
             at_work: 0,
+            lanes: 0,
             gathered: 0,
             gathered_bytes: 0,
             gathered_for: None,
@@ -140,6 +142,9 @@ impl StatusRegistry {
             failing: None,
             records: 0,
             failures: 0,
+            retries: 0,
+            dead_letters: 0,
+            skipped: 0,
             last_error: None,
         };
         let entry = ShardEntry {
@@ -330,9 +335,8 @@ impl StatusRegistry {
                 handler,
             );
             let progress = entry.held.progress();
-            entry
-                .lag
-                .has_at_work(now, progress.at_work(), progress.gathered());
+            let at_work = (progress.at_work(), progress.lanes());
+            entry.lag.has_at_work(now, at_work, progress.gathered());
             let in_call = entry.held.in_call_for(now);
             entry
                 .lag

@@ -11,6 +11,8 @@ mod builder;
 mod calls;
 mod checkpoints;
 mod consumers;
+mod counted;
+mod decoders;
 mod ends;
 mod failures;
 mod fan_out;

@@ -203,6 +203,29 @@ async fn what_is_gathered_is_written_as_files() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_is_decoded_and_what_is_none_is_dead_at_once() {
+    let run = Program::start("15_json", [""; 0]).finish().await;
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let lines: Vec<&str> = run.out.lines().collect();
+    let (orders, dead) = lines.split_at(2);
+    assert_eq!(
+        orders,
+        [
+            "customer-1 orders 2 of coffee",
+            "customer-1 orders 3 of tea"
+        ],
+        "{run:?}"
+    );
+    let decoding = "dead (\"permanent\"): \"the record cannot be decoded: ";
+    assert_eq!(dead.len(), 2, "{run:?}");
+    assert!(
+        dead.iter().all(|line| line.starts_with(decoding)),
+        "{run:?}"
+    );
+    assert!(dead[0].contains("invalid type, expected u32"), "{run:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a DynamoDB Local: tests/e2e/run dynamo"]
 async fn dynamodb_keeps_what_the_next_run_of_the_example_goes_on_at() {
     let endpoint = std::env::var("KCL_E2E_DYNAMO")

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use crate::decide::bisect::{AfterSplit, Bisection};
 use crate::decide::buffers::BeginningFlush;
 use crate::handler::give_up::{GivenUp, give_up};
-use crate::handler::rules::{FailureRules, call_within, first_too_old, text_of};
+use crate::handler::rules::{ErrorSaid, FailureRules, call_within, first_too_old};
 use crate::handler::{Discarded, Letter};
 use crate::model::{Key, Position, Record, ShardRef};
 use crate::processor::{Background, Failure};
@@ -26,7 +26,7 @@ pub(super) struct Flush<H> {
 }
 
 /// A call that failed: where, if that is known, and what it said.
-type FailedCall = (Option<Position>, Arc<str>);
+type FailedCall = (Option<Position>, ErrorSaid);
 
 impl<H: BufferHandler> Flush<H> {
     pub(super) async fn run(self) {
@@ -54,6 +54,7 @@ impl<H: BufferHandler> Flush<H> {
     /// Whether all of its records are done.
     async fn flush(&self) -> bool {
         let rules = FailureRules::new(self.work.plan.retries.as_ref(), self.background.rules());
+        self.background.tell_flushes(self.flush.cause.as_str());
         let mut split = Bisection::new(self.records.len());
         // What the last call said that failed.
         let mut error: Option<Arc<str>> = None;
@@ -76,7 +77,8 @@ impl<H: BufferHandler> Flush<H> {
                         split.done_up_to(tried.end);
                         continue;
                     }
-                    Some(Err((at, said))) => {
+                    Some(Err((at, failed))) => {
+                        let ErrorSaid { text, is_permanent } = failed;
                         let at = at.and_then(|at| self.index_of(&at));
                         let at = at.filter(|at| tried.contains(at));
                         let first = at.unwrap_or(tried.start);
@@ -84,26 +86,26 @@ impl<H: BufferHandler> Flush<H> {
                         self.background.tell_failed(
                             &self.records[first].position,
                             split.failures() + 1,
-                            &said,
+                            &text,
                         );
                         if self.work.is_leaving() {
                             return false;
                         }
                         if !rules.bisects {
                             self.background.fail(match at {
-                                Some(at) => Failure::at(&self.records[at], &*said),
-                                None => Failure::new(&*said),
+                                Some(at) => Failure::at(&self.records[at], &*text),
+                                None => Failure::new(&*text),
                             });
                             return false;
                         }
-                        error = Some(said);
-                        match split.failed(at, rules.limits.attempts) {
+                        error = Some(text);
+                        match split.failed(at, rules.limits.attempts_after(is_permanent)) {
                             AfterSplit::Again(failures) => {
                                 self.pause(&rules, failures).await;
                                 continue;
                             }
                             AfterSplit::GiveUp(index, attempts) => {
-                                (index, Discarded::AttemptsExhausted, attempts)
+                                (index, rules.limits.why(is_permanent), attempts)
                             }
                         }
                     }
@@ -153,6 +155,9 @@ impl<H: BufferHandler> Flush<H> {
         // With no await between the question and the hand-out.
         let now = self.background.may_begin()?;
         let call = (now, self.flush.numbers[tried.start]);
+        if attempt > 1 {
+            self.background.tell_retried();
+        }
         self.work.state().calls(|calls| {
             calls.insert(call);
         });
@@ -166,8 +171,8 @@ impl<H: BufferHandler> Flush<H> {
         });
         Some(match flushed {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(failure)) => Err((failure.at, text_of(failure.source))),
-            Err(said) => Err((None, said)),
+            Ok(Err(failure)) => Err((failure.at, ErrorSaid::of(failure.source))),
+            Err(said) => Err((None, said.into())),
         })
     }
 

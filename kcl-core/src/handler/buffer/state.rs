@@ -98,6 +98,15 @@ impl BufferState {
                 bytes,
                 since,
             });
+            background.has_lanes(self.buffers.keys());
+        }
+    }
+
+    /// Tells that nothing is gathered or flushed any more.
+    pub(super) fn tell_no_more(&self) {
+        if let Some(background) = &self.background {
+            background.has_gathered(GatheredRecords::default());
+            background.has_lanes(0);
         }
     }
 

@@ -114,7 +114,9 @@ impl<H: BufferHandler> BufferWork<H> {
             std::mem::take(&mut state.tasks)
         };
         tasks.end().await;
-        self.0.state().calls(std::collections::BTreeSet::clear);
+        let mut state = self.0.state();
+        state.calls(std::collections::BTreeSet::clear);
+        state.tell_no_more();
     }
 
     /// The records of this background are gathered here, and no others.

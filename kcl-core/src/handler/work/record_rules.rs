@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::decide::backoff::Backoff;
-use crate::decide::retries::{AfterAttempt, after_failure, pause_after};
+use crate::decide::retries::{AfterAttempt, FailedAttempt, after_failure, pause_after};
 use crate::handler::give_up::{GivenUp, give_up};
 use crate::handler::retries::LastResort;
-use crate::handler::rules::{FailureRules, too_old};
+use crate::handler::rules::{ErrorSaid, FailureRules, too_old};
 use crate::handler::{Discarded, Letter, RecordHandler};
 use crate::runtime::{contained, jitter};
 
@@ -14,11 +14,16 @@ use super::WorkShared;
 use super::state::{RecordJob, WorkPhase};
 
 impl<H: RecordHandler> WorkShared<H> {
-    pub(super) async fn failed(self: &Arc<Self>, job: &RecordJob, attempt: u32, error: Arc<str>) {
+    pub(super) async fn failed(self: &Arc<Self>, job: &RecordJob, attempt: u32, said: ErrorSaid) {
+        let (error, is_permanent) = (said.text, said.is_permanent);
         job.background
             .tell_failed(&job.record().position, attempt, &error);
+        let failed = FailedAttempt {
+            number: attempt,
+            is_permanent,
+        };
         let rules = self.rules(job);
-        match after_failure(rules.limits, rules.backoff, attempt, jitter()) {
+        match after_failure(rules.limits, rules.backoff, failed, jitter()) {
             AfterAttempt::Again(span) => self.pause(job, span, Some(error)),
             AfterAttempt::Discard(why) => {
                 self.discard(job, &rules, (why, attempt), Some(error)).await;

@@ -110,11 +110,29 @@ pub(super) fn of_shard(
                     failures,
                 });
             }
-            WorkEvent::Skipped { at } => heard.outlet.say(Event::RecordSkipped {
-                shard: shard.clone(),
-                at: at.clone(),
-            }),
-            WorkEvent::DeadLettered { at, attempts } => {
+            WorkEvent::Retried => {
+                meters.handler_retries.increment(1);
+                heard
+                    .board
+                    .change(&shard.lease, |status| status.retries += 1);
+            }
+            WorkEvent::Flushes { cause } => meters.flushes(cause),
+            WorkEvent::LetterRefused => meters.letters_refused.increment(1),
+            WorkEvent::Skipped { at, why } => {
+                meters.skipped(why.as_str());
+                heard
+                    .board
+                    .change(&shard.lease, |status| status.skipped += 1);
+                heard.outlet.say(Event::RecordSkipped {
+                    shard: shard.clone(),
+                    at: at.clone(),
+                });
+            }
+            WorkEvent::DeadLettered { at, attempts, why } => {
+                meters.dead_lettered(why.as_str());
+                heard
+                    .board
+                    .change(&shard.lease, |status| status.dead_letters += 1);
                 heard.outlet.say(Event::DeadLettered {
                     shard: shard.clone(),
                     at: at.clone(),

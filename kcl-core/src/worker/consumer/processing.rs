@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crate::OnFailure;
 use crate::checkpoint::Checkpointer;
 use crate::decide::consumer::Step;
+use crate::decide::retries::Discarded;
 use crate::model::{Checkpoint, Position};
 use crate::processor::{Failure, ProcessRecordsInput};
 use crate::worker::error::RunError;
@@ -163,6 +164,10 @@ impl ShardConsumer {
             self.failed_call = None;
         }
         if let Some(at) = failure.at.clone().filter(|_| skipped) {
+            self.meters.skipped(Discarded::AttemptsExhausted.as_str());
+            self.inner
+                .board
+                .change(&self.row.key, |status| status.skipped += 1);
             self.inner.outlet.say(Event::RecordSkipped {
                 shard: self.shard.clone(),
                 at,
