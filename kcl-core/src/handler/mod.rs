@@ -33,7 +33,8 @@
 //! # }
 //! ```
 //!
-//! [`buffer`] gathers records for a [`BufferHandler`], which is given many of them together.
+//! [`buffer`] gathers the records of each shard for a [`BufferHandler`], which is given many of them
+//! together; [`shared_buffer`] those of all shards of a worker for a [`SharedBufferHandler`].
 //!
 //! [`decode`] stands before a handler of records, [`decode_buffer`] before one of buffers, and gives
 //! it what the records hold: `json` is the first decoder, with the feature of that name.
@@ -62,6 +63,7 @@ mod letter_json;
 mod permanent;
 mod retries;
 mod rules;
+mod shared;
 mod traits;
 mod work;
 
@@ -77,4 +79,8 @@ pub use json_lines::JsonLines;
 pub use kinesis_letters::KinesisLetters;
 pub use permanent::Permanent;
 pub use retries::Retries;
+pub use shared::{
+    ShardRecord, SharedBufferHandler, SharedBuffered, SharedBufferedProcessor, SharedFlushContext,
+    shared_buffer,
+};
 pub use traits::{RecordContext, RecordHandler};

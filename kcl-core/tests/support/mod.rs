@@ -19,6 +19,7 @@ mod logged;
 mod no_worker_rows;
 mod odd;
 mod seen;
+mod shared_basket;
 mod stream;
 mod table;
 
@@ -52,6 +53,7 @@ pub(crate) use logged::{Logged, loud};
 pub(crate) use no_worker_rows::NoWorkerRows;
 pub(crate) use odd::Odd;
 pub(crate) use seen::{Call, Seen};
+pub(crate) use shared_basket::{SharedBasket, SharedCall};
 pub(crate) use stream::HookedStream;
 pub(crate) use table::{Fault, UnrulyTable, Written};
 

@@ -48,6 +48,7 @@ mod refused;
 mod renewals;
 mod replaced;
 mod schedules;
+mod shared_buffers;
 mod slow_look;
 mod starts_over;
 mod status;

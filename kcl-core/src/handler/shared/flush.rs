@@ -1,0 +1,253 @@
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+
+use crate::decide::bisect::{AfterSplit, Bisection};
+use crate::decide::shared_buffer::BeginningSharedFlush;
+use crate::handler::give_up::{GivenUp, give_up};
+use crate::handler::retries::LastResort;
+use crate::handler::rules::{ErrorSaid, FailureRules};
+use crate::handler::{Discarded, Letter};
+use crate::processor::{Background, Failure};
+use crate::runtime::{Clock, panic_text};
+
+use super::call::{CallResult, TriedRecords};
+use super::state::MemberId;
+use super::work::SharedWork;
+use super::{ShardRecord, SharedBufferHandler};
+
+/// One flush: its records, until each of them is done, given up or given back.
+pub(super) struct SharedFlush<H> {
+    pub(super) work: Arc<SharedWork<H>>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) flush: BeginningSharedFlush<MemberId>,
+    pub(super) epoch: u64,
+    /// Those of the flush, at the same indexes.
+    pub(super) records: Vec<ShardRecord>,
+}
+
+/// What the work on a flush has come to so far.
+struct FlushProgress {
+    split: Bisection,
+    /// What the last call said that failed.
+    error: Option<Arc<str>>,
+}
+
+/// A record that is given up: by its index, why, and after how many attempts.
+type GivingUp = (usize, Discarded, u32);
+
+/// What follows a look at the next records.
+enum Next {
+    /// The next look.
+    Goes,
+    /// This record is given up.
+    GiveUp(GivingUp),
+    /// The worker stops: nothing more is flushed.
+    Stops,
+}
+
+impl<H: SharedBufferHandler> SharedFlush<H> {
+    pub(super) async fn run(self) {
+        // Nothing that an application has made ends a flush without a word: its records would be at
+        // work for ever.
+        let ended = AssertUnwindSafe(self.flush()).catch_unwind().await;
+        if let Err(panic) = ended {
+            let cause = panic_text(panic);
+            let failure =
+                || Failure::new(format!("the work around a shared flush panicked: {cause}"));
+            if let Some(tried) = self.live(0..self.records.len()) {
+                for background in tried.backgrounds.values() {
+                    background.fail(failure());
+                }
+            }
+        }
+        self.work.state().flushed(&self.flush, self.epoch);
+        self.work.changed.notify_one();
+    }
+
+    async fn flush(&self) {
+        let mut progress = FlushProgress {
+            split: Bisection::new(self.records.len()),
+            error: None,
+        };
+        let mut is_first = true;
+        while let Some(span) = progress.split.next() {
+            let Some(tried) = self.live(span.clone()) else {
+                progress.split.done_up_to(span.end);
+                continue;
+            };
+            let Some(background) = tried.backgrounds.values().next() else {
+                return;
+            };
+            if std::mem::take(&mut is_first) {
+                // Once, whatever the number of shards in it.
+                background.tell_flushes(self.flush.cause.as_str());
+            }
+            let rules = FailureRules::new(self.work.plan.retries.as_ref(), background.rules());
+            let next = self.try_next(&rules, tried, span.end, &mut progress).await;
+            let goes_on = match next {
+                Next::Goes => true,
+                Next::Stops => false,
+                Next::GiveUp(given_up) => self.give_up(&rules, given_up, &mut progress).await,
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// The next call of the handler, and what follows it.
+    async fn try_next(
+        &self,
+        rules: &FailureRules,
+        mut tried: TriedRecords,
+        mut end: usize,
+        progress: &mut FlushProgress,
+    ) -> Next {
+        let FlushProgress { split, error } = progress;
+        match self.first_too_old(rules, &tried) {
+            Some(0) => {
+                let index = tried.indexes[0];
+                // What precedes it is of shards that have left.
+                split.done_up_to(index);
+                return Next::GiveUp((index, Discarded::TooOld, split.attempts()));
+            }
+            Some(old) => {
+                end = tried.indexes[old];
+                tried.indexes.truncate(old);
+            }
+            None => {}
+        }
+        let attempt = split.failures() + 1;
+        let (at, said) = match self.call(rules, &tried, attempt).await {
+            CallResult::Gone => return Next::Goes,
+            CallResult::Done => {
+                let has_failed = error.take().is_some();
+                if has_failed {
+                    for (background, index) in self.firsts(&tried, &tried.indexes) {
+                        let at = &self.records[index].record.position;
+                        background.tell_recovered(at, split.failures());
+                    }
+                }
+                self.done(&tried, &tried.indexes, has_failed);
+                split.done_up_to(end);
+                return Next::Goes;
+            }
+            CallResult::Failed(at, said) => (at, said),
+        };
+        // Alone it is known without a name.
+        let at = at.or_else(|| (tried.indexes.len() == 1).then(|| tried.indexes[0]));
+        let first = at.unwrap_or(tried.indexes[0]);
+        let (before, rest) = tried
+            .indexes
+            .split_at(tried.indexes.partition_point(|index| *index < first));
+        self.done(&tried, before, error.is_some());
+        let ErrorSaid { text, is_permanent } = said;
+        let failing = if at.is_some() { &rest[..1] } else { rest };
+        for (background, index) in self.firsts(&tried, failing) {
+            background.tell_failed(&self.records[index].record.position, attempt, &text);
+        }
+        if !rules.bisects {
+            if let Some((background, index)) = self.firsts(&tried, &rest[..1]).pop() {
+                let record = &self.records[index].record;
+                background.fail(match at {
+                    Some(_) => Failure::at(record, &*text),
+                    None => Failure::new(&*text),
+                });
+            }
+            return Next::Stops;
+        }
+        *error = Some(text);
+        match split.failed(at, rules.limits.attempts_after(is_permanent)) {
+            AfterSplit::Again(failures) => {
+                self.pause(rules, failures).await;
+                Next::Goes
+            }
+            AfterSplit::GiveUp(index, attempts) => {
+                self.work.state().give_back_leaving(&self.flush);
+                Next::GiveUp((index, rules.limits.why(is_permanent), attempts))
+            }
+        }
+    }
+
+    /// Gives a record up, unless its shard has left. Returns whether the flush goes on.
+    async fn give_up(
+        &self,
+        rules: &FailureRules,
+        (index, why, attempts): GivingUp,
+        progress: &mut FlushProgress,
+    ) -> bool {
+        let Some(tried) = self.live(index..index + 1) else {
+            progress.split.done_up_to(index + 1);
+            return true;
+        };
+        let Some(background) = tried.backgrounds.values().next() else {
+            return true;
+        };
+        let ShardRecord { shard, record } = &self.records[index];
+        let letter = Letter {
+            shard,
+            record,
+            why,
+            attempts,
+            error: progress.error.as_deref().filter(|_| attempts > 0),
+        };
+        match give_up(&rules.last_resort, background, letter).await {
+            GivenUp::Passed => {
+                self.done(&tried, &tried.indexes, true);
+                progress.error = None;
+                progress.split.done_up_to(index + 1);
+            }
+            GivenUp::NotTaken(cause) => {
+                background.tell_failed(&record.position, attempts.max(1), &cause);
+                self.pause(rules, progress.split.failures().max(1)).await;
+            }
+            GivenUp::Left => return !matches!(rules.last_resort, LastResort::Stop),
+        }
+        true
+    }
+
+    /// These records are done, or passed. One of them may have failed before.
+    fn done(&self, tried: &TriedRecords, indexes: &[usize], has_failed: bool) {
+        let mut state = self.work.state();
+        let mut grown = BTreeSet::new();
+        for index in indexes {
+            let (id, number) = self.flush.records[*index];
+            if has_failed && let Some(background) = tried.backgrounds.get(&id) {
+                background.fails_no_more(&self.records[*index].record.position);
+            }
+            state.done(id, number);
+            grown.insert(id);
+        }
+        for id in grown {
+            if let Some(member) = state.members.get(&id) {
+                member.room.notify_one();
+            }
+        }
+    }
+
+    /// The first of these records of each shard.
+    fn firsts<'a>(
+        &self,
+        tried: &'a TriedRecords,
+        indexes: &[usize],
+    ) -> Vec<(&'a Background, usize)> {
+        let mut seen = BTreeSet::new();
+        let firsts = indexes.iter().filter_map(|index| {
+            let (id, _) = self.flush.records[*index];
+            let background = tried.backgrounds.get(&id)?;
+            seen.insert(id).then_some((background, *index))
+        });
+        firsts.collect()
+    }
+
+    /// A pause before the next try, which is without the shards that are given up.
+    async fn pause(&self, rules: &FailureRules, failures: u32) {
+        self.work.state().give_back_leaving(&self.flush);
+        let span = rules.pause_after(failures);
+        self.work.wait(&*self.clock, span).await;
+        self.work.state().give_back_leaving(&self.flush);
+    }
+}
