@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
 use kcl_core::BoxError;
 use kcl_core::model::StreamName;
@@ -60,6 +61,12 @@ impl Demo {
         let put = self.0.client().put_record().stream_name(self.0.name());
         put.partition_key(key).data(Blob::new(data)).send().await?;
         Ok(())
+    }
+
+    /// The AWS SDK's client of its server.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        self.0.client()
     }
 
     /// The stream as a source for a worker.

@@ -226,6 +226,30 @@ async fn json_is_decoded_and_what_is_none_is_dead_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_of_a_stream_go_through_the_same_handler() {
+    let run = Program::start("16_kinesis_letters", [""; 0]).finish().await;
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let lines: Vec<&str> = run.out.lines().collect();
+    let paid = ["customer-7 pays 1", "customer-7 pays 4"];
+    assert_eq!(lines[..2], paid, "{run:?}");
+    assert_eq!(
+        lines[2..],
+        ["dead: invalid digit found in string", "customer-7 pays 3"],
+        "{run:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_orders_of_all_shards_are_written_as_one_file() {
+    let full = "20 orders of 4 shards in a file (Records)";
+    let printed = shows("17_shared_buffer", &[full]).await;
+    assert!(
+        printed.ends_with("4 drained, 0 released unread, 0 abandoned\n"),
+        "{printed}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a DynamoDB Local: tests/e2e/run dynamo"]
 async fn dynamodb_keeps_what_the_next_run_of_the_example_goes_on_at() {
     let endpoint = std::env::var("KCL_E2E_DYNAMO")
