@@ -36,6 +36,7 @@ mod left_to_others;
 mod log;
 mod malformed;
 mod many_shards;
+mod million;
 mod modes;
 mod no_signal;
 mod out_of_reach;
