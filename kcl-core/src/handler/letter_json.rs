@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_letter_without_its_data_says_how_much_that_is() {
-        let (shard, record) = (shard(), record(7, "k", &[0; 100_000]));
+        let (shard, record) = (shard(), record(7, "k", &vec![0; 100_000]));
         let error = "ü".repeat(10_000);
         let line = letter(&shard, &record, &error).to_json_without_data();
         assert!(line.len() < 30_000, "{}", line.len());

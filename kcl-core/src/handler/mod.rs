@@ -73,7 +73,7 @@ pub use by_record::{ByRecord, ByRecordProcessor, by_key, in_order, unordered};
 pub use dead_letter::{DeadLetter, Discarded, Letter};
 pub use decode::{Decoded, DecodedBufferHandler, DecodedHandler, Decoder, decode, decode_buffer};
 #[cfg(feature = "json")]
-pub use decode::{Json, json, json_buffer};
+pub use decode::{JsonDecoder, json, json_buffer};
 pub use json_lines::JsonLines;
 #[cfg(feature = "kinesis")]
 pub use kinesis_letters::KinesisLetters;

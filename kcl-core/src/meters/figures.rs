@@ -201,11 +201,12 @@ mod tests {
     const PAGE: &str = include_str!("../../docs/operations.md");
     const RULES: &str = include_str!("../../docs/prometheus/alerts.yml");
     const BOARD: &str = include_str!("../../docs/prometheus/dashboard.json");
+    const HANDLERS: &str = include_str!("../../docs/handlers.md");
 
     /// A histogram is exported with the sum and the buckets of what it has recorded.
     #[test]
-    fn every_metric_in_the_alarms_exists() {
-        let words = [PAGE, RULES, BOARD]
+    fn every_metric_on_the_pages_exists() {
+        let words = [PAGE, RULES, BOARD, HANDLERS]
             .into_iter()
             .flat_map(|text| text.split(|of: char| !of.is_ascii_alphanumeric() && of != '_'));
         let named: BTreeSet<_> = words

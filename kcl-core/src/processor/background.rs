@@ -16,6 +16,7 @@ use crate::tenancy::gathered_records::GatheredRecords;
 use crate::tenancy::held::Held;
 
 use super::failing::FailingRecords;
+use super::work_event::{WorkEvent, WorkListener};
 use super::{Failure, OnFailure};
 
 /// The work on the records of one shard that continues after `process_records` has returned, shared
@@ -50,44 +51,6 @@ pub(crate) struct WorkRules {
     pub(crate) retry: Backoff,
     pub(crate) drain_limit: Duration,
 }
-
-/// What is reported to the listener as it happens.
-pub(crate) enum WorkEvent<'a> {
-    /// The work on a record failed. `failures` is the highest number of failed attempts of any
-    /// record that is currently failing.
-    Failed {
-        at: &'a Position,
-        attempt: u32,
-        error: &'a Arc<str>,
-        failures: u32,
-    },
-    /// A record that had failed is done. `failures` is the highest number of failed attempts of the
-    /// records that are still failing; 0 if there is none.
-    FailsNoMore { failures: u32 },
-    /// A record was processed after this many failed attempts.
-    Recovered { at: &'a Position, failures: u32 },
-    /// The handler is called again after a failed call.
-    Retried,
-    /// A flush of a buffer begins.
-    Flushes { cause: &'static str },
-    /// A record that failed was skipped.
-    Skipped { at: &'a Position, why: Discarded },
-    /// A record that was given up was accepted as a dead letter.
-    DeadLettered {
-        at: &'a Position,
-        attempts: u32,
-        why: Discarded,
-    },
-    /// A dead letter was not accepted.
-    LetterRefused,
-    /// A whole batch is done. `oldest` is the batch with the oldest record that is left.
-    Done {
-        batch: &'a AcceptedBatch,
-        oldest: Option<&'a AcceptedBatch>,
-    },
-}
-
-pub(crate) type WorkListener = Box<dyn Fn(WorkEvent<'_>) + Send + Sync>;
 
 /// A batch that was accepted.
 pub(crate) struct AcceptedBatch {

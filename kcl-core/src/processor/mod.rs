@@ -22,12 +22,13 @@ mod input;
 mod records;
 mod start_over;
 mod traits;
+mod work_event;
 
 pub use crate::decide::start::{Start, StartRefused};
 pub use crate::model::{Fence, LossReason, ShardRef};
 pub(crate) use crate::tenancy::gathered_records::GatheredRecords;
 pub(crate) use background::{
-    AcceptedBatch, Background, TakenOver, WorkEvent, WorkOwner, WorkRules, WorkStopped,
+    AcceptedBatch, Background, TakenOver, WorkOwner, WorkRules, WorkStopped,
 };
 pub(crate) use erased::{ErasedFactory, ErasedProcessor};
 pub use failure::{Failure, OnFailure};
@@ -39,3 +40,4 @@ pub use input::{
 pub use records::Records;
 pub use start_over::StartOver;
 pub use traits::{RecordProcessor, RecordProcessorFactory};
+pub(crate) use work_event::WorkEvent;

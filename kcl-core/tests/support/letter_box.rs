@@ -6,13 +6,13 @@ use kcl_core::handler::{DeadLetter, Discarded, Letter};
 use super::locked;
 
 /// The payload of a dead letter, why it is one, its attempts, and what the last one said.
-pub(crate) type KeptLetter = (String, Discarded, u32, String);
+pub(crate) type ToldLetter = (String, Discarded, u32, String);
 
 /// Keeps the payloads of dead letters, and what is told of them.
 #[derive(Clone, Default)]
 pub(crate) struct LetterBox {
     pub(crate) kept: Arc<Mutex<Vec<String>>>,
-    pub(crate) told: Arc<Mutex<Vec<KeptLetter>>>,
+    pub(crate) told: Arc<Mutex<Vec<ToldLetter>>>,
     /// So many deliveries fail first.
     pub(crate) refuses: Arc<Mutex<u32>>,
 }

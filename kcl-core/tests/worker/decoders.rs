@@ -238,9 +238,9 @@ async fn a_handler_may_say_that_no_retry_helps() {
 
 /// Fails at a batch with a `3`, without saying which record it is.
 #[derive(Clone, Default)]
-struct Batches(Arc<AtomicU32>);
+struct NoThrees(Arc<AtomicU32>);
 
-impl RecordProcessor for Batches {
+impl RecordProcessor for NoThrees {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         if input.records.iter().any(|record| &record.data[..] == b"3") {
             self.0.fetch_add(1, Ordering::SeqCst);
@@ -257,7 +257,7 @@ async fn of_a_batch_the_record_that_no_retry_helps_is_found_first() {
     let (table, letters, batches) = (
         MemoryLeaseTable::new(),
         LetterBox::default(),
-        Batches::default(),
+        NoThrees::default(),
     );
     let seen = batches.clone();
     let processors = bisect(

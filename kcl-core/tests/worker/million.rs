@@ -151,23 +151,23 @@ async fn poison_among_a_million_is_given_up_alone() {
 
 /// Calls another service that takes 20 ms.
 #[derive(Clone, Default)]
-struct Slow(Arc<AtomicUsize>);
+struct SlowService(Arc<AtomicUsize>);
 
-impl Slow {
+impl SlowService {
     async fn call(&self) {
         tokio::time::sleep(Duration::from_millis(20)).await;
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-impl RecordHandler for Slow {
+impl RecordHandler for SlowService {
     async fn handle(&self, _: &Record, _: &RecordContext) -> Result<(), BoxError> {
         self.call().await;
         Ok(())
     }
 }
 
-impl RecordProcessor for Slow {
+impl RecordProcessor for SlowService {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         for _ in &input.records {
             self.call().await;
@@ -179,7 +179,7 @@ impl RecordProcessor for Slow {
 /// Records a second, from the first that is done to the last.
 async fn rate<P: RecordProcessorFactory>(
     records: usize,
-    slow: &Slow,
+    slow: &SlowService,
     processors: impl Fn() -> P,
 ) -> f64 {
     let stream = MemoryStream::new("orders", 1);
@@ -205,14 +205,14 @@ async fn rate<P: RecordProcessorFactory>(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures: see the head of this file"]
 async fn lanes_do_a_hundred_times_as_much_with_a_slow_handler() {
-    let slow = Slow::default();
+    let slow = SlowService::default();
     let one_by_one = rate(200, &slow, || {
         let slow = slow.clone();
         move |_: &ShardRef| slow.clone()
     })
     .await;
     for at_work in [16, 64, 256] {
-        let slow = Slow::default();
+        let slow = SlowService::default();
         let by_lane = rate(5_000, &slow, || by_key(at_work, slow.clone())).await;
         let ideal = at_work as f64 / 0.02;
         println!(

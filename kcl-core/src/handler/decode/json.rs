@@ -39,35 +39,35 @@ use super::{Decoded, DecodedBufferHandler, DecodedHandler, Decoder, decode, deco
 /// # drop(builder);
 /// ```
 #[cfg_attr(docsrs, doc(cfg(feature = "json")))]
-pub fn json<H>(handler: H) -> Decoded<Json<H::Value>, H>
+pub fn json<H>(handler: H) -> Decoded<JsonDecoder<H::Value>, H>
 where
     H: DecodedHandler,
     H::Value: DeserializeOwned,
 {
-    decode(Json::default(), handler)
+    decode(JsonDecoder::default(), handler)
 }
 
 /// The same for a handler of [buffers](crate::handler::buffer()), as [`decode_buffer`].
 #[cfg_attr(docsrs, doc(cfg(feature = "json")))]
-pub fn json_buffer<H>(handler: H) -> Decoded<Json<H::Value>, H>
+pub fn json_buffer<H>(handler: H) -> Decoded<JsonDecoder<H::Value>, H>
 where
     H: DecodedBufferHandler,
     H::Value: DeserializeOwned,
 {
-    decode_buffer(Json::default(), handler)
+    decode_buffer(JsonDecoder::default(), handler)
 }
 
 /// Reads the content of a record as JSON. Used by [`json`] and [`json_buffer`].
 #[cfg_attr(docsrs, doc(cfg(feature = "json")))]
-pub struct Json<T>(PhantomData<fn() -> T>);
+pub struct JsonDecoder<T>(PhantomData<fn() -> T>);
 
-impl<T> Default for Json<T> {
+impl<T> Default for JsonDecoder<T> {
     fn default() -> Self {
         Self(PhantomData)
     }
 }
 
-impl<T: DeserializeOwned + Send + Sync + 'static> Decoder for Json<T> {
+impl<T: DeserializeOwned + Send + Sync + 'static> Decoder for JsonDecoder<T> {
     type Value = T;
 
     fn decode(&self, record: &Record) -> Result<T, BoxError> {
@@ -103,9 +103,9 @@ fn without_values(error: &serde_json::Error) -> String {
     }
 }
 
-impl<T> fmt::Debug for Json<T> {
+impl<T> fmt::Debug for JsonDecoder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Json")
+        f.write_str("JsonDecoder")
     }
 }
 
@@ -116,7 +116,7 @@ mod tests {
 
     #[derive(Debug, PartialEq, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Order {
+    struct Purchase {
         amount: u64,
         kind: Option<Kind>,
     }
@@ -126,16 +126,16 @@ mod tests {
         Paid,
     }
 
-    fn decoded(content: &'static [u8]) -> Result<Order, String> {
+    fn decoded(content: &'static [u8]) -> Result<Purchase, String> {
         let number = SequenceNumber::from_u128(1);
         let record = Record::from(RawRecord::new(number, "k", content));
-        let decoded = Json::<Order>::default().decode(&record);
+        let decoded = JsonDecoder::<Purchase>::default().decode(&record);
         decoded.map_err(|error| error.to_string())
     }
 
     #[test]
     fn the_whole_content_is_one_value() {
-        let paid = Order {
+        let paid = Purchase {
             amount: 3,
             kind: Some(Kind::Paid),
         };

@@ -9,5 +9,5 @@ mod traits;
 pub use decoded::{Decoded, decode, decode_buffer};
 pub use decoder::Decoder;
 #[cfg(feature = "json")]
-pub use json::{Json, json, json_buffer};
+pub use json::{JsonDecoder, json, json_buffer};
 pub use traits::{DecodedBufferHandler, DecodedHandler};

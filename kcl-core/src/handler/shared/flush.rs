@@ -39,7 +39,7 @@ struct FlushProgress {
 type GivingUp = (usize, Discarded, u32);
 
 /// What follows a look at the next records.
-enum Next {
+enum AfterTry {
     /// The next look.
     Goes,
     /// This record is given up.
@@ -88,9 +88,9 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
             let rules = FailureRules::new(self.work.plan.retries.as_ref(), background.rules());
             let next = self.try_next(&rules, tried, span.end, &mut progress).await;
             let goes_on = match next {
-                Next::Goes => true,
-                Next::Stops => false,
-                Next::GiveUp(given_up) => self.give_up(&rules, given_up, &mut progress).await,
+                AfterTry::Goes => true,
+                AfterTry::Stops => false,
+                AfterTry::GiveUp(given_up) => self.give_up(&rules, given_up, &mut progress).await,
             };
             if !goes_on {
                 return;
@@ -105,14 +105,14 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
         mut tried: TriedRecords,
         mut end: usize,
         progress: &mut FlushProgress,
-    ) -> Next {
+    ) -> AfterTry {
         let FlushProgress { split, error } = progress;
         match self.first_too_old(rules, &tried) {
             Some(0) => {
                 let index = tried.indexes[0];
                 // What precedes it is of shards that have left.
                 split.done_up_to(index);
-                return Next::GiveUp((index, Discarded::TooOld, split.attempts()));
+                return AfterTry::GiveUp((index, Discarded::TooOld, split.attempts()));
             }
             Some(old) => {
                 end = tried.indexes[old];
@@ -122,7 +122,7 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
         }
         let attempt = split.failures() + 1;
         let (at, said) = match self.call(rules, &tried, attempt).await {
-            CallResult::Gone => return Next::Goes,
+            CallResult::Gone => return AfterTry::Goes,
             CallResult::Done => {
                 let has_failed = error.take().is_some();
                 if has_failed {
@@ -133,7 +133,7 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
                 }
                 self.done(&tried, &tried.indexes, has_failed);
                 split.done_up_to(end);
-                return Next::Goes;
+                return AfterTry::Goes;
             }
             CallResult::Failed(at, said) => (at, said),
         };
@@ -157,17 +157,17 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
                     None => Failure::new(&*text),
                 });
             }
-            return Next::Stops;
+            return AfterTry::Stops;
         }
         *error = Some(text);
         match split.failed(at, rules.limits.attempts_after(is_permanent)) {
             AfterSplit::Again(failures) => {
                 self.pause(rules, failures).await;
-                Next::Goes
+                AfterTry::Goes
             }
             AfterSplit::GiveUp(index, attempts) => {
                 self.work.state().give_back_leaving(&self.flush);
-                Next::GiveUp((index, rules.limits.why(is_permanent), attempts))
+                AfterTry::GiveUp((index, rules.limits.why(is_permanent), attempts))
             }
         }
     }

@@ -7,7 +7,9 @@ use tracing::Instrument;
 
 use crate::handler::accepting::{Misuse, accept_whole, claim, drain};
 use crate::model::ShardRef;
-use crate::processor::{Background, Failure, ProcessRecordsInput, Records, WorkOwner};
+use crate::processor::{
+    Background, Failure, GatheredRecords, ProcessRecordsInput, Records, WorkOwner,
+};
 use crate::runtime::Tasks;
 
 use super::SharedBufferHandler;
@@ -92,7 +94,7 @@ impl<H: SharedBufferHandler> SharedMember<H> {
         }
         if let Some((_, background)) = &self.joined {
             background.works_since(None, 0);
-            background.has_gathered(Default::default());
+            background.has_gathered(GatheredRecords::default());
         }
     }
 

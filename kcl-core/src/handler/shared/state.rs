@@ -38,7 +38,7 @@ pub(super) struct MemberState {
     pub(super) background: Background,
     pub(super) shard: ShardRef,
     /// In the order of the shard, from the first that is not done on.
-    records: VecDeque<KeptRecord>,
+    records: VecDeque<MemberRecord>,
     /// There is room for more records. One waits for it.
     pub(super) room: Arc<Notify>,
     /// It has nothing gathered, and nothing in a flush. One waits for it.
@@ -46,7 +46,7 @@ pub(super) struct MemberState {
 }
 
 /// A record of a batch: neither is copied.
-struct KeptRecord {
+struct MemberRecord {
     records: Records,
     index: usize,
 }
@@ -115,7 +115,7 @@ impl SharedState {
         let Some(member) = self.members.get_mut(&id) else {
             return;
         };
-        member.records.push_back(KeptRecord {
+        member.records.push_back(MemberRecord {
             records: records.clone(),
             index,
         });
@@ -221,7 +221,7 @@ impl SharedState {
     }
 }
 
-impl KeptRecord {
+impl MemberRecord {
     fn position(&self) -> Position {
         self.records[self.index].position.clone()
     }
