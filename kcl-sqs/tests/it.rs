@@ -1,4 +1,3 @@
-//! Dead letters on the wire: the SDK's client against a queue in this process.
+//! The tests from outside, in one program.
 
-mod letters;
-mod queue;
+mod wire;

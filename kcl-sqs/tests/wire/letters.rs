@@ -9,7 +9,7 @@ use kcl_core::{BoxError, MemoryLeaseTable, MemoryStream, RecordHandler, Worker};
 use kcl_sqs::SqsLetters;
 use serde_json::{Value, json};
 
-use crate::queue::{Answer, Queue, locked};
+use super::queue::{Answer, Queue, locked};
 
 const STANDARD: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/dead";
 const FIFO: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/dead.fifo";
