@@ -162,7 +162,8 @@ impl SharedState {
         } else if waits(&self.ending) {
             Some(FlushCause::End)
         } else {
-            waits(&self.short).then_some(FlushCause::Room)
+            // Whatever they have gathered themselves: others may hold the memory.
+            (!self.short.is_empty()).then_some(FlushCause::Room)
         };
         let flush = self.buffer.begin(now, all)?;
         let records = flush.records.iter().filter_map(|(id, number)| {
