@@ -11,7 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use kcl_core::handler::{ByRecord, RecordContext, RecordHandler, by_key, in_order, unordered};
+use kcl_core::handler::{
+    BufferHandler, ByRecord, DecodedHandler, FlushContext, RecordContext, RecordHandler,
+    ShardRecord, SharedBufferHandler, SharedFlushContext, buffer, by_key, decode, in_order,
+    shared_buffer, unordered,
+};
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::model::Record;
 use kcl_core::processor::{ProcessRecordsInput, RecordProcessorFactory, ShardRef};
@@ -30,21 +34,47 @@ struct Counter(Arc<Count>);
 
 impl RecordProcessor for Counter {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
-        let records = input.records.len() as u64;
-        self.0.first.notify_one();
-        if self.0.left.fetch_sub(records, Ordering::Relaxed) == records {
-            self.0.done.notify_one();
-        }
+        self.done(input.records.len());
         Ok(())
     }
 }
 
 impl RecordHandler for Counter {
     async fn handle(&self, _: &Record, _: &RecordContext) -> Result<(), BoxError> {
+        self.done(1);
+        Ok(())
+    }
+}
+
+impl Counter {
+    fn done(&self, records: usize) {
         self.0.first.notify_one();
-        if self.0.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+        let records = records as u64;
+        if self.0.left.fetch_sub(records, Ordering::Relaxed) == records {
             self.0.done.notify_one();
         }
+    }
+}
+
+impl DecodedHandler for Counter {
+    type Value = usize;
+
+    async fn handle(&self, _: usize, _: &Record, _: &RecordContext) -> Result<(), BoxError> {
+        self.done(1);
+        Ok(())
+    }
+}
+
+impl BufferHandler for Counter {
+    async fn flush(&self, records: &[Record], _: &FlushContext) -> Result<(), Failure> {
+        self.done(records.len());
+        Ok(())
+    }
+}
+
+impl SharedBufferHandler for Counter {
+    async fn flush(&self, records: &[ShardRecord], _: &SharedFlushContext) -> Result<(), Failure> {
+        self.done(records.len());
         Ok(())
     }
 }
@@ -146,6 +176,29 @@ fn lanes(criterion: &mut Criterion) {
             });
         });
     }
+    let size = |record: &Record| -> Result<usize, BoxError> { Ok(record.data.len()) };
+    group.bench_function("by_key(256), decoded", |bencher| {
+        bencher.iter_custom(|iterations| {
+            let adapter = |counter| by_key(256, decode(size, counter));
+            (0..iterations)
+                .map(|_| runtime.block_on(run(&stream, records, 10_000, adapter)))
+                .sum::<Duration>()
+        });
+    });
+    group.bench_function("buffer", |bencher| {
+        bencher.iter_custom(|iterations| {
+            (0..iterations)
+                .map(|_| runtime.block_on(run(&stream, records, 10_000, buffer)))
+                .sum::<Duration>()
+        });
+    });
+    group.bench_function("shared_buffer", |bencher| {
+        bencher.iter_custom(|iterations| {
+            (0..iterations)
+                .map(|_| runtime.block_on(run(&stream, records, 10_000, shared_buffer)))
+                .sum::<Duration>()
+        });
+    });
     group.finish();
 }
 

@@ -2,7 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::BoxError;
-use crate::model::Position;
+use crate::model::{LeaseKey, Position};
 
 /// Why a batch could not be processed, and how far processing got.
 ///
@@ -48,6 +48,8 @@ pub struct Failure {
     pub(crate) at: Option<Position>,
     pub(crate) source: BoxError,
     pub(crate) verdict: Option<FailureVerdict>,
+    /// Of which shard the position is, where a call has records of several.
+    pub(crate) lease: Option<LeaseKey>,
 }
 
 /// What an adapter has decided about a failure, in place of the worker's settings.
@@ -67,6 +69,7 @@ impl Failure {
             at: Some(record.position.clone()),
             source: source.into(),
             verdict: None,
+            lease: None,
         }
     }
 
@@ -76,6 +79,7 @@ impl Failure {
             at: Some(at),
             source: source.into(),
             verdict: None,
+            lease: None,
         }
     }
 
@@ -85,7 +89,14 @@ impl Failure {
             at: None,
             source: source.into(),
             verdict: None,
+            lease: None,
         }
+    }
+
+    /// The position is one of this shard.
+    pub(crate) fn of_shard(mut self, lease: LeaseKey) -> Self {
+        self.lease = Some(lease);
+        self
     }
 
     /// The rest of the batch comes again after this pause, whatever the worker does otherwise.

@@ -10,7 +10,7 @@ use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::lease::{LeaseTable, Write};
 use kcl_core::model::{Checkpoint, SequenceNumber, ShardId};
 use kcl_core::stream::memory::MemoryStream;
-use kcl_core::worker::{Event, RunError, Stopped};
+use kcl_core::worker::{Event, RunError, Stopped, StreamConfig};
 use kcl_core::{ByteBudget, Failure, OnFailure};
 
 use crate::support::{
@@ -245,7 +245,7 @@ async fn poison_in_a_shared_buffer_is_alone_in_the_dead_letters() {
                 .iter()
                 .find(|one| [&b"a7"[..], b"b30"].contains(&&one.record.data[..]));
             match bad {
-                Some(bad) if says_which => Err(Failure::at(&bad.record, "cannot read it")),
+                Some(bad) if says_which => Err(bad.failed("cannot read it")),
                 Some(_) => Err(Failure::new("cannot read it")),
                 None => Ok(()),
             }
@@ -272,6 +272,37 @@ async fn poison_in_a_shared_buffer_is_alone_in_the_dead_letters() {
     }
 }
 
+/// Two streams may have records with the same position.
+#[tokio::test]
+async fn a_failed_record_is_known_by_its_shard_as_well() {
+    let table = MemoryLeaseTable::new();
+    let (basket, letters) = (
+        SharedBasket::with(|records| {
+            let bad = records.iter().find(|one| &one.record.data[..] == b"us 1");
+            bad.map_or(Ok(()), |bad| Err(bad.failed("no")))
+        }),
+        LetterBox::default(),
+    );
+    let streams = ["eu", "us"].map(|name| {
+        let stream = MemoryStream::new(name, 1);
+        let shard = stream.open_shards().remove(0);
+        let put = [0, 1, 2].map(|number| {
+            let payload = format!("{name} {number}");
+            stream.put_to(&shard, "k", payload).unwrap()
+        });
+        (put, StreamConfig::new(name).source(stream))
+    });
+    assert_eq!(streams[0].0, streams[1].0, "the same positions");
+    let streams = streams.map(|(_, stream)| stream);
+    let retries = Retries::attempts(1).dead_letter(letters.clone());
+    let gathering = shared_buffer(basket.clone()).records(6).retries(retries);
+    let run = Fleet::of_streams(&table, streams.into()).process(gathering.every(HOUR));
+    basket.until_done(5).await;
+    run.stop().await.unwrap();
+    assert_eq!(*locked(&letters.kept), ["us 1"]);
+    assert_eq!(basket.begun.borrow().len(), 2, "no halves");
+}
+
 /// A target that is down keeps no lease: what it did not take comes again.
 #[tokio::test]
 async fn a_stop_gives_back_what_a_shared_buffer_cannot_flush() {
@@ -294,7 +325,7 @@ async fn a_stop_gives_back_what_a_shared_buffer_cannot_flush() {
 async fn a_failed_shared_flush_stops_a_worker_that_is_to_stop() {
     let two = Two::with(2);
     let basket = SharedBasket::with(|records| match records {
-        [one, ..] => Err(Failure::at(&one.record, "no")),
+        [one, ..] => Err(one.failed("no")),
         [] => Ok(()),
     });
     let run = Fleet::new(&two.stream, &two.table)

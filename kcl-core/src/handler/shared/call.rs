@@ -119,10 +119,14 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
             None => CallResult::Gone,
             Some(Ok(Ok(()))) => CallResult::Done,
             Some(Ok(Err(failure))) => {
-                let at = failure.at.and_then(|at| {
-                    let is_it = |index: &&usize| self.records[**index].record.position == at;
+                let of = failure.lease.as_ref();
+                let at = failure.at.as_ref().and_then(|at| {
+                    let is_it = |index: &&usize| {
+                        let one = &self.records[**index];
+                        one.record.position == *at && of.is_none_or(|of| *of == one.shard.lease)
+                    };
                     let mut found = tried.indexes.iter().filter(is_it);
-                    // Positions are those of a shard: two shards may have the same one.
+                    // Without the shard, it may be a position of two of them.
                     found.next().filter(|_| found.next().is_none()).copied()
                 });
                 CallResult::Failed(at, ErrorSaid::of(failure.source))

@@ -1,5 +1,6 @@
 use std::future::Future;
 
+use crate::BoxError;
 use crate::handler::FlushCause;
 use crate::model::{Record, ShardRef};
 use crate::processor::Failure;
@@ -19,9 +20,10 @@ pub trait SharedBufferHandler: Send + Sync + 'static {
     /// again to its next owner, whatever it returns.
     ///
     /// # Errors
-    /// [`Failure::at`] says that the records before that one, in the order in which they are given,
-    /// are processed. After any other error none is, and the next call is given half of them: see
-    /// [`Retries`](crate::handler::Retries).
+    /// [`ShardRecord::failed`] says that the records before that one, in the order in which they are
+    /// given, are processed. After any other error none is, and the next call is given half of them:
+    /// see [`Retries`](crate::handler::Retries). ([`Failure::at`] names a record too, unless one of
+    /// another shard has the same position, as it may be between streams.)
     fn flush(
         &self,
         records: &[ShardRecord],
@@ -37,6 +39,13 @@ pub struct ShardRecord {
     pub shard: ShardRef,
     /// The record.
     pub record: Record,
+}
+
+impl ShardRecord {
+    /// The call failed at this record. All records before it have been processed.
+    pub fn failed(&self, source: impl Into<BoxError>) -> Failure {
+        Failure::at(&self.record, source).of_shard(self.shard.lease.clone())
+    }
 }
 
 /// What a [`SharedBufferHandler`] receives along with the records.

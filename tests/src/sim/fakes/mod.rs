@@ -7,6 +7,7 @@ mod fan_out;
 mod handler;
 mod mutated;
 mod processor;
+mod shared_buffer;
 mod stream;
 mod table;
 

@@ -1,9 +1,11 @@
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use kcl_core::BoxError;
 use kcl_core::checkpoint::{CheckpointError, Checkpointer};
-use kcl_core::handler::{BufferedProcessor, ByRecordProcessor};
+use kcl_core::handler::{
+    BufferedProcessor, ByRecordProcessor, SharedBuffered, SharedBufferedProcessor,
+};
 use kcl_core::model::Position;
 use kcl_core::processor::{
     IdleInput, InitializeInput, LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef,
@@ -22,16 +24,24 @@ use crate::sim::world::{Handlers, Style};
 
 use super::buffers::{SimBuffer, buffer_of_records};
 use super::handler::{SimHandler, handler_of_records};
+use super::shared_buffer::{SharedDesks, SimSharedBuffer, buffer_of_shards};
 
 /// Makes the processors of one process.
 #[derive(Debug)]
 pub(crate) struct Processors {
     life: Arc<Life>,
+    /// What the shards share in the style of that.
+    shared: OnceLock<SharedBuffered<SimSharedBuffer>>,
+    desks: SharedDesks,
 }
 
 impl Processors {
-    pub(crate) const fn new(life: Arc<Life>) -> Self {
-        Self { life }
+    pub(crate) fn new(life: Arc<Life>) -> Self {
+        Self {
+            life,
+            shared: OnceLock::new(),
+            desks: SharedDesks::default(),
+        }
     }
 }
 
@@ -65,10 +75,16 @@ impl RecordProcessorFactory for Processors {
             shard: index,
             checkpointer: Mutex::default(),
         });
-        let records = if style == Style::Buffered {
-            Some(Adapter::Buffer(buffer_of_records(&desk, shard)))
-        } else {
-            handler_of_records(style, &desk, &mut dice, shard).map(Adapter::Records)
+        let records = match style {
+            Style::Buffered => Some(Adapter::Buffer(buffer_of_records(&desk, shard))),
+            Style::SharedBuffer => {
+                self.desks.add(shard, &desk);
+                let buffer = self
+                    .shared
+                    .get_or_init(|| buffer_of_shards(&self.life, &self.desks));
+                Some(Adapter::Shared(buffer.processor(shard)))
+            }
+            _ => handler_of_records(style, &desk, &mut dice, shard).map(Adapter::Records),
         };
         SimProcessor {
             desk,
@@ -94,6 +110,7 @@ pub(crate) struct SimProcessor {
 enum Adapter {
     Records(ByRecordProcessor<SimHandler>),
     Buffer(BufferedProcessor<SimBuffer>),
+    Shared(SharedBufferedProcessor<SimSharedBuffer>),
 }
 
 impl RecordProcessor for Adapter {
@@ -101,6 +118,7 @@ impl RecordProcessor for Adapter {
         match self {
             Self::Records(records) => records.process_records(input).await,
             Self::Buffer(buffer) => buffer.process_records(input).await,
+            Self::Shared(buffer) => buffer.process_records(input).await,
         }
     }
 
@@ -108,6 +126,7 @@ impl RecordProcessor for Adapter {
         match self {
             Self::Records(records) => records.lease_lost(input).await,
             Self::Buffer(buffer) => buffer.lease_lost(input).await,
+            Self::Shared(buffer) => buffer.lease_lost(input).await,
         }
     }
 
@@ -115,6 +134,7 @@ impl RecordProcessor for Adapter {
         match self {
             Self::Records(records) => records.shard_ended(input).await,
             Self::Buffer(buffer) => buffer.shard_ended(input).await,
+            Self::Shared(buffer) => buffer.shard_ended(input).await,
         }
     }
 
@@ -122,6 +142,7 @@ impl RecordProcessor for Adapter {
         match self {
             Self::Records(records) => records.shutdown_requested(input).await,
             Self::Buffer(buffer) => buffer.shutdown_requested(input).await,
+            Self::Shared(buffer) => buffer.shutdown_requested(input).await,
         }
     }
 }
@@ -286,7 +307,8 @@ impl SimProcessor {
             | Style::InOrder
             | Style::ByKey
             | Style::Unordered
-            | Style::Buffered => {}
+            | Style::Buffered
+            | Style::SharedBuffer => {}
             Style::EachBatch => {
                 self.desk
                     .life

@@ -46,6 +46,10 @@ pub(super) fn draw(world: &mut World) {
     if world.handlers.styles == [Style::Automatic] && dice.chance(0.3) {
         world.handlers.styles = vec![Style::Buffered];
     }
+    let mut dice = Dice::new(seed, "shared buffers");
+    if world.handlers.styles == [Style::Automatic] && dice.chance(0.25) {
+        world.handlers.styles = vec![Style::SharedBuffer];
+    }
     let mut dice = Dice::new(seed, "idle calls");
     if dice.chance(0.15) {
         world.fleet.idle_every_ms = dice.pick(&[50, 500, 5_000]);

@@ -24,6 +24,8 @@ pub enum Style {
     Unordered,
     /// A handler of buffers.
     Buffered,
+    /// A handler of a buffer that the shards of a process share.
+    SharedBuffer,
 }
 
 /// What the application's processors do. Rates are of 1 a call; 0 is off.
@@ -111,6 +113,7 @@ impl Handlers {
                     | Style::ByKey
                     | Style::Unordered
                     | Style::Buffered
+                    | Style::SharedBuffer
             )
         })
     }
