@@ -58,7 +58,7 @@ async fn give_up(records: &[(&str, &[u8])], letters: SqsLetters) -> (Vec<String>
                 }
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let ended = worker.run_until(five_refusals, Duration::from_secs(5));
     ended.await.unwrap();
