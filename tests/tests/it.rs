@@ -6,3 +6,4 @@ mod examples;
 mod fleet;
 mod parts;
 mod sim;
+mod sqs;

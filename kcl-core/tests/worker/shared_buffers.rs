@@ -297,7 +297,7 @@ async fn a_failed_record_is_known_by_its_shard_as_well() {
     let retries = Retries::attempts(1).dead_letter(letters.clone());
     let gathering = shared_buffer(basket.clone()).records(6).retries(retries);
     let run = Fleet::of_streams(&table, streams.into()).process(gathering.every(HOUR));
-    basket.until_done(5).await;
+    basket.until_begun(2).await;
     run.stop().await.unwrap();
     assert_eq!(*locked(&letters.kept), ["us 1"]);
     assert_eq!(basket.begun.borrow().len(), 2, "no halves");

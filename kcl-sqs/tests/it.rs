@@ -1,3 +1,0 @@
-//! The tests from outside, in one program.
-
-mod wire;
