@@ -21,6 +21,8 @@ pub enum SteerError {
     #[error("lease {0} is at the end of its shard: expected an unfinished lease")]
     Ended(LeaseKey),
     /// A worker of the Java KCL holds the lease, and does not know pauses.
+    /// Its writes are conditional on the counter alone and keep attributes that they do not know,
+    /// so a pause would stay in the row and change nothing.
     #[error(
         "lease {lease} is held by {holder}, which writes no token, as the workers of the Java KCL: \
          expected a worker of this framework, because the KCL does not know pauses"
@@ -98,6 +100,8 @@ pub async fn resume(table: &dyn LeaseTable, leases: &[LeaseKey]) -> Result<Vec<L
     write_all(table, leases, &Write::resume()).await
 }
 
+/// The same write for each lease, whoever holds it: the mark is beside everything that workers write,
+/// so no answer of theirs can be in its way.
 async fn write_all(
     table: &dyn LeaseTable,
     leases: &[LeaseKey],
@@ -124,6 +128,7 @@ pub(super) async fn announce(table: &dyn LeaseTable, rows: &[Lease]) {
     }
 }
 
+/// The row of an unfinished lease.
 pub(super) async fn read(table: &dyn LeaseTable, key: &LeaseKey) -> Result<Lease, SteerError> {
     match table.get(key).await {
         Ok(Some(row)) if row.checkpoint.is_shard_end() => Err(SteerError::Ended(key.clone())),
@@ -136,6 +141,7 @@ pub(super) async fn read(table: &dyn LeaseTable, key: &LeaseKey) -> Result<Lease
     }
 }
 
+/// What the refusal of a write on this lease says.
 pub(super) fn refused(key: &LeaseKey, error: Error) -> SteerError {
     let lease = key.clone();
     match error {

@@ -135,11 +135,13 @@ fn moved(position: Option<Timestamp>, to: Timestamp) -> SeekEffect {
     }
 }
 
+/// The time from one to the other, if both are known; zero if they are in the other order.
 fn span(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<Duration> {
     let millis = to?.as_millis().saturating_sub(from?.as_millis());
     Some(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
 }
 
+/// A time so much earlier.
 fn earlier(at: Timestamp, by: Duration) -> Timestamp {
     let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
     Timestamp::from_millis(at.as_millis().saturating_sub(by))

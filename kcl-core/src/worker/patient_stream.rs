@@ -36,6 +36,7 @@ pub(super) struct Patient<T: ?Sized> {
 }
 
 impl<T: ?Sized> Patient<T> {
+    /// `refused` is that of the stream, so that what one shard has learned counts for all.
     pub(super) const fn new(refused: Arc<ServiceAccess>, inner: Arc<T>) -> Self {
         Self { refused, inner }
     }
@@ -79,6 +80,7 @@ impl Stream for Patient<dyn Stream> {
         )
     }
 
+    // These three make no call, so there is nothing to judge.
     fn memory_while_reading(&self) -> f64 {
         self.inner.memory_while_reading()
     }
@@ -145,6 +147,7 @@ impl FanOut for Patient<dyn FanOut> {
 #[derive(Debug)]
 struct PatientSubscription {
     refused: Arc<ServiceAccess>,
+    /// The subscription itself.
     inner: Box<dyn Subscription>,
 }
 

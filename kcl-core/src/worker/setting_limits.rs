@@ -26,6 +26,8 @@ use super::settings::Settings;
 /// - `retry_to`: at least `retry_from`.
 pub(super) fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingError> {
     check_position(settings.initial_position, now)?;
+    // The value is shown as it was given, so that a mistake of units is seen: `10ms` where 10 s
+    // were meant.
     let span = |setting, value: Duration, least: Duration, most: Duration| {
         if (least..=most).contains(&value) {
             return Ok(());
@@ -50,11 +52,15 @@ pub(super) fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingEr
     let milli = Duration::from_millis(1);
     // With less than a second, the call limit would be too short for a table on a network.
     span("failover", settings.failover, second, hour)?;
+    // Upper limits of an hour or a day only keep mistakes out; nothing breaks beyond them.
     if let Some(start_within) = settings.start_within {
         span("start_within", start_within, milli, hour * 24)?;
     }
+    // A worker that may hold no lease would only be in the others' way: they count on it for its
+    // share.
     number("max_leases", settings.max_leases, 1, usize::MAX)?;
     number("max_records", settings.max_records as usize, 1, 10_000)?;
+    // A million is as good as no limit, for servers in tests.
     number("calls_per_second", settings.calls_per_second, 1, 1_000_000)?;
     span(
         "idle_ceiling",
@@ -80,7 +86,9 @@ pub(super) fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingEr
         Duration::ZERO,
         hour * 24,
     )?;
+    // Each of these is a write per lease, so a millisecond is for tests alone.
     span("checkpoint_every", settings.checkpoint_every, milli, hour)?;
+    // Below a second a slow disk or a pause of the machine would cost the lease.
     span("handler_budget", settings.handler_budget, second, hour * 24)?;
     span(
         "handler_warning",
@@ -94,7 +102,9 @@ pub(super) fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingEr
     }
     number("max_moves", settings.max_moves, 1, usize::MAX)?;
     span("retry_from", settings.retry_from, milli, hour)?;
+    // The pause doubles from the one to the other, so the second must not be shorter.
     span("retry_to", settings.retry_to, settings.retry_from, hour)?;
+    // An audit is a listing of the stream and a consistent scan of the table.
     span("audit_every", settings.audit_every, second, hour * 24)
 }
 
@@ -142,6 +152,7 @@ pub(super) const NAME: &str = "a name of 1 to 255 letters, digits, `_`, `.`, `-`
 /// Checks the name of an application or a worker. It becomes a value in the rows of the lease table
 /// and a label of metrics, so it has to be short, and readable without quotes.
 pub(super) fn named(setting: &'static str, name: String) -> Result<String, SettingError> {
+    // DynamoDB's limit of a table name is 255, and the application names the table by default.
     let fits = (1..=255).contains(&name.len())
         && name
             .bytes()

@@ -10,6 +10,7 @@ use crate::decide::shards::{
 };
 use crate::model::{HashKeyRange, InitialPosition, Lease, ShardId, Timestamp};
 
+/// A range of hash keys, for people.
 fn keys(range: HashKeyRange) -> String {
     // Also as percentages, because a key of 39 digits tells a person nothing.
     let percent = |key: u128| key as f64 / u128::MAX as f64 * 100.0;
@@ -55,6 +56,7 @@ pub(super) fn holes(fleet: &FleetView, found: &mut Vec<Finding>) {
     }
 }
 
+/// The finding for an application that has not begun, or cannot.
 fn no_leases() -> Finding {
     Finding::problem(
         FindingKind::NoLeases,

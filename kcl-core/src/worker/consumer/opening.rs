@@ -97,6 +97,8 @@ impl ShardConsumer {
             Ok(source) => source,
             Err(error) => return Err(self.refused(error)),
         };
+        // Before the share of the budget is taken: the search may take a minute, and the share
+        // would be missing elsewhere.
         let consumer = self.consumer_of(&source).await?;
         let parts = &self.inner.parts;
         let (shard, seat) = (
@@ -159,6 +161,7 @@ impl ShardConsumer {
                 ))
             }
         };
+        // It reads ahead from now on, also while the handler is called.
         Ok(Prefetcher::start(fetch))
     }
 
@@ -232,6 +235,8 @@ impl ShardConsumer {
         if self.poll_instead(&why) {
             return None;
         }
+        // Tried again after a pause. If it lasts, the failover logic leaves the shard to a worker
+        // that finds the consumer.
         if why.is_passing() {
             self.feed = None;
             let error: Arc<str> = with_causes(&why).into();

@@ -43,6 +43,8 @@ impl Context {
         &self,
         of: &Arc<ReadStream>,
     ) -> Result<Arc<StreamDescription>, CoordinationError> {
+        // Shared by all who ask at the same time: after a reshard each lease of the stream may have
+        // a reason to.
         let found = of.facts.ask(&**self.clock(), DESCRIBED_EVERY, async {
             let source = of.reader(&self.inner).await?;
             Ok(self
@@ -59,6 +61,8 @@ impl Context {
                 return Err(CoordinationError::again(&trouble));
             }
         };
+        // A source that was given for another stream would read that one's records under this one's
+        // leases.
         check_source(of, &found)?;
         // The same stream as before: its retention may have changed. Another one of its name has
         // another creation time.
@@ -72,6 +76,7 @@ impl Context {
                 stream: arn,
             }));
         }
+        // Only for the first who notices: others have the new stream already.
         if self.inner.parts.streams.replace(of, found) {
             self.inner.outlet.say(Event::StreamReplaced {
                 stream: of.name.clone(),
@@ -127,6 +132,7 @@ impl Context {
     /// Whether the rows of the table belong to the stream that is read. Nothing is written before
     /// that is known.
     pub(super) async fn check_rows(&self) -> Result<(), CoordinationError> {
+        // All streams first, and then one read of the table for all of them.
         let mut described = Vec::new();
         for of in self.inner.parts.streams.all() {
             match self.describe(&of).await {
@@ -159,6 +165,7 @@ impl Context {
         of: &ReadStream,
         trouble: CoordinationError,
     ) -> Result<(), CoordinationError> {
+        // A failing table concerns every stream, and so does a cause that ends the worker.
         let is_whole_worker = match &trouble {
             // A stream that was added wrongly to a worker that runs.
             CoordinationError::Fatal(RunError::WrongSource { .. }) => false,
@@ -182,6 +189,8 @@ impl Context {
 
 /// The source must read the stream that it was given for.
 fn check_source(of: &ReadStream, stream: &StreamDescription) -> Result<(), CoordinationError> {
+    // By ARN if the application gave one. By name otherwise; a source that does not know its name
+    // is believed.
     let is_wanted = match of.name.arn() {
         Some(arn) => *arn == *stream.arn,
         None => stream.name().is_none_or(|name| name == of.name.name()),
@@ -240,6 +249,8 @@ fn is_of_other_mode(row: &Lease, of: &ReadStream, stream: &StreamDescription) ->
     {
         return false;
     }
+    // The ARN is the safer sign. Rows of a KCL have none, but those of several streams name them in
+    // the key.
     match (&row.facts.stream_arn, &row.key.stream) {
         (Some(arn), _) => *arn == stream.arn,
         (None, Some(identity)) => **identity == *stream.identity(),

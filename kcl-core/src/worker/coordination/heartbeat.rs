@@ -54,6 +54,8 @@ impl Heartbeat {
         wanted: WantedPhase,
         left: Watermark,
     ) -> Result<(), RunError> {
+        // From here to the mark the row shows life; after it, others hand no lease over to this
+        // worker.
         self.live(&wanted).await?;
         if wanted.is_nothing() {
             // The root was dropped, which is no graceful end: a mark would let the next process of
@@ -61,6 +63,8 @@ impl Heartbeat {
             return Ok(());
         }
         self.end(RowEvent::Leave).await?;
+        // The row, with its mark, outlives the leases: others see a worker that leaves, and none whose
+        // leases they have to wait for.
         left.reaches(1).await;
         let keeps = self.context.inner.stop_kind() == Some(Stop::Keep);
         self.end(RowEvent::Left { keeps }).await
