@@ -56,7 +56,9 @@ pub fn bisect<F: RecordProcessorFactory>(processors: F, retries: Retries) -> Bis
 /// Makes processors that take apart a batch that fails. Made by [`bisect`].
 #[derive(Debug)]
 pub struct Bisected<F> {
+    /// Makes the processors of the application.
     processors: F,
+    /// What is done with the record that fails alone.
     retries: Retries,
 }
 
@@ -79,7 +81,9 @@ impl<F: RecordProcessorFactory> RecordProcessorFactory for Bisected<F> {
 
 /// The processor of one shard, made by [`Bisected`].
 pub struct BisectedProcessor<P> {
+    /// The application's processor of this shard.
     inner: P,
+    /// The same for every shard.
     retries: Retries,
     /// What is known of the batch that has failed.
     tried: Option<TriedBatch>,
@@ -87,7 +91,9 @@ pub struct BisectedProcessor<P> {
 
 /// A batch, and how much of it is taken apart.
 struct TriedBatch {
+    /// The batch as it was when it failed first: indexes below count in it.
     records: Records,
+    /// Which part is tried next, and the attempts of single records.
     split: Bisection,
     /// What the last call said that has failed.
     error: Option<Arc<str>>,
@@ -127,6 +133,8 @@ impl<P: RecordProcessor> BisectedProcessor<P> {
         let Some(last) = records.last() else {
             return Ok(());
         };
+        // The end of the shard belongs to the last part alone: a processor that took it for the end
+        // of the batch would finish too early.
         let part = ProcessRecordsInput {
             checkpointer: input.checkpointer.up_to(last.position.clone()),
             records,
@@ -152,6 +160,8 @@ impl<P: RecordProcessor> BisectedProcessor<P> {
         }
     }
 
+    /// Calls the processor with parts of the batch until all of it is done, or a pause is due: a
+    /// pause is the consumer's, which renews the lease and hears signals meanwhile.
     async fn process(&mut self, input: &ProcessRecordsInput) -> Result<(), Failure> {
         let background = &input.background;
         let rules = FailureRules::new(Some(&self.retries), background.rules());
@@ -165,6 +175,8 @@ impl<P: RecordProcessor> BisectedProcessor<P> {
                 let result = self
                     .call(input, &tried, span.clone(), rules.attempt_limit)
                     .await;
+                // Such a processor returns before its records are done, so its `Ok` says nothing
+                // about a part.
                 if background.has_begun() {
                     return Err(background.refuse(
                         "`bisect` was put around a processor that works on records beside its calls (`in_order`, `by_key`, \
@@ -189,6 +201,8 @@ impl<P: RecordProcessor> BisectedProcessor<P> {
                     AfterSplit::Again(failures) => {
                         let first = at.unwrap_or(span.start);
                         let failure = Failure::at(&tried.records[first], &*text);
+                        // Only a record that is known is named to the operator; the first of a part
+                        // that failed may be innocent.
                         let is_known = at.is_some() || span.len() == 1;
                         self.tried = Some(tried);
                         return Err(failure.again_after(rules.pause_after(failures), is_known));

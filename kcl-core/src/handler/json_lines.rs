@@ -27,12 +27,15 @@ pub struct JsonLines(Arc<LetterFile>);
 
 #[derive(Debug)]
 struct LetterFile {
+    /// Absolute, as the process may change its folder.
     path: PathBuf,
+    /// What waits for the disk. The lock is never held while something is written.
     queue: Mutex<LetterQueue>,
 }
 
 #[derive(Debug, Default)]
 struct LetterQueue {
+    /// The letters that no write has taken yet.
     waiting: Vec<WaitingLetter>,
     /// Something writes what waits.
     is_written: bool,
@@ -40,7 +43,9 @@ struct LetterQueue {
 
 #[derive(Debug)]
 struct WaitingLetter {
+    /// One line of JSON, with its end.
     line: String,
+    /// Told when the line is on the disk, or why it is not.
     written: oneshot::Sender<Result<(), Arc<io::Error>>>,
 }
 
@@ -48,6 +53,7 @@ struct WaitingLetter {
 struct LetterWriter(Option<Arc<LetterFile>>);
 
 impl LetterWriter {
+    /// Blocks for as long as there are letters, so it runs on a thread for blocking work.
     fn write(mut self) {
         while let Some((file, letters)) = self.next() {
             let lines: String = letters.iter().map(|letter| &*letter.line).collect();

@@ -67,9 +67,9 @@ mod shared;
 mod traits;
 mod work;
 
-pub use bisected::{Bisected, BisectedProcessor, bisect};
-pub use buffer::{BufferHandler, Buffered, BufferedProcessor, FlushCause, FlushContext, buffer};
-pub use by_record::{ByRecord, ByRecordProcessor, by_key, in_order, unordered};
+pub use bisected::{Bisected, bisect};
+pub use buffer::{BufferHandler, Buffered, FlushCause, FlushContext, buffer};
+pub use by_record::{ByRecord, by_key, in_order, unordered};
 pub use dead_letter::{DeadLetter, Discarded, Letter};
 pub use decode::{Decoded, DecodedBufferHandler, DecodedHandler, Decoder, decode, decode_buffer};
 #[cfg(feature = "json")]
@@ -80,7 +80,16 @@ pub use kinesis_letters::KinesisLetters;
 pub use permanent::Permanent;
 pub use retries::Retries;
 pub use shared::{
-    ShardRecord, SharedBufferHandler, SharedBuffered, SharedBufferedProcessor, SharedFlushContext,
-    shared_buffer,
+    ShardRecord, SharedBufferHandler, SharedBuffered, SharedFlushContext, shared_buffer,
 };
 pub use traits::{RecordContext, RecordHandler};
+
+// What the factories above make. They are in a signature, and nobody has to name them.
+#[doc(hidden)]
+pub use bisected::BisectedProcessor;
+#[doc(hidden)]
+pub use buffer::BufferedProcessor;
+#[doc(hidden)]
+pub use by_record::ByRecordProcessor;
+#[doc(hidden)]
+pub use shared::SharedBufferedProcessor;

@@ -31,17 +31,24 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// ```
 #[derive(Clone)]
 pub struct Retries {
+    /// Attempts and age.
     pub(super) limits: RetryLimits,
+    /// The pauses; the worker's own if there are none here.
     pub(super) backoff: Option<Backoff>,
+    /// What becomes of a record that is given up.
     pub(super) last_resort: LastResort,
+    /// How long an attempt may take.
     pub(super) attempt_limit: Option<Duration>,
 }
 
 /// What becomes of a record that is given up.
 #[derive(Clone)]
 pub(super) enum LastResort {
+    /// The worker ends with the record as its cause.
     Stop,
+    /// The checkpoint passes it.
     Skip,
+    /// It is delivered, and the checkpoint passes it when it was taken.
     DeadLetter(Arc<dyn ErasedDeadLetter>),
 }
 

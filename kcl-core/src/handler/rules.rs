@@ -21,9 +21,13 @@ use super::{Discarded, Permanent, Retries};
 
 /// What follows when the work on a record fails, or on several that were given to a handler together.
 pub(super) struct FailureRules {
+    /// How many attempts a record has, and until which age.
     pub(super) limits: RetryLimits,
+    /// The pauses between attempts.
     pub(super) backoff: Backoff,
+    /// What becomes of a record without attempts left.
     pub(super) last_resort: LastResort,
+    /// How long an attempt may take; the handler's future is dropped then.
     pub(super) attempt_limit: Option<Duration>,
     /// Whether what failed is taken apart until the record that fails is alone.
     pub(super) bisects: bool,
@@ -89,6 +93,7 @@ pub(super) fn first_too_old(
         .find(|index| too_old_at(limits, &records[*index], wall).is_some())
 }
 
+/// By the wall clock, as arrival times are the service's. A record without one is never too old.
 fn too_old_at(limits: RetryLimits, record: &Record, wall: Timestamp) -> Option<Discarded> {
     let age = record.arrived_at.map(|arrived| age(Some(arrived), wall));
     before_attempt(limits, age)
@@ -121,6 +126,7 @@ impl From<Arc<str>> for ErrorSaid {
     }
 }
 
+/// Whether the error, or one beneath it, was marked by the application as one that no retry cures.
 fn is_permanent(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     // No more of them: a chain without an end would be followed for ever.

@@ -43,8 +43,11 @@ pub(super) enum RecordOrder {
 /// How the work on a shard is done.
 #[derive(Clone, Debug)]
 pub(super) struct WorkPlan {
+    /// Which records wait for one another.
     pub(super) order: RecordOrder,
+    /// How many may be at work, and how far the window reaches.
     pub(super) bounds: LaneBounds,
+    /// What follows a failure, if the application has said so; otherwise the worker's policy.
     pub(super) retries: Option<Retries>,
     /// Which records the handler is given: the others are done.
     pub(super) filter: RecordFilter,
@@ -56,6 +59,7 @@ pub(super) struct RecordWork<H: RecordHandler>(Arc<WorkShared<H>>);
 struct WorkShared<H> {
     /// One for all shards of the worker: it is called for several records at the same time.
     handler: Arc<H>,
+    /// The same for every shard of the worker.
     plan: WorkPlan,
     /// Tells this work from another on the same shard, which would checkpoint what is not done
     /// here.
@@ -81,6 +85,7 @@ impl<H> Drop for Seat<'_, H> {
 }
 
 impl<H: RecordHandler> RecordWork<H> {
+    /// Nothing runs before the first batch: tasks are started as there are records for them.
     pub(super) fn new(handler: Arc<H>, plan: WorkPlan) -> Self {
         let state = Mutex::new(WorkState::new(RecordLanes::new(plan.bounds)));
         let (owner, room, drained) = (WorkOwner::default(), Notify::new(), Notify::new());
@@ -110,6 +115,8 @@ impl<H: RecordHandler> RecordWork<H> {
             fetched_at,
             ..
         } = input;
+        // Shared by the records of the batch: neither they nor the shard's name are copied for
+        // each.
         let batch = Arc::new(HandedBatch {
             records,
             shard,
@@ -141,6 +148,7 @@ impl<H: RecordHandler> RecordWork<H> {
             state.phase = WorkPhase::Leaving;
             std::mem::take(&mut state.tasks)
         };
+        // Waits until each is dropped, so that no handler runs on after the lease is given up.
         tasks.end().await;
         if let Some(background) = &self.0.state().background {
             background.works_since(None, 0);
@@ -205,6 +213,8 @@ impl<H: RecordHandler> WorkShared<H> {
             *accepted += 1;
         }
         if *accepted > before {
+            // Told while the state is locked: a worker could otherwise finish a record of which the
+            // consumer does not know yet.
             background.accept(batch.records[*accepted - 1].position.clone());
         }
         // The end of the finished prefix, which was drained from the front.
@@ -279,6 +289,8 @@ impl<H: RecordHandler> WorkShared<H> {
                 }
                 self.done(job);
             }
+            // A panic and a timeout count as failures of the record, like an error: the handler's
+            // state is its own, and the record comes again.
             Ok(Err(error)) => self.failed(job, attempt, ErrorSaid::of(error)).await,
             Err(said) => self.failed(job, attempt, said.into()).await,
         }
@@ -295,6 +307,7 @@ impl<H: RecordHandler> WorkShared<H> {
         job
     }
 
+    /// The handler has returned `Ok`.
     fn done(self: &Arc<Self>, job: &RecordJob) {
         let mut state = self.state();
         self.pass(&mut state, job);
@@ -310,6 +323,8 @@ impl<H: RecordHandler> WorkShared<H> {
         if let Some(end) = end {
             job.background.finish(end);
         }
+        // Not for each record: accepting a few at a time would wake the consumer for every one of
+        // them.
         if state.lanes.wants_more() {
             self.room.notify_one();
         }
@@ -346,12 +361,14 @@ impl<H: RecordHandler> WorkShared<H> {
         self.ended(state);
     }
 
+    /// The pause of a record is over: it may begin, and a worker may be needed for it.
     fn again(self: &Arc<Self>, number: u64) {
         let mut state = self.state();
         state.lanes.again(number);
         self.staff(&mut state);
     }
 
+    /// Tells a drain that nothing is at work any more.
     fn ended(&self, state: &WorkState) {
         if state.phase == WorkPhase::Leaving && state.lanes.at_work() == 0 {
             self.drained.notify_one();
@@ -367,6 +384,8 @@ impl<H: RecordHandler> WorkShared<H> {
 }
 
 impl<H> WorkShared<H> {
+    /// Locked for a few steps in memory. Handlers, `Drop`s of the application's errors and tasks
+    /// run outside of it.
     fn state(&self) -> MutexGuard<'_, WorkState> {
         // No handler runs under the lock, and every change is whole before anything can panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -18,10 +18,16 @@ use super::{BufferHandler, FlushContext};
 
 /// One flush: its records, until all of them are done, given up or given back.
 pub(super) struct Flush<H> {
+    /// The buffers that it came from, and that learn of its end.
     pub(super) work: Arc<BufferShared<H>>,
+    /// To whom ends and failures are reported.
     pub(super) background: Background,
+    /// As the handler is told it.
     pub(super) shard: ShardRef,
+    /// Which records, of which key, and why now.
     pub(super) flush: BeginningFlush<Key>,
+    /// The same records as handles, at the same indexes: a slice of them is what the handler is
+    /// given.
     pub(super) records: Vec<Record>,
 }
 
@@ -29,6 +35,8 @@ pub(super) struct Flush<H> {
 type FailedCall = (Option<Position>, ErrorSaid);
 
 impl<H: BufferHandler> Flush<H> {
+    /// Until the flush is over. Dropped in between, its records were neither done nor given back:
+    /// the whole work ends then.
     pub(super) async fn run(self) {
         // Nothing that an application has made ends a flush without a word: its records would be at
         // work for ever.
@@ -44,6 +52,8 @@ impl<H: BufferHandler> Flush<H> {
         if whole {
             state.buffers.flushed(&self.flush.key);
         } else {
+            // No more records of this key are flushed: they come after these, which come again at the
+            // next owner.
             state.buffers.given_back(&self.flush.key);
         }
         self.work.see_drained(&state);
@@ -206,6 +216,7 @@ impl<H: BufferHandler> Flush<H> {
         self.work.room.notify_one();
     }
 
+    /// Waits before the next attempt, but not when the shard is given up.
     async fn pause(&self, rules: &FailureRules, failures: u32) {
         let span = rules.pause_after(failures);
         self.work.wait(&self.background, span).await;

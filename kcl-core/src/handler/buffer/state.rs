@@ -8,18 +8,23 @@ use crate::runtime::Tasks;
 /// Everything that is known of the records that are accepted and not done, each under its number in
 /// the buffers.
 pub(super) struct BufferState {
+    /// Which records are gathered for which key, and when a buffer is due.
     pub(super) buffers: RecordBuffers<Key>,
+    /// In the order of the shard, from the first that is not done on.
     pub(super) records: VecDeque<KeptRecord>,
     /// The calls of the handler, each with since when: the oldest first.
     pub(super) calls: BTreeSet<(Moment, u64)>,
     /// The task that begins flushes, and those that do them.
     pub(super) tasks: Tasks,
+    /// The consumer's view of the work. `None` before the first batch.
     pub(super) background: Option<Background>,
+    /// Whether buffers fill, empty or are over.
     pub(super) phase: BufferPhase,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BufferPhase {
+    /// A buffer is flushed when it is full or old enough, or memory is short.
     Gathering,
     /// What is gathered is flushed once more, for this reason, and nothing is tried again that fails
     /// when the shard is given up.
@@ -30,17 +35,21 @@ pub(super) enum BufferPhase {
 
 /// A record of a batch: neither is copied.
 pub(super) struct KeptRecord {
+    /// Its batch, which holds its bytes.
     pub(super) records: Records,
+    /// Where it is in the batch.
     pub(super) index: usize,
 }
 
 impl KeptRecord {
+    /// The record itself.
     pub(super) fn record(&self) -> &Record {
         &self.records[self.index]
     }
 }
 
 impl BufferState {
+    /// Nothing is gathered yet.
     pub(super) fn new(bounds: BufferBounds) -> Self {
         Self {
             buffers: RecordBuffers::new(bounds),

@@ -30,11 +30,13 @@ const SHORT_OF_MEMORY: Duration = Duration::from_millis(200);
 /// How records are gathered.
 #[derive(Clone, Debug)]
 pub(super) struct BufferPlan {
+    /// When a buffer is full, or old enough.
     pub(super) bounds: BufferBounds,
     /// Each key has a buffer of its own.
     pub(super) by_key: bool,
     /// When the shard is given up, what is gathered is not flushed.
     pub(super) gives_back: bool,
+    /// What follows a failure, if the application has said so.
     pub(super) retries: Option<Retries>,
     /// Which records are gathered: the others are done.
     pub(super) filter: RecordFilter,
@@ -44,9 +46,13 @@ pub(super) struct BufferPlan {
 pub(super) struct BufferWork<H: BufferHandler>(Arc<BufferShared<H>>);
 
 pub(super) struct BufferShared<H> {
+    /// One for all shards of the worker.
     pub(super) handler: Arc<H>,
+    /// The same for every shard.
     pub(super) plan: BufferPlan,
+    /// Tells this work from another on the same shard.
     owner: WorkOwner,
+    /// Never held while a handler runs or anything is awaited.
     state: Mutex<BufferState>,
     /// There are more records, a flush is over, or the phase is another. One waits for it.
     pub(super) changed: Notify,
@@ -59,6 +65,7 @@ pub(super) struct BufferShared<H> {
 }
 
 impl<H: BufferHandler> BufferWork<H> {
+    /// The task that flushes begins with the first batch.
     pub(super) fn new(handler: Arc<H>, plan: BufferPlan) -> Self {
         let state = Mutex::new(BufferState::new(plan.bounds));
         Self(Arc::new(BufferShared {
@@ -100,6 +107,8 @@ impl<H: BufferHandler> BufferWork<H> {
             };
             state.background.clone()
         };
+        // Pauses between attempts end: what fails when the shard is given up is left to the next
+        // owner.
         self.0.leaves.notify_waiters();
         self.0.changed.notify_one();
         drain(background, self.0.all_ended()).await;
@@ -146,6 +155,8 @@ impl<H: BufferHandler> Drop for BufferWork<H> {
 }
 
 impl<H: BufferHandler> BufferShared<H> {
+    /// Gathers the next records of a batch while the window has room. What was accepted is reported
+    /// at once, so that it is not delivered again.
     fn accept(
         &self,
         background: &Background,
@@ -193,6 +204,8 @@ impl<H: BufferHandler> BufferShared<H> {
     async fn run(self: Arc<Self>, background: Background, shard: ShardRef) {
         let (mut is_short, mut is_last) = (false, false);
         loop {
+            // The want of memory is over as soon as the reader has some: otherwise every later
+            // record would be flushed alone.
             is_short &= background.memory().is_on();
             if background.may_begin().is_none() {
                 // The time of the lease is over.
@@ -203,6 +216,7 @@ impl<H: BufferHandler> BufferShared<H> {
             tokio::select! {
                 biased;
                 () = self.changed.notified() => {}
+                // No more records come, so what is gathered would wait for its age in vain.
                 () = background.is_to_end(), if !is_last => {
                     is_last = true;
                     let mut state = self.state();
@@ -253,6 +267,7 @@ impl<H: BufferHandler> BufferShared<H> {
         }
     }
 
+    /// Tells a drain that nothing is at work, and nothing will begin.
     pub(super) fn see_drained(&self, state: &BufferState) {
         if state.is_drained() {
             self.drained.notify_one();
@@ -269,6 +284,7 @@ impl<H: BufferHandler> BufferShared<H> {
     /// Waits this long, or until the shard is given up. Cancel safe.
     pub(super) async fn wait(&self, background: &Background, span: Duration) {
         let mut leaves = std::pin::pin!(self.leaves.notified());
+        // Before the look, or a change between the two would wake nobody.
         leaves.as_mut().enable();
         if self.is_leaving() {
             return;

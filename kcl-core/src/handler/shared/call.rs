@@ -24,6 +24,7 @@ pub(super) struct TriedRecords {
 
 /// What follows a call, or is known without one.
 pub(super) enum CallResult {
+    /// All of them are processed.
     Done,
     /// At this record, if that is known.
     Failed(Option<usize>, ErrorSaid),
@@ -45,6 +46,7 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
                     return backgrounds.contains_key(&id);
                 }
                 let member = state.members.get(&id).filter(|_| state.buffer.is_live(&id));
+                // The lease of each shard is checked right before the hand-out, as everywhere.
                 let valid = member.filter(|member| member.background.may_begin().is_some());
                 match valid {
                     Some(member) => backgrounds.insert(id, member.background.clone()).is_none(),
@@ -110,6 +112,8 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
         let called = tokio::select! {
             biased;
             called = call_within(rules.attempt_limit, &*self.clock, flushing) => Some(called),
+            // While one of its shards is held the call goes on: dropping it would repeat that
+            // shard's records for the sake of others.
             () = self.work.all_gone(&ids) => None,
         };
         for background in tried.backgrounds.values() {

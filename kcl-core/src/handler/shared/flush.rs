@@ -20,9 +20,13 @@ use super::{ShardRecord, SharedBufferHandler};
 
 /// One flush: its records, until each of them is done, given up or given back.
 pub(super) struct SharedFlush<H> {
+    /// The buffer that it came from, and that learns of its end.
     pub(super) work: Arc<SharedWork<H>>,
+    /// The worker's, for pauses and ages.
     pub(super) clock: Arc<dyn Clock>,
+    /// Which records of which shards, and why now.
     pub(super) flush: BeginningSharedFlush<MemberId>,
+    /// The time of the members that it belongs to: see `SharedState::epoch`.
     pub(super) epoch: u64,
     /// Those of the flush, at the same indexes.
     pub(super) records: Vec<ShardRecord>,
@@ -30,6 +34,7 @@ pub(super) struct SharedFlush<H> {
 
 /// What the work on a flush has come to so far.
 struct FlushProgress {
+    /// Which records are tried next.
     split: Bisection,
     /// What the last call said that failed.
     error: Option<Arc<str>>,
@@ -49,6 +54,7 @@ enum AfterTry {
 }
 
 impl<H: SharedBufferHandler> SharedFlush<H> {
+    /// Until the flush is over, for whichever of its shards are left by then.
     pub(super) async fn run(self) {
         // Nothing that an application has made ends a flush without a word: its records would be at
         // work for ever.
@@ -67,6 +73,8 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
         self.work.changed.notify_one();
     }
 
+    /// Calls the handler with what is live of the records, until each is done, given up or given
+    /// back. It is looked anew before each call: a shard may have left during a pause.
     async fn flush(&self) {
         let mut progress = FlushProgress {
             split: Bisection::new(self.records.len()),

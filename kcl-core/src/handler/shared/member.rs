@@ -28,11 +28,15 @@ const SHORT_OF_MEMORY: Duration = Duration::from_millis(200);
 
 /// The part of one shard in the buffer of its worker. Dropping it ends that part.
 pub(super) struct SharedMember<H: SharedBufferHandler> {
+    /// What all members share.
     work: Arc<SharedWork<H>>,
+    /// Tells this work from another on the same shard.
     owner: WorkOwner,
     /// Its place in the buffer, from its first batch on.
     joined: Option<(MemberId, Background)>,
+    /// Wakes the consumer of this shard when more records may be accepted.
     room: Arc<Notify>,
+    /// Wakes a drain of this shard.
     drained: Arc<Notify>,
     /// They watch what only this shard says.
     watchers: Tasks,

@@ -17,7 +17,9 @@ pub(super) type MemberId = u64;
 
 /// Everything that is known of the records of all shards that are accepted and not done.
 pub(super) struct SharedState {
+    /// Which records are gathered, and when they are due. One flush at a time.
     pub(super) buffer: SharedBuffer<MemberId>,
+    /// The shards that are held now.
     pub(super) members: BTreeMap<MemberId, MemberState>,
     /// Those that are given up, and whose records are flushed once more.
     pub(super) leaving: BTreeSet<MemberId>,
@@ -27,7 +29,9 @@ pub(super) struct SharedState {
     pub(super) short: BTreeSet<MemberId>,
     /// The task that begins flushes, and the one that does one. They end with the last member.
     pub(super) tasks: Tasks,
+    /// The id of the next acquisition.
     next: MemberId,
+    /// Kept to begin anew with, when the last member has left.
     bounds: SharedBounds,
     /// How often the last member has left: a flush of an earlier time reports nothing.
     pub(super) epoch: u64,
@@ -35,7 +39,9 @@ pub(super) struct SharedState {
 
 /// What is known of one member.
 pub(super) struct MemberState {
+    /// To whom this shard's ends are reported.
     pub(super) background: Background,
+    /// As the handler is told it.
     pub(super) shard: ShardRef,
     /// In the order of the shard, from the first that is not done on.
     records: VecDeque<MemberRecord>,
@@ -47,7 +53,9 @@ pub(super) struct MemberState {
 
 /// A record of a batch: neither is copied.
 struct MemberRecord {
+    /// Its batch, which holds its bytes.
     records: Records,
+    /// Where it is in the batch.
     index: usize,
 }
 
@@ -223,6 +231,7 @@ impl SharedState {
 }
 
 impl MemberRecord {
+    /// Where it is in its shard.
     fn position(&self) -> Position {
         self.records[self.index].position.clone()
     }

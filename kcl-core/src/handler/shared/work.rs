@@ -18,9 +18,11 @@ use super::state::{MemberId, SharedState};
 /// How records are gathered.
 #[derive(Clone, Debug)]
 pub(super) struct SharedPlan {
+    /// When the buffer is full, or old enough, for all shards together.
     pub(super) bounds: SharedBounds,
     /// When a shard is given up, what is gathered of it is not flushed.
     pub(super) gives_back: bool,
+    /// What follows a failure, if the application has said so.
     pub(super) retries: Option<Retries>,
     /// Which records are gathered: the others are done.
     pub(super) filter: RecordFilter,
@@ -31,8 +33,11 @@ pub(super) struct SharedPlan {
 /// Its tasks belong to the members together. They begin with the first one and are ended with the
 /// last one, so none is left when the worker is dropped.
 pub(super) struct SharedWork<H> {
+    /// Called with the records of several shards at once, one call at a time.
     pub(super) handler: Arc<H>,
+    /// How records are gathered.
     pub(super) plan: SharedPlan,
+    /// Never held while a handler runs or anything is awaited.
     state: Mutex<SharedState>,
     /// There are more records, a flush is over, or a member leaves or ends. One waits for it.
     pub(super) changed: Notify,

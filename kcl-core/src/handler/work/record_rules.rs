@@ -14,6 +14,7 @@ use super::WorkShared;
 use super::state::{RecordJob, WorkPhase};
 
 impl<H: RecordHandler> WorkShared<H> {
+    /// A call of the handler has failed: the record is tried again after a pause, or given up.
     pub(super) async fn failed(self: &Arc<Self>, job: &RecordJob, attempt: u32, said: ErrorSaid) {
         let (error, is_permanent) = (said.text, said.is_permanent);
         job.background
@@ -50,6 +51,8 @@ impl<H: RecordHandler> WorkShared<H> {
             attempts,
             error: error.as_deref(),
         };
+        // The record stays at work meanwhile, so the checkpoint does not pass it: if this is
+        // dropped, the record comes again.
         match give_up(&rules.last_resort, &job.background, letter).await {
             GivenUp::Passed => self.done(job),
             GivenUp::NotTaken(cause) => self.try_again(job, rules.backoff, &cause),
@@ -66,6 +69,8 @@ impl<H: RecordHandler> WorkShared<H> {
         );
     }
 
+    /// Tries the record again although no call of the handler has failed: what failed was around
+    /// it, so no attempt is counted.
     fn try_again(self: &Arc<Self>, job: &RecordJob, backoff: Backoff, error: &str) {
         // Who hears of it may have been what panicked.
         let _ = contained(|| {

@@ -22,18 +22,22 @@ pub(super) struct WorkState {
     pub(super) workers: usize,
     /// The consumer's view of the work. `None` before the first batch.
     pub(super) background: Option<Background>,
+    /// Whether records may begin.
     pub(super) phase: WorkPhase,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WorkPhase {
+    /// Records begin as lanes and workers allow.
     Working,
     /// No further record begins.
     Leaving,
 }
 
 pub(super) struct AcceptedRecord {
+    /// The batch that it came with, which holds its bytes.
     pub(super) batch: Arc<HandedBatch>,
+    /// Where it is in the batch.
     pub(super) index: usize,
     /// How often it was taken: by that the pauses between grow.
     pub(super) rounds: u32,
@@ -47,25 +51,35 @@ pub(super) struct AcceptedRecord {
 
 /// What the records of a batch have in common.
 pub(super) struct HandedBatch {
+    /// All of the batch, also those that are done: their memory is one piece.
     pub(super) records: Records,
+    /// As the handler is told it.
     pub(super) shard: ShardRef,
+    /// As the service said with the page.
     pub(super) millis_behind_latest: Option<u64>,
+    /// When the page came, by the wall clock.
     pub(super) fetched_at: Timestamp,
 }
 
 /// A record that is at work.
 pub(super) struct RecordJob {
+    /// Its number in the lanes, which stays its own while others are done.
     pub(super) number: u64,
+    /// Kept alive by it, also when the state has let it go.
     pub(super) batch: Arc<HandedBatch>,
+    /// Where it is in the batch.
     pub(super) index: usize,
+    /// Which time it is taken.
     pub(super) round: u32,
     /// How often the handler was called with it before, and what the last call said.
     pub(super) calls: u32,
     pub(super) error: Option<Arc<str>>,
+    /// To whom its end is reported.
     pub(super) background: Background,
 }
 
 impl RecordJob {
+    /// The record itself.
     pub(super) fn record(&self) -> &Record {
         &self.batch.records[self.index]
     }
@@ -78,6 +92,7 @@ impl AcceptedRecord {
 }
 
 impl WorkState {
+    /// No record is accepted yet.
     pub(super) fn new(lanes: RecordLanes<Key>) -> Self {
         Self {
             lanes,
@@ -90,6 +105,8 @@ impl WorkState {
         }
     }
 
+    /// Takes the next record that may begin, if the lease is still valid. The caller hands it out
+    /// with no await in between.
     pub(super) fn begin(&mut self) -> Option<RecordJob> {
         if self.phase != WorkPhase::Working || self.lanes.can_begin() == 0 {
             return None;
@@ -137,6 +154,7 @@ impl WorkState {
         Some(last.position())
     }
 
+    /// What is known of a record; `None` if it is done, which a late pause may not know.
     pub(super) fn accepted(&mut self, number: u64) -> Option<&mut AcceptedRecord> {
         let index = number.checked_sub(self.lanes.first())?;
         self.records.get_mut(usize::try_from(index).ok()?)
