@@ -60,6 +60,9 @@ impl StartingThread {
     }
 
     /// Does this on the thread, within the current runtime.
+    ///
+    /// A job whose caller is gone is done all the same, and its result is dropped: that of `spawn`
+    /// then kills the process, if the command says so.
     pub(crate) async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,

@@ -68,6 +68,8 @@ struct PauseDocument<'a> {
     held: Vec<Held>,
 }
 
+/// A lease that is paused and still has a holder. Its worker may go on reading records of the shard
+/// until it has seen the wish.
 #[derive(Debug, Serialize)]
 struct Held {
     lease: String,
@@ -106,6 +108,8 @@ impl PauseOptions {
         }
     }
 
+    /// Stores the wish, and waits for the holders. Whoever interrupts the wait has paused the
+    /// leases all the same: only `kcl resume` ends that.
     async fn pause(&self, table: &OpenTable, keys: &[LeaseKey]) -> Result<Vec<Lease>, SteerError> {
         pause(&*table.table, keys, SystemClock.wall()).await?;
         drained(&*table.table, keys, self.wait, &SystemClock).await

@@ -36,7 +36,8 @@ pub enum ChildError {
         /// How long it may be silent.
         limit: Duration,
     },
-    /// It says that it has done what it was not asked to do.
+    /// It says that it has done what it was not asked to do. Its next answers cannot be told from
+    /// late ones, so it is ended like one that is silent.
     #[error(
         "the child is out of step: it says that it has done {done}, {}",
         asked.map_or_else(|| "and was not asked for anything".to_owned(), |asked| format!("and was asked to {asked}"))

@@ -25,6 +25,8 @@ pub enum Then {
 /// handler had returned; it is stored as one of the call before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exchange {
+    /// What the child owes a status for. `None` between two calls of the handler, when the daemon
+    /// only listens.
     asked: Option<Action>,
 }
 

@@ -42,8 +42,11 @@ pub(super) struct Entry {
 /// observer and those who read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
+    /// Oldest first, as a curve is drawn.
     samples: VecDeque<Sample>,
     happened: VecDeque<Entry>,
+    /// The number of the newest happening. It also grows when old ones are forgotten, so that a
+    /// page adds exactly those that it has not drawn.
     numbered: u64,
 }
 

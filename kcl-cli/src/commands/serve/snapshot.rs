@@ -82,26 +82,39 @@ struct Live<'a> {
     lease_table: String,
     /// Milliseconds since 1970.
     looked_at: i64,
+    /// How long the last reading took. As it comes near to `every_seconds`, the table is too large
+    /// for this pace.
     look_seconds: f64,
     /// The pace of looks: a page that has heard nothing for several of them says that it is out of
     /// date.
     every_seconds: f64,
     error: Option<&'a str>,
+    /// Whether the program has watched for long enough to tell the dead from the living. While it
+    /// is false and nothing is found, the page says "still watching" and not "none seen".
     judged: bool,
+    /// Of all workers, also of those that are not in `workers`.
     workers_by_life: BTreeMap<Life, usize>,
     /// The first of them: the dead before the living, then by name.
     workers: Vec<&'a WorkerView>,
+    /// How many rows could be read; `malformed` counts the others, which are in no other number.
     leases: usize,
     leases_by_state: BTreeMap<LeaseState, usize>,
+    /// Those that no worker may read yet. They have no holder, and that is no reason to worry.
     waiting_for_parents: usize,
     stuck: usize,
     malformed: usize,
+    /// If another framework gives the leases away, the evidence. No worker of this one takes any
+    /// then, so the page says it above all else.
     led_by: Option<&'a str>,
+    /// How many findings need somebody: they are in the title of the page, so that a tab in the
+    /// background shows them. `findings` counts notes as well.
     problems: usize,
     findings: usize,
     first_findings: Vec<&'a Finding>,
     lag: LiveLag<'a>,
     wanted: &'a Wanted,
+    /// The last point of the curves. A page asks for the older ones once, and then only adds this
+    /// one.
     sample: Option<&'a Sample>,
     /// Newest first.
     happened: Vec<&'a Entry>,
