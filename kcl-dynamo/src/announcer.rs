@@ -94,7 +94,10 @@ impl Announcer {
         changed: &[Changed],
     ) -> Result<(), Refused> {
         let unchanged = |parts: &mut Parts| match seen {
-            Some(seen) => Some(exactly(parts, [(SIGNAL_VALUE, text(seen.value.as_str()))])),
+            Some(seen) => Some(exactly(
+                parts,
+                [(SIGNAL_VALUE, Some(text(seen.value.as_str())))],
+            )),
             None => Some(format!(
                 "attribute_not_exists({})",
                 parts.name(SIGNAL_VALUE)

@@ -167,7 +167,7 @@ impl Inner {
     pub(crate) async fn remove(&self, key: &str, is_signal: bool) -> Result<bool, Error> {
         let mut parts = Parts::default();
         let condition = if is_signal {
-            exactly(&mut parts, [(ENTITY_TYPE, text(KIND_SIGNAL))])
+            exactly(&mut parts, [(ENTITY_TYPE, Some(text(KIND_SIGNAL)))])
         } else {
             format!("attribute_exists({})", parts.name(INCARNATION))
         };
@@ -372,7 +372,7 @@ impl Inner {
         let condition = exactly(&mut parts, worker_values(seen));
         let mut update = Update::default();
         for (attribute, value) in worker_values(row) {
-            update.set(&mut parts, attribute, value);
+            update.set_or_remove(&mut parts, attribute, value);
         }
         // With 0, a leaving worker is gone for a KCL leader before any of its leases is free.
         // Otherwise a leader that has just started could assign leases to a worker that is leaving.

@@ -270,7 +270,7 @@ impl LeaseTable for DynamoLeaseTable {
             limits.of_owners(clock).await?
         };
         let mut parts = Parts::default();
-        let update = edited(&mut parts, key, expect, &change.edits());
+        let update = edited(&mut parts, key, expect, &write.edits());
         let condition = expected(&mut parts, expect);
         let item = self
             .inner

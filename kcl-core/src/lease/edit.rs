@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Timestamp, Token, WorkerId,
+    Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Throughput, Timestamp, Token,
+    WorkerId,
 };
 
 /// What a change does to one attribute of a row.
@@ -92,6 +93,9 @@ pub struct Edits {
     /// When an operator paused the shard. Not one of the facts, because owners write those from
     /// what they have read, and would undo a pause that came meanwhile.
     pub paused: Edit<Timestamp>,
+    /// `throughputKBps`, and the records beside it. Never removed. It is measured anew for each try
+    /// of a write, so it says nothing about which write was applied.
+    pub throughput: Option<Throughput>,
     /// The attributes that this crate adds to the KCL's, all of them. Never removed.
     pub facts: Option<Facts>,
 }
@@ -149,13 +153,17 @@ impl Edits {
         }
         self.hash_range.apply(&mut row.hash_range);
         self.paused.apply(&mut row.paused_at);
+        if let Some(throughput) = self.throughput {
+            row.throughput = Some(throughput);
+        }
         if let Some(facts) = &self.facts {
             row.facts = facts.clone();
         }
     }
 
     /// Whether the row already has every value that the edits set. Counters are not compared: they
-    /// show that *some* write happened, not which one.
+    /// show that *some* write happened, not which one. Nor is the throughput: a write whose answer
+    /// was lost must be recognised although the shard carries something else by now.
     #[must_use]
     pub fn are_held_by(&self, row: &Lease) -> bool {
         self.owner.is_held_by(row.owner.as_ref())

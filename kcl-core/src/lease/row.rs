@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::model::{Token, WorkerId};
+use crate::model::{Capacity, Token, WorkerId};
 
 /// The row of a worker. It shows the fleet a worker that holds no lease yet, and one that is about
 /// to leave.
@@ -23,6 +23,9 @@ pub struct WorkerRow {
     /// How many audits it has made. An audit compares the stream's shards with the leases; one
     /// worker does it for the whole fleet.
     pub audits: u64,
+    /// How much it can carry. `None` if it does not declare that: it balances leases by their
+    /// number, as all versions before did, and then the whole fleet does.
+    pub capacity: Option<Capacity>,
 }
 
 impl WorkerRow {
@@ -36,6 +39,7 @@ impl WorkerRow {
             failover,
             leaving: false,
             audits: 0,
+            capacity: None,
         }
     }
 

@@ -1,9 +1,11 @@
 use crate::model::{
-    Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Timestamp, Token, WorkerId,
+    Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Throughput, Timestamp, Token,
+    WorkerId,
 };
 
 use super::Error;
 use super::change::{Change, Expect, Match};
+use super::edit::Edits;
 
 /// A write of the lease protocol: a condition, and the change to make if it holds.
 ///
@@ -58,6 +60,9 @@ pub struct Write {
     pub expect: Expect,
     /// The change that is made if the condition holds.
     pub change: Change,
+    /// What the shard carries, as its owner has measured it. It goes along with any write of the
+    /// owner, costs none of its own, and decides nothing about the write.
+    pub throughput: Option<Throughput>,
 }
 
 /// The condition of every write by the owner of a lease.
@@ -83,7 +88,28 @@ impl Write {
     /// protocol, each with its own condition.
     #[must_use]
     pub const fn new(expect: Expect, change: Change) -> Self {
-        Self { expect, change }
+        Self {
+            expect,
+            change,
+            throughput: None,
+        }
+    }
+
+    /// The same write, which also stores what the shard carries. With `None`, the row keeps what it
+    /// has.
+    #[must_use]
+    pub const fn with_throughput(mut self, throughput: Option<Throughput>) -> Self {
+        self.throughput = throughput;
+        self
+    }
+
+    /// All that the write sets, attribute by attribute. This is what a table carries out.
+    #[must_use]
+    pub fn edits(&self) -> Edits {
+        Edits {
+            throughput: self.throughput,
+            ..self.change.edits()
+        }
     }
 
     /// Applies the write to a row and returns the result. This is all that a table needs if it can
@@ -105,91 +131,82 @@ impl Write {
     /// [`Error::Conflict`] if there is no row or it does not meet the condition.
     pub fn apply(&self, row: Option<&Lease>) -> Result<Lease, Error> {
         let mut after = self.expect.check(row)?.clone();
-        self.change.edits().apply(&mut after);
+        self.edits().apply(&mut after);
         Ok(after)
     }
 
     /// `me` takes a lease that is free, or whose owner has sent no heartbeat for long enough.
     #[must_use]
     pub fn take(seen: &Lease, me: WorkerId, token: Token) -> Self {
-        Self {
-            expect: Expect {
+        Self::new(
+            Expect {
                 counter: Some(seen.counter),
                 ..Expect::default()
             },
-            change: Change::Take { owner: me, token },
-        }
+            Change::Take { owner: me, token },
+        )
     }
 
     /// `me` claims a lease that was handed over to it, and begins a new tenancy.
     #[must_use]
     pub fn claim(seen: &Lease, me: WorkerId, token: Token) -> Self {
-        Self {
-            expect: Expect {
+        Self::new(
+            Expect {
                 counter: Some(seen.counter),
                 owner: Match::Is(me),
                 checkpoint_owner: Match::Absent,
                 ..Expect::default()
             },
-            change: Change::Claim { token },
-        }
+            Change::Claim { token },
+        )
     }
 
     /// The owner's heartbeat.
     #[must_use]
     pub fn renew(held: &Lease) -> Self {
-        Self {
-            expect: tenancy(held),
-            change: Change::Renew,
-        }
+        Self::new(tenancy(held), Change::Renew)
     }
 
     /// The owner commits a checkpoint.
     #[must_use]
     pub fn checkpoint(held: &Lease, to: Checkpoint) -> Self {
         let facts = held.facts.passed_by(&to);
-        Self {
-            expect: progress(held),
-            change: Change::Checkpoint { to, facts },
-        }
+        Self::new(progress(held), Change::Checkpoint { to, facts })
     }
 
     /// The owner prepares a checkpoint, the first half of a two-phase checkpoint.
     #[must_use]
     pub fn prepare(held: &Lease, pending: Pending) -> Self {
-        Self {
-            expect: progress(held),
-            change: Change::Prepare { pending },
-        }
+        Self::new(progress(held), Change::Prepare { pending })
     }
 
     /// `me` requests the lease from `of`, its owner.
     #[must_use]
     pub fn request(seen: &Lease, me: WorkerId, of: WorkerId) -> Self {
-        Self {
-            expect: Expect {
+        Self::new(
+            Expect {
                 owner: Match::Is(of.clone()),
                 checkpoint_owner: Match::Absent,
                 token: Match::exactly(seen.token.clone()),
                 not_ended: true,
                 ..Expect::default()
             },
-            change: Change::Request { by: me, of },
-        }
+            Change::Request { by: me, of },
+        )
     }
 
     /// `me` withdraws its request to `of`, the owner.
     #[must_use]
     pub fn withdraw(seen: &Lease, me: WorkerId, of: WorkerId) -> Self {
-        Self {
-            expect: Expect {
+        Self::new(
+            Expect {
                 owner: Match::Is(me),
                 checkpoint_owner: Match::Is(of.clone()),
                 token: Match::exactly(seen.token.clone()),
                 ..Expect::default()
             },
-            change: Change::Withdraw { to: of },
-        }
+            Change::Withdraw { to: of },
+        )
     }
 
     /// `me`, the owner, hands the lease over to `to`, which requested it. `checkpoint` is the last
@@ -204,27 +221,27 @@ impl Write {
         let facts = checkpoint
             .as_ref()
             .and_then(|last| held.facts.passed_by(last));
-        Self {
-            expect: Expect {
+        Self::new(
+            Expect {
                 owner: Match::Is(to),
                 checkpoint_owner: Match::Is(me),
                 ..progress(held)
             },
-            change: Change::PassOn { checkpoint, facts },
-        }
+            Change::PassOn { checkpoint, facts },
+        )
     }
 
     /// `me`, the owner, refuses the request of `asked` and keeps the lease.
     #[must_use]
     pub fn refuse(held: &Lease, me: WorkerId, asked: WorkerId) -> Self {
-        Self {
-            expect: Expect {
+        Self::new(
+            Expect {
                 owner: Match::Is(asked),
                 checkpoint_owner: Match::Is(me.clone()),
                 ..tenancy(held)
             },
-            change: Change::Refuse { owner: me },
-        }
+            Change::Refuse { owner: me },
+        )
     }
 
     /// The owner releases the lease. `checkpoint` is the last checkpoint, or `None` if it is stored
@@ -234,68 +251,50 @@ impl Write {
         let facts = checkpoint
             .as_ref()
             .and_then(|last| held.facts.passed_by(last));
-        Self {
-            expect: progress(held),
-            change: Change::Release { checkpoint, facts },
-        }
+        Self::new(progress(held), Change::Release { checkpoint, facts })
     }
 
     /// The owner has finished the shard. `children` may be empty: then the stored ones are kept.
     #[must_use]
     pub fn end(held: &Lease, children: Vec<ShardId>) -> Self {
         let facts = held.facts.passed_by(&Checkpoint::ShardEnd);
-        Self {
-            expect: progress(held),
-            change: Change::End { children, facts },
-        }
+        Self::new(progress(held), Change::End { children, facts })
     }
 
     /// The owner stores the child shards.
     #[must_use]
     pub fn children(held: &Lease, children: Vec<ShardId>) -> Self {
-        Self {
-            expect: tenancy(held),
-            change: Change::Children { children },
-        }
+        Self::new(tenancy(held), Change::Children { children })
     }
 
     /// The owner adds facts to a row that lacks them.
     #[must_use]
     pub fn facts(held: &Lease, facts: Facts) -> Self {
-        Self {
-            expect: tenancy(held),
-            change: Change::Facts { facts },
-        }
+        Self::new(tenancy(held), Change::Facts { facts })
     }
 
     /// Adds the hash key range to a row that lacks it, whoever holds the lease.
     #[must_use]
     pub fn hash_range(range: HashKeyRange) -> Self {
-        Self {
-            expect: Expect::default(),
-            change: Change::HashRange { range },
-        }
+        Self::new(Expect::default(), Change::HashRange { range })
     }
 
     /// An operator pauses the shard, whoever holds the lease.
     #[must_use]
     pub fn pause(at: Timestamp) -> Self {
-        Self {
-            expect: Expect {
+        Self::new(
+            Expect {
                 not_ended: true,
                 ..Expect::default()
             },
-            change: Change::Pause { at },
-        }
+            Change::Pause { at },
+        )
     }
 
     /// An operator ends the pause of the shard.
     #[must_use]
     pub fn resume() -> Self {
-        Self {
-            expect: Expect::default(),
-            change: Change::Resume,
-        }
+        Self::new(Expect::default(), Change::Resume)
     }
 
     /// An operator sets the checkpoint of a lease that is free. `start_at` is the time at which the
@@ -307,8 +306,8 @@ impl Write {
             began_at: None,
             ..free.facts.clone()
         };
-        Self {
-            expect: Expect {
+        Self::new(
+            Expect {
                 counter: Some(free.counter),
                 owner: Match::Absent,
                 checkpoint_owner: Match::Absent,
@@ -316,8 +315,8 @@ impl Write {
                 not_ended: true,
                 ..Expect::default()
             },
-            change: Change::Seek { to, facts },
-        }
+            Change::Seek { to, facts },
+        )
     }
 
     /// The condition for the delete of a finished lease: it has not changed since it was judged to

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Checkpoint, HashKeyRange, Pending, ShardId, Timestamp};
+use super::{Checkpoint, HashKeyRange, Pending, ShardId, Throughput, Timestamp};
 
 /// The key of a lease: the shard and, in an application that reads several streams, the stream.
 ///
@@ -203,6 +203,10 @@ pub struct Lease {
     /// lease. A worker that holds it drains the shard and frees the lease; if that worker is dead,
     /// others free it. The time belongs to operators: no write of a worker changes it.
     pub paused_at: Option<Timestamp>,
+    /// What the shard carried when its owner last wrote, or `None` if that is not known: the shard
+    /// was never read, or its owner does not measure it. Written along with renewals, checkpoints
+    /// and hand-overs. It tells where the lease belongs and is no part of any condition.
+    pub throughput: Option<Throughput>,
     /// What the KCL has no attribute for.
     pub facts: Facts,
 }
@@ -224,6 +228,7 @@ impl Lease {
             children: Vec::new(),
             hash_range: None,
             paused_at: None,
+            throughput: None,
             facts: Facts::default(),
         }
     }

@@ -8,12 +8,14 @@
 //!   StreamName     ShardId      Position, Record     a place in a shard, and what is there
 //!   Lease          LeaseKey     Checkpoint, Facts    a row of the lease table
 //!   WorkerId       Token        Fence, LossReason    who may write to it
+//!   Throughput     Capacity                          what a shard carries, and what a worker can
 //!   Timestamp      Moment                            wall clock, monotonic clock
 //! ```
 //!
 //! What comes from a table or the network becomes one of these types at the border, or an
 //! [`InvalidValue`] that says what was expected. Behind the border no text is parsed again.
 
+mod capacity;
 mod checkpoint;
 pub(crate) mod digits;
 mod invalid;
@@ -27,9 +29,11 @@ mod sequence;
 #[cfg(feature = "serde")]
 mod serialize;
 mod shard;
+mod throughput;
 mod time;
 mod utc;
 
+pub use capacity::Capacity;
 pub use checkpoint::{Checkpoint, Pending};
 pub use invalid::InvalidValue;
 pub use key::Key;
@@ -40,4 +44,5 @@ pub use position::{InitialPosition, Position};
 pub use record::{Encryption, RawRecord, Record};
 pub use sequence::SequenceNumber;
 pub use shard::{ChildShard, HashKeyRange, Shard, ShardId};
+pub use throughput::Throughput;
 pub use time::{Moment, Timestamp};

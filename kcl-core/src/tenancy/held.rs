@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::decide::load_meter::Intake;
 use crate::decide::reading::{Failing, Reading};
 use crate::model::{Checkpoint, Facts, Fence, LeaseKey, LossReason, Moment, Position, ShardId};
 use crate::runtime::Clock;
@@ -58,6 +59,8 @@ pub(crate) struct HeldState {
     /// When the stream last gave a page or an event, in microseconds of the clock; `IDLE` when it
     /// has given none.
     pub(super) answered: AtomicU64,
+    /// What the consumer has taken in.
+    pub(super) intake: Mutex<Intake>,
     /// The lease is given up because its shard is out of this worker's reach.
     out_of_reach: AtomicBool,
     /// Why the last write did not go through; nothing when it did.
@@ -79,6 +82,7 @@ impl HeldState {
             progress: Progress::new(now),
             reading: Mutex::default(),
             answered: AtomicU64::new(IDLE),
+            intake: Mutex::default(),
             out_of_reach: AtomicBool::new(false),
             unsettled: Mutex::default(),
         }
@@ -179,6 +183,14 @@ impl Held {
         if !self.shared.timer_armed.load(Ordering::Acquire) {
             self.shared.finished_changed.notify_one();
         }
+    }
+
+    /// A batch was taken in, so far behind the tip: it is part of what the shard carries.
+    pub(crate) fn took_in(&self, bytes: u64, records: usize, behind: Option<Duration>) {
+        let mut intake = lock(&self.shared.intake);
+        intake.bytes += bytes;
+        intake.records += records as u64;
+        intake.behind = behind.or(intake.behind);
     }
 
     /// The newest position that is done.

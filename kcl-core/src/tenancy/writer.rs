@@ -6,10 +6,14 @@ use tokio::sync::{mpsc, watch};
 use crate::BoxError;
 use crate::decide::expiry::Timing;
 use crate::decide::keeping::{ConsumerProgress, KeepStep, Keeping};
+use crate::decide::load_meter::LoadMeter;
 use crate::lease::{Error, Write, with_causes};
-use crate::model::{Checkpoint, Fence, Lease, LeaseKey, LossReason, Moment, Position, WorkerId};
+use crate::model::{
+    Checkpoint, Fence, Lease, LeaseKey, LossReason, Moment, Position, Throughput, WorkerId,
+};
 
-use super::held::{Held, HeldState, Order};
+use super::held::{Held, HeldState, Order, lock};
+use super::progress::IDLE;
 use super::table_client::TableClient;
 
 mod orders;
@@ -38,6 +42,8 @@ pub(crate) struct Writer {
     row: Lease,
     /// When its writes were sent, and what follows by the clock.
     keeping: Keeping,
+    /// What the shard carries.
+    meter: LoadMeter,
     /// When the first write was sent of which nobody knows yet what became.
     unsettled: Option<Moment>,
     /// Who asks for the lease, as the coordination has been told.
@@ -115,6 +121,7 @@ impl Writer {
             Self {
                 settler,
                 me,
+                meter: LoadMeter::new(row.throughput),
                 row,
                 keeping,
                 unsettled: None,
@@ -256,6 +263,16 @@ impl Writer {
         }
     }
 
+    /// What the shard carries now: it goes along with every write.
+    fn carried(&mut self) -> Option<Throughput> {
+        let is_read = self.shared.answered.load(Ordering::Acquire) != IDLE;
+        let intake = *lock(&self.shared.intake);
+        let now = self.settler.clock.now();
+        let in_call = self.shared.progress.in_call_for(now);
+        let now = now - in_call.unwrap_or_default();
+        self.meter.measure(intake, now, is_read)
+    }
+
     /// Who asks for this lease, as its row says.
     fn requester(&self) -> Option<&WorkerId> {
         self.row
@@ -284,6 +301,13 @@ impl Writer {
             });
         }
     }
+}
+
+/// The write with what the shard carries, unless the row says that already: an idle shard costs no
+/// more than it did.
+fn along(write: Write, carried: Option<Throughput>, row: &Lease) -> Write {
+    let news = carried.filter(|_| carried != row.throughput);
+    write.with_throughput(news)
 }
 
 /// Why a write did not go through.

@@ -488,3 +488,6 @@ async fn a_lease_that_only_checkpoints_still_hears_requests() {
         "before any renewal was due"
     );
 }
+
+#[path = "writer_load_test.rs"]
+mod load;

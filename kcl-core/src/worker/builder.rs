@@ -1,4 +1,5 @@
 use std::fmt;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use crate::deaggregate::OutOfRange;
 use crate::fetch::ByteBudget;
 use crate::lease::LeaseTable;
 use crate::meters::WorkerLabels;
-use crate::model::{InitialPosition, Timestamp, WorkerId};
+use crate::model::{Capacity, InitialPosition, Timestamp, WorkerId};
 use crate::processor::{ErasedFactory, OnFailure, RecordProcessorFactory};
 use crate::runtime::{Clock, random_token, system_clock};
 use crate::stream::Stream;
@@ -14,7 +15,9 @@ use crate::stream::Stream;
 use super::mode::Mode;
 use super::setting_error::SettingError;
 use super::setting_limits::{NAME, check, check_application, named};
-use super::settings::{Checkpoints, CoordinationOn, OnDataGap, Settings, Until, WorkerLabel};
+use super::settings::{
+    Balance, Checkpoints, CoordinationOn, OnDataGap, Settings, Until, WorkerLabel,
+};
 use super::streams::{ReadStream, StreamConfig, Streams};
 use super::worker::{Worker, WorkerParts};
 
@@ -182,6 +185,18 @@ impl Builder {
     /// See [`Settings::max_leases`].
     pub const fn max_leases(mut self, leases: usize) -> Self {
         self.settings.max_leases = leases;
+        self
+    }
+
+    /// See [`Balance`].
+    pub const fn balance(mut self, balance: Balance) -> Self {
+        self.settings.balance = balance;
+        self
+    }
+
+    /// See [`Settings::capacity`].
+    pub const fn capacity(mut self, capacity: f64) -> Self {
+        self.settings.capacity = Some(capacity);
         self
     }
 
@@ -397,8 +412,25 @@ impl Builder {
             factory,
             budget,
             clock,
+            capacity: declared_capacity(&self.settings),
             settings: self.settings,
         }))
+    }
+}
+
+/// What the worker's row declares. The number of cores is what this process may use: the limits of a
+/// container count.
+fn declared_capacity(settings: &Settings) -> Option<Capacity> {
+    let cores = || {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Capacity::of_cores(cores)
+    };
+    match settings.balance {
+        Balance::Count => None,
+        Balance::Load => {
+            let given = settings.capacity.map(Capacity::new);
+            Some(given.and_then(Result::ok).unwrap_or_else(cores))
+        }
     }
 }
 

@@ -464,6 +464,7 @@ impl ShardConsumer {
             .set(self.inner.parts.budget.used() as f64);
         self.inner.board.can_read(&self.row.key);
         let records = batch.records.len();
+        self.weigh(&batch);
         let at_work = self.background.records();
         self.inner
             .board

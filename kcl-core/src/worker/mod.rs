@@ -75,7 +75,7 @@ pub use mode::{FanOutConfig, Mode};
 pub use report::{RunEnd, ShardReport, ShutdownReport, Stopped};
 pub use retire::RetireError;
 pub use setting_error::SettingError;
-pub use settings::{Checkpoints, CoordinationOn, OnDataGap, Settings, Until, WorkerLabel};
+pub use settings::{Balance, Checkpoints, CoordinationOn, OnDataGap, Settings, Until, WorkerLabel};
 pub use status::{
     CallFailures, Phase, ShardError, ShardState, ShardStatus, Status, StreamState, UnreadableShard,
 };

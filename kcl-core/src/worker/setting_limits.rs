@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::lease::LeaseTable;
-use crate::model::{InitialPosition, Timestamp};
+use crate::model::{Capacity, InitialPosition, Timestamp};
 
 use super::setting_error::SettingError;
 use super::settings::Settings;
@@ -59,6 +59,15 @@ pub(super) fn check(settings: &Settings, now: Timestamp) -> Result<(), SettingEr
     // A worker that may hold no lease would only be in the others' way: they count on it for its
     // share.
     number("max_leases", settings.max_leases, 1, usize::MAX)?;
+    if let Some(capacity) = settings.capacity
+        && Capacity::new(capacity).is_err()
+    {
+        return Err(SettingError {
+            setting: "capacity",
+            value: capacity.to_string(),
+            allowed: "0.001 to 1,000,000".to_owned(),
+        });
+    }
     number("max_records", settings.max_records as usize, 1, 10_000)?;
     // A million is as good as no limit, for servers in tests.
     number("calls_per_second", settings.calls_per_second, 1, 1_000_000)?;

@@ -134,6 +134,24 @@ pub enum Until {
     CaughtUp,
 }
 
+/// By what the leases are shared among the workers of a fleet.
+///
+/// All workers of a fleet should have the same. While one of them balances by count, or is of a
+/// version that knows nothing else, or is a worker of the KCL, all do: two rules would move leases to
+/// and fro without end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Balance {
+    /// By what the shards carry, in bytes and records, and by what the workers
+    /// [can](Settings::capacity). Idle shards are shared by their number. Noise moves nothing: a
+    /// lease moves only if its receiver then carries at least a tenth less than its owner did, and
+    /// not within a minute of its last move.
+    #[default]
+    Load,
+    /// By the number of leases, however much each carries.
+    Count,
+}
+
 /// Whether the [metrics](crate::meters) of a worker carry its id as the label `worker`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -193,6 +211,13 @@ pub struct Settings {
     pub failover: Duration,
     /// How many leases this worker holds at most. Default: no limit, as in the KCL.
     pub max_leases: usize,
+    /// What the workers of the fleet share evenly. Default: [`Balance::Load`] (the KCL: the load of
+    /// the processor, by a leader).
+    pub balance: Balance,
+    /// How much this worker can carry, compared with the others: one with twice the capacity gets
+    /// twice the load. Default: `None`, the number of processor cores that this process may use. If
+    /// one worker of a fleet has a number of its own, all should.
+    pub capacity: Option<f64>,
     /// How many leases this worker may be requesting from others at the same time. Default: 8.
     pub max_moves: usize,
     /// How long a shard may take to finish the batch in flight after another worker has requested
@@ -269,6 +294,8 @@ impl Default for Settings {
             start_within: None,
             failover: Duration::from_secs(10),
             max_leases: usize::MAX,
+            balance: Balance::Load,
+            capacity: None,
             max_moves: 8,
             drain_limit: Duration::from_secs(10),
             mode: Mode::Polling,

@@ -10,7 +10,7 @@ use crate::decide::bound::Bound;
 use crate::fetch::ByteBudget;
 use crate::lease::{LeaseTable, with_causes};
 use crate::meters::{self, EventMeters, WorkerLabels, WorkerMeters};
-use crate::model::{Moment, WorkerId};
+use crate::model::{Capacity, Moment, WorkerId};
 use crate::processor::ErasedFactory;
 use crate::runtime::Clock;
 use crate::tenancy::table_health::TableHealth;
@@ -82,6 +82,8 @@ pub(crate) struct WorkerParts {
     pub(crate) budget: ByteBudget,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
+    /// What its row says that it can carry. `None` if it balances by count.
+    pub(crate) capacity: Option<Capacity>,
 }
 
 /// What every part of a running worker sees.

@@ -33,12 +33,16 @@ fn an_invalid_setting_is_named_with_its_value_and_range() {
     );
     const MILLI: Duration = Duration::from_millis(1);
     const DAY: Duration = Duration::from_secs(24 * 3600);
-    let cases: [Case; 24] = [
+    let cases: [Case; 26] = [
         ("failover", "999ms", "1s to 3600s", |b| {
             b.failover(MILLI * 999)
         }),
         ("failover", "86400s", "1s to 3600s", |b| b.failover(DAY)),
         ("max_leases", "0", "1 to ", |b| b.max_leases(0)),
+        ("capacity", "0", "0.001 to 1,000,000", |b| b.capacity(0.0)),
+        ("capacity", "NaN", "0.001 to 1,000,000", |b| {
+            b.capacity(f64::NAN)
+        }),
         ("max_records", "0", "1 to 10000", |b| b.max_records(0)),
         ("max_records", "10001", "1 to 10000", |b| {
             b.max_records(10_001)

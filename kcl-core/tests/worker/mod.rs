@@ -33,6 +33,7 @@ mod lanes_given_up;
 mod lanes_told;
 mod last_calls;
 mod left_to_others;
+mod loads;
 mod log;
 mod malformed;
 mod many_shards;

@@ -32,9 +32,12 @@ pub(crate) fn never(parts: &mut Parts) -> String {
 /// they were seen. A missing attribute is equal to nothing, so a missing row never matches.
 pub(crate) fn exactly(
     parts: &mut Parts,
-    values: impl IntoIterator<Item = (&'static str, AttributeValue)>,
+    values: impl IntoIterator<Item = (&'static str, Option<AttributeValue>)>,
 ) -> String {
-    let equal = |(attribute, value)| format!("{} = {}", parts.name(attribute), parts.value(value));
+    let equal = |(attribute, value)| match value {
+        Some(value) => format!("{} = {}", parts.name(attribute), parts.value(value)),
+        None => format!("attribute_not_exists({})", parts.name(attribute)),
+    };
     values
         .into_iter()
         .map(equal)

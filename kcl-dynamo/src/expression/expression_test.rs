@@ -56,7 +56,7 @@ fn condition(expect: &Expect) -> String {
 
 fn change(write: &Write, key: &LeaseKey) -> String {
     let mut parts = Parts::default();
-    let text = edited(&mut parts, key, &write.expect, &write.change.edits())
+    let text = edited(&mut parts, key, &write.expect, &write.edits())
         .text()
         .unwrap();
     filled(&parts, &text)
@@ -223,7 +223,7 @@ fn a_checkpoint_of_several_streams_names_stream_and_shard() {
 fn no_attribute_is_named_without_a_placeholder() {
     let mut parts = Parts::default();
     let end = Write::end(&held(), vec!["c".into()]);
-    let text = edited(&mut parts, &held().key, &end.expect, &end.change.edits())
+    let text = edited(&mut parts, &held().key, &end.expect, &end.edits())
         .text()
         .unwrap();
     let without = text

@@ -6,7 +6,7 @@ use kcl_core::lease::{CounterEdit, Edit, Edits, Expect, Match, SwitchesEdit};
 use kcl_core::model::{Facts, LeaseKey, Pending, WorkerId};
 
 use crate::item::attribute::*;
-use crate::item::{checkpoint_values, number, shard_set, text};
+use crate::item::{checkpoint_values, number, shard_set, text, throughput_values};
 
 use super::Parts;
 
@@ -36,7 +36,12 @@ impl Update {
     }
 
     /// Sets the attribute, or removes it for `None`: an old value must not stay beside new ones.
-    fn set_or_remove(&mut self, parts: &mut Parts, attribute: &str, value: Option<AttributeValue>) {
+    pub(crate) fn set_or_remove(
+        &mut self,
+        parts: &mut Parts,
+        attribute: &str,
+        value: Option<AttributeValue>,
+    ) {
         match value {
             Some(value) => self.set(parts, attribute, value),
             None => self.remove(parts, attribute),
@@ -109,6 +114,11 @@ pub(crate) fn edited(parts: &mut Parts, key: &LeaseKey, expect: &Expect, edits: 
         text(range.end().to_string())
     });
     update.edit(parts, PAUSED_AT, &edits.paused, |at| number(at.as_millis()));
+    if let Some(throughput) = edits.throughput {
+        for (attribute, value) in throughput_values(throughput) {
+            update.set_or_remove(parts, attribute, value);
+        }
+    }
     if let Some(facts) = &edits.facts {
         update.facts(parts, facts);
     }

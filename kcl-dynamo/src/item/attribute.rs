@@ -45,7 +45,8 @@ pub(crate) const ENDING_HASH_KEY: &str = "endingHashKey";
 pub(crate) const STREAM_NAME: &str = "streamName";
 /// The shard, beside [`STREAM_NAME`].
 pub(crate) const SHARD_ID: &str = "shardId";
-/// The shard's throughput, as a KCL from 3.0 on has measured it.
+/// What the shard carries in units of 1,024 bytes per second, a decimal number. A KCL from 3.0 on
+/// writes it, too.
 pub(crate) const THROUGHPUT: &str = "throughputKBps";
 
 /// This crate's, in a lease: the token of the tenancy.
@@ -60,6 +61,9 @@ pub(crate) const BEGAN_AT: &str = "rsBeganAt";
 pub(crate) const STREAM_ARN: &str = "rsStreamArn";
 /// Tells a stream from one of the same name that was deleted, in milliseconds since 1970.
 pub(crate) const STREAM_CREATED_AT: &str = "rsStreamCreatedAt";
+/// The user records per second, beside [`THROUGHPUT`]. Absent if there are none: every scan reads
+/// the rows of all idle shards.
+pub(crate) const RECORDS: &str = "rsRecords";
 /// When an operator paused the shard. A KCL does not know it, and reads on.
 pub(crate) const PAUSED_AT: &str = "rsPausedAt";
 
@@ -77,6 +81,8 @@ pub(crate) const WORKER_COUNTER: &str = "rsCounter";
 pub(crate) const FAILOVER: &str = "rsFailoverNanos";
 pub(crate) const LEAVING: &str = "rsLeaving";
 pub(crate) const AUDITS: &str = "rsAudits";
+/// What it can carry, in thousandths. Absent if it does not declare that.
+pub(crate) const CAPACITY: &str = "rsCapacityMillis";
 /// The worker's id, if the key cannot be the id.
 pub(crate) const WORKER: &str = "rsWorker";
 

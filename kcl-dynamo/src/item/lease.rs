@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 use kcl_core::lease::{Error, MalformedRow};
 use kcl_core::model::{
-    HashKeyRange, Lease, LeaseKey, Pending, ShardId, Timestamp, Token, WorkerId,
+    HashKeyRange, Lease, LeaseKey, Pending, ShardId, Throughput, Timestamp, Token, WorkerId,
 };
 
 use super::attribute::*;
@@ -73,6 +73,20 @@ pub(crate) fn shard_set(shards: &[ShardId]) -> Option<AttributeValue> {
     let names: BTreeSet<&str> = shards.iter().map(ShardId::as_str).collect();
     (!names.is_empty())
         .then(|| AttributeValue::Ss(names.into_iter().map(ToOwned::to_owned).collect()))
+}
+
+/// What a shard carries, as the KCL's attribute and this crate's.
+pub(crate) fn throughput_values(
+    throughput: Throughput,
+) -> [(&'static str, Option<AttributeValue>); 2] {
+    let records = Some(throughput.records).filter(|records| *records > 0);
+    [
+        (
+            THROUGHPUT,
+            Some(AttributeValue::N(throughput.kib_per_second())),
+        ),
+        (RECORDS, records.map(number)),
+    ]
 }
 
 /// A new lease as an item, with only the attributes that have a value.
@@ -157,6 +171,11 @@ pub(crate) fn lease_item(lease: &Lease) -> Result<Item, Error> {
             .stream_created_at
             .map(|at| number(at.as_millis())),
     );
+    if let Some(throughput) = lease.throughput {
+        for (attribute, value) in throughput_values(throughput) {
+            set(attribute, value);
+        }
+    }
     set(PAUSED_AT, lease.paused_at.map(|at| number(at.as_millis())));
     if let Some(stream) = lease.key.stream.as_deref() {
         set(STREAM_NAME, Some(text(stream)));
@@ -197,6 +216,7 @@ impl Reader<'_> {
         lease.facts.stream_arn = self.text(STREAM_ARN)?.map(Into::into);
         lease.facts.stream_created_at = self.number(STREAM_CREATED_AT)?.map(Timestamp::from_millis);
         lease.paused_at = self.number(PAUSED_AT)?.map(Timestamp::from_millis);
+        lease.throughput = self.throughput();
         Ok(lease)
     }
 
@@ -211,6 +231,19 @@ impl Reader<'_> {
                 .is_some_and(|owner| owner.as_str() == holder)
         });
         Ok(self.text(TOKEN)?.filter(|_| is_owners).map(Token::from))
+    }
+
+    /// What the shard carries. Unknown if the attribute is missing or no such number: it decides
+    /// nothing but where the lease belongs, and is no reason to leave a shard unread. A KCL writes
+    /// no number of records.
+    fn throughput(self) -> Option<Throughput> {
+        let text = |attribute| self.0.get(attribute).and_then(|value| value.as_n().ok());
+        Some(Throughput {
+            bytes: Throughput::bytes_of(text(THROUGHPUT)?)?,
+            records: text(RECORDS)
+                .and_then(|records| records.parse().ok())
+                .unwrap_or(0),
+        })
     }
 
     /// The hash key range. Absent in rows of a KCL before 2.3; an audit adds it.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use kcl_core::lease::{MalformedRow, WorkerRow};
-use kcl_core::model::{Timestamp, WorkerId};
+use kcl_core::model::{Capacity, Timestamp, WorkerId};
 
 use super::attribute::*;
 use super::{Reader, number, text};
@@ -40,15 +40,20 @@ pub(crate) fn worker_key(worker: &WorkerId) -> AttributeValue {
 }
 
 /// The attributes of a worker that are compared and set when its row is replaced: everything that
-/// [`WorkerRow`] holds, so that any difference is a conflict. The failover time is in nanoseconds.
-pub(crate) fn worker_values(row: &WorkerRow) -> [(&'static str, AttributeValue); 5] {
+/// [`WorkerRow`] holds, so that any difference is a conflict; `None` for one that must be absent.
+/// The failover time is in nanoseconds.
+pub(crate) fn worker_values(row: &WorkerRow) -> [(&'static str, Option<AttributeValue>); 6] {
     let nanos = u64::try_from(row.failover.as_nanos()).unwrap_or(u64::MAX);
     [
-        (INCARNATION, text(row.incarnation.as_str())),
-        (WORKER_COUNTER, number(row.counter)),
-        (FAILOVER, number(nanos)),
-        (LEAVING, AttributeValue::Bool(row.leaving)),
-        (AUDITS, number(row.audits)),
+        (INCARNATION, Some(text(row.incarnation.as_str()))),
+        (WORKER_COUNTER, Some(number(row.counter))),
+        (FAILOVER, Some(number(nanos))),
+        (LEAVING, Some(AttributeValue::Bool(row.leaving))),
+        (AUDITS, Some(number(row.audits))),
+        (
+            CAPACITY,
+            row.capacity.map(|capacity| number(capacity.thousandths())),
+        ),
     ]
 }
 
@@ -72,7 +77,8 @@ pub(crate) fn worker_item(row: &WorkerRow, now: Timestamp) -> Item {
         (SUPPORT.to_owned(), number(SUPPORTED)),
         (SUPPORT_UPDATE.to_owned(), seconds),
     ]);
-    item.extend(worker_values(row).map(|(attribute, value)| (attribute.to_owned(), value)));
+    let values = worker_values(row).into_iter();
+    item.extend(values.filter_map(|(attribute, value)| Some((attribute.to_owned(), value?))));
     item
 }
 
@@ -80,8 +86,8 @@ impl Reader<'_> {
     /// Reads the worker from this crate's row.
     ///
     /// # Errors
-    /// An attribute that is missing or of the wrong type. A missing count of audits is 0: versions
-    /// before it did not write one.
+    /// An attribute that is missing or of the wrong type. A missing count of audits is 0, and a
+    /// capacity may be missing: versions before them did not write any.
     pub(super) fn worker(self) -> Result<WorkerRow, MalformedRow> {
         let worker = WorkerId::from(self.needed_text(WORKER)?);
         let incarnation = self.needed_text(INCARNATION)?.into();
@@ -90,6 +96,7 @@ impl Reader<'_> {
         row.counter = self.needed_number(WORKER_COUNTER)?;
         row.leaving = self.truth(LEAVING)?;
         row.audits = self.number(AUDITS)?.unwrap_or(0);
+        row.capacity = self.number(CAPACITY)?.map(Capacity::of_thousandths);
         Ok(row)
     }
 }

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use kcl_core::model::WorkerId;
 
 use crate::item::Item;
-use crate::item::attribute::{CHECKPOINT_OWNER, LEASE_KEY, LEASE_OWNER, THROUGHPUT};
+use crate::item::attribute::{CHECKPOINT_OWNER, HOLDER, LEASE_KEY, LEASE_OWNER, THROUGHPUT};
 
 /// Finds the owners that answer requests for leases, as every KCL from 3.0 on does, even if it
 /// stores its worker metrics in another table.
@@ -51,7 +51,9 @@ impl Throughputs {
             let (Some(key), Some(owner)) = (text(LEASE_KEY), text(LEASE_OWNER)) else {
                 continue;
             };
-            if item.contains_key(CHECKPOINT_OWNER) {
+            // Workers of this framework measure as well. That a KCL has taken the lease shows in the
+            // owner, which is not the holder then.
+            if item.contains_key(CHECKPOINT_OWNER) || text(HOLDER) == Some(owner) {
                 continue;
             }
             if let Some(AttributeValue::N(carries)) = item.get(THROUGHPUT) {
@@ -116,6 +118,26 @@ mod tests {
         assert_eq!(
             names(&throughputs.see(&[row("4", "java-1", 0)], true)),
             ["java-1"]
+        );
+    }
+
+    /// A worker of this framework writes what its shards carry, and is none of the KCL's.
+    #[test]
+    fn a_worker_of_this_framework_proves_nothing() {
+        let throughputs = Throughputs::default();
+        let held = |holder: &str, carries| {
+            let mut row = row("1", "rust-1", carries);
+            row.insert(HOLDER.to_owned(), text(holder));
+            row
+        };
+        for carries in 7..9 {
+            assert!(throughputs.see(&[held("rust-1", carries)], true).is_empty());
+        }
+        // Under a name that a worker of this framework had before.
+        assert!(throughputs.see(&[held("rust-2", 7)], true).is_empty());
+        assert_eq!(
+            names(&throughputs.see(&[held("rust-2", 9)], true)),
+            ["rust-1"]
         );
     }
 

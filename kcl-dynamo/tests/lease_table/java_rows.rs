@@ -68,8 +68,7 @@ async fn each_row_is_written_as_the_java_worker_wrote_it() {
             let (dynamo, table) = table_with(&[]).await;
             table.create(&lease).await.unwrap();
             let different = difference(&sorted(&item), &raw(&dynamo, key_of(&item)));
-            // A kind came with the KCL 3.5; how much a shard carried is measured by a KCL while it
-            // runs.
+            // A kind came with the KCL 3.5; how much a shard carried is rounded to whole bytes.
             assert!(
                 different
                     .keys()

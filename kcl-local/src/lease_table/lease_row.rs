@@ -12,7 +12,7 @@ use bytes::Bytes;
 use kcl_core::lease::{Error, MalformedRow, RowKey};
 use kcl_core::model::{
     Checkpoint, Facts, HashKeyRange, InvalidValue, Lease, LeaseKey, Pending, Position, ShardId,
-    Timestamp, Token, WorkerId,
+    Throughput, Timestamp, Token, WorkerId,
 };
 use rusqlite::Row;
 use rusqlite::types::{FromSql, Type, Value};
@@ -22,7 +22,8 @@ use rusqlite::types::{FromSql, Type, Value};
 pub(super) const COLUMNS: &str = "stream, shard, lease_owner, checkpoint_owner, token, lease_counter, \
      owner_switches_since_checkpoint, checkpoint, checkpoint_sub_sequence_number, pending_checkpoint, \
      pending_checkpoint_sub_sequence_number, pending_checkpoint_state, parent_shard_ids, child_shard_ids, starting_hash_key, \
-     ending_hash_key, start_at, began_at, stream_arn, stream_created_at, paused_at";
+     ending_hash_key, start_at, began_at, stream_arn, stream_created_at, paused_at, bytes_per_second, \
+     records_per_second";
 
 /// The values of those columns, in the same order.
 ///
@@ -35,6 +36,7 @@ pub(super) fn values(lease: &Lease) -> Result<Vec<Value>, Error> {
     let [pending, pending_sub_sequence, pending_state] = pending_values(lease.pending.as_ref());
     let [hash_start, hash_end] = hash_range(lease.hash_range.as_ref());
     let [start_at, began_at, stream_arn, stream_created_at] = facts(&lease.facts);
+    let [bytes, records] = throughput(lease.throughput);
     Ok(vec![
         stream,
         shard,
@@ -57,6 +59,8 @@ pub(super) fn values(lease: &Lease) -> Result<Vec<Value>, Error> {
         stream_arn,
         stream_created_at,
         time(lease.paused_at),
+        bytes,
+        records,
     ])
 }
 
@@ -168,6 +172,16 @@ pub(super) fn time(time: Option<Timestamp>) -> Value {
     time.map_or(Value::Null, |time| Value::Integer(time.as_millis()))
 }
 
+/// What the shard carries: the bytes and the records.
+///
+/// A rate that no column can hold is nonsense, and the greatest that one can is as good.
+pub(super) fn throughput(throughput: Option<Throughput>) -> [Value; 2] {
+    let rate = |rate: u64| Value::Integer(i64::try_from(rate).unwrap_or(i64::MAX));
+    throughput.map_or([Value::Null, Value::Null], |throughput| {
+        [rate(throughput.bytes), rate(throughput.records)]
+    })
+}
+
 /// The time to open the shard at, the time at which the lease began, the stream's ARN and its
 /// creation time.
 ///
@@ -239,6 +253,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Lease> {
     lease.paused_at = reader
         .get::<Option<i64>>("paused_at")?
         .map(Timestamp::from_millis);
+    lease.throughput = reader.throughput()?;
     lease.facts.start_at = reader
         .get::<Option<i64>>("start_at")?
         .map(Timestamp::from_millis);
@@ -311,6 +326,19 @@ impl Reader<'_> {
         let value: i64 = self.get(column)?;
         u64::try_from(value)
             .map_err(|_| self.broken(column, &value.to_string(), "a whole number from 0"))
+    }
+
+    /// What the shard carries. Unknown if a part is missing or negative: it decides nothing but
+    /// where the lease belongs, and is no reason to leave a shard unread.
+    fn throughput(&self) -> rusqlite::Result<Option<Throughput>> {
+        let rate = |column| {
+            let rate = self.get::<Option<i64>>(column)?;
+            Ok::<_, rusqlite::Error>(rate.and_then(|rate| u64::try_from(rate).ok()))
+        };
+        let (bytes, records) = (rate("bytes_per_second")?, rate("records_per_second")?);
+        Ok(bytes
+            .zip(records)
+            .map(|(bytes, records)| Throughput { bytes, records }))
     }
 
     /// Shard ids from a text with spaces between them.

@@ -40,7 +40,7 @@
 //! # The schema
 //!
 //! `application_id` is 0x4B434C54 (`KCLT`), and `user_version` is 100 x major + minor, currently
-//! 1.02. `setup` upgrades a file of an older minor version. Any 1.x can be opened, and unknown
+//! 1.03. `setup` upgrades a file of an older minor version. Any 1.x can be opened, and unknown
 //! columns are kept; a file of another major version or of another program is rejected and left
 //! untouched. The columns have the KCL's attribute names in snake case.
 //!
@@ -62,6 +62,7 @@
 //! | `starting_hash_key`, `ending_hash_key` | TEXT or NULL | decimal numbers of up to 128 bits |
 //! | `start_at` | INTEGER or NULL | milliseconds since 1970: the time that `LATEST` or `AT_TIMESTAMP` stands for in this row; NULL once there is a checkpoint |
 //! | `began_at` | INTEGER or NULL | the same in a row that has had a checkpoint: the time at which the lease began (from 1.01 on) |
+//! | `bytes_per_second`, `records_per_second` | INTEGER or NULL | what arrives in the shard, as its owner has measured it (from 1.03 on) |
 //! | `paused_at` | INTEGER or NULL | milliseconds since 1970: when an operator paused the shard; NULL if it is not paused (from 1.02 on) |
 //! | `stream_created_at` | INTEGER or NULL | milliseconds since 1970: when the stream was created |
 //! | `stream_arn` | TEXT or NULL | the stream's ARN |
@@ -76,6 +77,7 @@
 //! | `failover` | INTEGER | its failover time in nanoseconds |
 //! | `leaving` | INTEGER | 1 if it is stopping and takes no more leases |
 //! | `audits` | INTEGER | how many times it has compared the shards with the leases |
+//! | `capacity` | INTEGER or NULL | how much it can carry, in thousandths; NULL if it balances by count (from 1.03 on) |
 //!
 //! `changes`, one row for each announced change; primary key (`application`,
 //! `announcement`, `kind`, `stream`, `name`); about the last 64 are kept:

@@ -16,15 +16,18 @@ pub(super) const APPLICATION_ID: u32 = 0x4B43_4C54;
 /// The major version of the schema that this program supports.
 pub(super) const MAJOR: u32 = 1;
 /// The version of a new file: 100 x major + minor.
-const VERSION: u32 = 100 * MAJOR + 2;
+const VERSION: u32 = 100 * MAJOR + 3;
 
 /// The upgrade to each minor version, from 1.01 on. Programs with an older minor version name the
 /// columns that they know, and leave new ones alone.
 ///
 /// A step is never changed after a release, because files exist that have taken it.
-const ADDED: [&str; 2] = [
+const ADDED: [&str; 3] = [
     "ALTER TABLE leases ADD COLUMN began_at INTEGER",
     "ALTER TABLE leases ADD COLUMN paused_at INTEGER",
+    "ALTER TABLE leases ADD COLUMN bytes_per_second INTEGER;
+     ALTER TABLE leases ADD COLUMN records_per_second INTEGER;
+     ALTER TABLE workers ADD COLUMN capacity INTEGER",
 ];
 
 /// The tables of a new file. `STRICT` makes SQLite check types; `WITHOUT ROWID` stores rows by
@@ -53,6 +56,8 @@ CREATE TABLE leases (
     stream_created_at INTEGER,
     began_at INTEGER,
     paused_at INTEGER,
+    bytes_per_second INTEGER,
+    records_per_second INTEGER,
     PRIMARY KEY (application, stream, shard)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE workers (
@@ -63,6 +68,7 @@ CREATE TABLE workers (
     failover INTEGER NOT NULL,
     leaving INTEGER NOT NULL,
     audits INTEGER NOT NULL,
+    capacity INTEGER,
     PRIMARY KEY (application, worker)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE changes (

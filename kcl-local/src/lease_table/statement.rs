@@ -8,7 +8,8 @@ use kcl_core::model::{LeaseKey, Pending, Token, WorkerId};
 use rusqlite::types::Value;
 
 use super::lease_row::{
-    self, COLUMNS, checkpoint, facts, hash_range, optional, pending_values, shards, text, time,
+    self, COLUMNS, checkpoint, facts, hash_range, optional, pending_values, shards, text,
+    throughput, time,
 };
 use super::worker_row;
 
@@ -108,7 +109,7 @@ pub(super) fn delete(
 /// The statement that replaces the row `seen` of a worker by `row`; either may be `None` for no
 /// row.
 ///
-/// All columns are compared, so any difference from what was seen makes it change nothing. `None`
+/// All columns are compared, with `IS` because a capacity may be NULL, so any difference from what was seen makes it change nothing. `None`
 /// if they are not both rows of `worker`, because then no row can be as it was seen.
 pub(super) fn write_worker(
     application: &str,
@@ -119,7 +120,7 @@ pub(super) fn write_worker(
     if seen.into_iter().chain(row).any(|row| row.worker != *worker) {
         return Ok(None);
     }
-    let (columns, places) = (worker_row::COLUMNS, "?, ?, ?, ?, ?, ?");
+    let (columns, places) = (worker_row::COLUMNS, "?, ?, ?, ?, ?, ?, ?");
     let mut values = Vec::new();
     let sql = match (seen, row) {
         (None, Some(row)) => {
@@ -136,13 +137,13 @@ pub(super) fn write_worker(
             values.extend(worker_row::values(seen)?);
             format!(
                 "UPDATE workers SET ({columns}) = ({places}) WHERE application = ? AND \
-                 ({columns}) = ({places})"
+                 ({columns}) IS ({places})"
             )
         }
         (Some(seen), None) => {
             values.push(text(application));
             values.extend(worker_row::values(seen)?);
-            format!("DELETE FROM workers WHERE application = ? AND ({columns}) = ({places})")
+            format!("DELETE FROM workers WHERE application = ? AND ({columns}) IS ({places})")
         }
         (None, None) => return Ok(None),
     };
@@ -264,6 +265,12 @@ fn assignments(edits: &Edits) -> Result<Parts, Error> {
     }
     if let Some(at) = edited(&edits.paused) {
         sets.add("paused_at = ?", [time(at.copied())]);
+    }
+    if edits.throughput.is_some() {
+        sets.add(
+            "bytes_per_second = ?, records_per_second = ?",
+            throughput(edits.throughput),
+        );
     }
     if let Some(new) = &edits.facts {
         sets.add(

@@ -304,8 +304,7 @@ impl LeaseTable for SqliteLeaseTable {
 
     /// One statement; if it changes no row, the conflict is read in the same transaction.
     async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
-        let update =
-            statement::update(&self.application, key, &write.expect, &write.change.edits())?;
+        let update = statement::update(&self.application, key, &write.expect, &write.edits())?;
         let get = statement::get(&self.application, key)?;
         let write = move |connection: &Connection| {
             lease_of(connection, &update)?.ok_or_else(|| refusal(connection, &get))

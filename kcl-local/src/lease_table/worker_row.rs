@@ -1,25 +1,26 @@
 //! Conversion between a row of `workers` and a worker.
 //!
-//! The failover time is in nanoseconds, so that a row is equal to itself after it was stored: a
+//! The capacity is in thousandths. The failover time is in nanoseconds, so that a row is equal to itself after it was stored: a
 //! comparison of all columns is the condition of every write on it.
 
 use std::time::Duration;
 
 use kcl_core::lease::{Error, RowKey, WorkerRow};
-use kcl_core::model::WorkerId;
+use kcl_core::model::{Capacity, WorkerId};
 use rusqlite::Row;
 use rusqlite::types::Value;
 
 use super::lease_row::{Reader, counter, text, text_of};
 
 /// The columns of a worker.
-pub(super) const COLUMNS: &str = "worker, incarnation, counter, failover, leaving, audits";
+pub(super) const COLUMNS: &str =
+    "worker, incarnation, counter, failover, leaving, audits, capacity";
 
 /// The values of those columns, in the same order.
 ///
 /// # Errors
 /// A counter or a failover time above 2^63 - 1 (292 years in nanoseconds).
-pub(super) fn values(row: &WorkerRow) -> Result<[Value; 6], Error> {
+pub(super) fn values(row: &WorkerRow) -> Result<[Value; 7], Error> {
     let nanos = u64::try_from(row.failover.as_nanos()).unwrap_or(u64::MAX);
     Ok([
         text(row.worker.as_str()),
@@ -28,6 +29,9 @@ pub(super) fn values(row: &WorkerRow) -> Result<[Value; 6], Error> {
         counter("failover time of a worker in nanoseconds", nanos)?,
         Value::Integer(i64::from(row.leaving)),
         counter("audits of a worker", row.audits)?,
+        row.capacity.map_or(Value::Null, |capacity| {
+            Value::Integer(i64::from(capacity.thousandths()))
+        }),
     ])
 }
 
@@ -50,5 +54,8 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<WorkerRow> {
     found.counter = reader.counter("counter")?;
     found.leaving = reader.get::<i64>("leaving")? != 0;
     found.audits = reader.counter("audits")?;
+    found.capacity = reader
+        .get::<Option<i64>>("capacity")?
+        .map(|thousandths| Capacity::of_thousandths(u64::try_from(thousandths).unwrap_or(0)));
     Ok(found)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kcl_core::lease::{Consistency, Error, LeaseTable, Write};
-use kcl_core::model::{Checkpoint, Lease, LeaseKey, Timestamp};
+use kcl_core::model::{Checkpoint, Lease, LeaseKey, Throughput, Timestamp};
 use kcl_core::processor::{ProcessRecordsInput, ShardRef};
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{Event, RunError, Worker};
@@ -401,6 +401,9 @@ async fn a_file_of_an_older_minor_version_is_brought_up_to_this() {
     let file = Connection::open(&path).expect("the file");
     file.execute_batch(
         "ALTER TABLE leases DROP COLUMN began_at; ALTER TABLE leases DROP COLUMN paused_at; \
+         ALTER TABLE leases DROP COLUMN bytes_per_second; \
+         ALTER TABLE leases DROP COLUMN records_per_second; \
+         ALTER TABLE workers DROP COLUMN capacity; \
          PRAGMA user_version = 100",
     )
     .expect("as version 1.00 made it");
@@ -409,6 +412,10 @@ async fn a_file_of_an_older_minor_version_is_brought_up_to_this() {
         let mut begun = lease("shard");
         begun.facts.began_at = Some(Timestamp::from_millis(5));
         begun.paused_at = Some(Timestamp::from_millis(6));
+        begun.throughput = Some(Throughput {
+            bytes: 7,
+            records: 8,
+        });
         table.create(&begun).await.expect("create");
         assert_eq!(
             table.get(&begun.key).await.expect("get"),
@@ -417,7 +424,7 @@ async fn a_file_of_an_older_minor_version_is_brought_up_to_this() {
         assert_eq!(
             file.query_row("PRAGMA user_version", (), |row| row.get::<_, i64>(0))
                 .expect("the version"),
-            102
+            103
         );
         file.execute_batch("DELETE FROM leases").expect("as it was");
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::decide::expiry::Timing;
 use crate::lease::{Error, WorkerRow};
-use crate::model::{Moment, Token, WorkerId};
+use crate::model::{Capacity, Moment, Token, WorkerId};
 
 use super::namesake::{Namesake, NamesakeVerdict};
 use super::row_call::{Joining, RowCall};
@@ -44,6 +44,8 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 pub struct OwnRow {
     me: WorkerId,
     timing: Timing,
+    /// What the row says that it can carry.
+    capacity: Option<Capacity>,
     /// Whose the row is.
     name: NameState,
     /// What the worker wants of it now. A call that was made for an earlier aim is not waited for.
@@ -91,6 +93,7 @@ impl OwnRow {
         Self {
             me,
             timing,
+            capacity: None,
             name: NameState::None,
             aim: RowAim::Join,
             call: None,
@@ -98,6 +101,21 @@ impl OwnRow {
             tries: 0,
             is_late: false,
             former_left: false,
+        }
+    }
+
+    /// The same, of a worker that declares how much it can carry.
+    #[must_use]
+    pub const fn declaring(mut self, capacity: Option<Capacity>) -> Self {
+        self.capacity = capacity;
+        self
+    }
+
+    /// The first row of this process.
+    fn first(&self, token: &mut dyn FnMut() -> Token) -> WorkerRow {
+        WorkerRow {
+            capacity: self.capacity,
+            ..WorkerRow::new(self.me.clone(), token(), self.timing.failover)
         }
     }
 
@@ -188,7 +206,7 @@ impl OwnRow {
     /// Makes a row of a new process. Each attempt is a process of its own to the others: one whose
     /// answer was lost may be there already, and stands still from then on.
     fn join(&mut self, token: &mut dyn FnMut() -> Token) -> Vec<RowCommand> {
-        let fresh = WorkerRow::new(self.me.clone(), token(), self.timing.failover);
+        let fresh = self.first(token);
         self.create(Joining { fresh, left: TRIES })
     }
 
@@ -320,7 +338,7 @@ impl OwnRow {
                 let seen = namesake.row().clone();
                 let next = WorkerRow {
                     counter: seen.counter + 1,
-                    ..WorkerRow::new(self.me.clone(), token(), self.timing.failover)
+                    ..self.first(token)
                 };
                 self.call(
                     RowCall::Adopt(next.clone()),

@@ -11,7 +11,7 @@ use crate::model::{Checkpoint, Lease, LossReason, Moment, WorkerId};
 use crate::tenancy::orders::{Leave, Order, OrderError, Reply};
 use crate::tenancy::table_client::WriteOutcome;
 
-use super::{Failed, TenancyEnd, Writer};
+use super::{Failed, TenancyEnd, Writer, along};
 
 impl Writer {
     /// Carries an order out. Returns how the tenancy ended, if it did by that.
@@ -158,7 +158,9 @@ impl Writer {
             .min(now + self.keeping.timing.call_limit * 2);
         // Asked anew of each row that is adopted: an earlier checkpoint without an answer may have
         // landed further on.
-        let make = |row: &Lease| (*wanted >= row.checkpoint).then(|| make(row));
+        let carried = self.carried();
+        let make =
+            |row: &Lease| (*wanted >= row.checkpoint).then(|| along(make(row), carried, row));
         let mut outcome = self.settler.pursue(&mut self.row, until, make).await;
         while matches!(outcome, WriteOutcome::Vanished) {
             // A row that was put back does not hold what is to be stored.
@@ -205,6 +207,8 @@ impl Writer {
     /// A write that ends the tenancy: pursued to its settlement, or until the lease is not ours by
     /// time.
     async fn last_write(&mut self, make: impl Fn(&Lease) -> Option<Write>) -> Result<(), Failed> {
+        let carried = self.carried();
+        let make = |row: &Lease| make(row).map(|write| along(write, carried, row));
         loop {
             let until = self.keeping.deadline();
             let outcome = self.settler.pursue(&mut self.row, until, &make).await;

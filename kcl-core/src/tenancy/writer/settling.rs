@@ -4,7 +4,7 @@ use crate::lease::{Error, Write, with_causes};
 use crate::model::{Lease, LossReason, Moment};
 use crate::tenancy::table_client::{FIRST_PAUSE, WriteOutcome};
 
-use super::{Failed, TenancyEnd, Writer};
+use super::{Failed, TenancyEnd, Writer, along};
 
 impl Writer {
     /// Writes until it is settled or the lease's own deadline has passed. An unsettled write leaves
@@ -13,7 +13,8 @@ impl Writer {
         &mut self,
         make: impl Fn(&Lease) -> Option<Write>,
     ) -> Result<(), TenancyEnd> {
-        let until = self.keeping.deadline();
+        let (until, carried) = (self.keeping.deadline(), self.carried());
+        let make = |row: &Lease| make(row).map(|write| along(write, carried, row));
         let outcome = self.settler.pursue(&mut self.row, until, make).await;
         match self.take_in(outcome).await {
             Ok(()) => Ok(()),

@@ -1,5 +1,5 @@
 //! What an owner stores about its progress: checkpoints, prepared ones, the shard's end, children,
-//! facts, the hash key range.
+//! facts, the hash key range, and what the shard carries.
 //!
 //! The promise behind these points is that a stored checkpoint never goes back. An owner that has
 //! lost its lease may still have a write on the way; that write expects a counter, a token and the
@@ -8,10 +8,10 @@
 use bytes::Bytes;
 
 use crate::lease::Write;
-use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, Pending, Timestamp};
+use crate::model::{Checkpoint, Facts, HashKeyRange, Lease, Pending, Throughput, Timestamp};
 
 use super::TableFixture;
-use super::check::{assert_stored, put};
+use super::check::{assert_refused, assert_row, assert_stored, put};
 use super::check::{check_write, send, two};
 use super::rows::{asked_for, at, held, passed, shards};
 
@@ -92,6 +92,43 @@ pub async fn a_first_checkpoint_passes_the_time_of_the_start(fixture: &dyn Table
         ..row.clone()
     };
     check_write(fixture, &Write::checkpoint(&row, at(1, 0)), &row, &after).await;
+}
+
+/// What a shard carries goes along with a write of its owner, and is kept by one that does not name
+/// it. It is no part of a condition: the same write with another number is recognised in the row.
+///
+/// Workers balance by it. A number that was lost would make a shard look idle, and leases would move
+/// because of that.
+pub async fn what_a_shard_carries_goes_along_with_a_write(fixture: &dyn TableFixture) {
+    let carries = |bytes, records| Some(Throughput { bytes, records });
+    for (before, after) in [
+        (None, carries(1, 0)),
+        (held().throughput, carries(0, 0)),
+        (carries(0, 0), carries(10_737_418_240, 4_000_000)),
+        (held().throughput, None),
+    ] {
+        let row = Lease {
+            key: super::rows::key(&format!("shardId-{before:?}-{after:?}").replace([' ', ':'], "")),
+            throughput: before,
+            ..held()
+        };
+        let (table, second) = two(fixture).await;
+        put(&table, &row).await;
+        let renew = Write::renew(&row).with_throughput(after);
+        let stored = Lease {
+            counter: row.counter + 1,
+            throughput: after.or(before),
+            ..row.clone()
+        };
+        let returned = send(&table, &row.key, &renew).await.expect("a renewal");
+        assert_row("the returned row", returned, &stored);
+        assert_stored("what it carries", &second, &stored).await;
+
+        let repeated = Write::renew(&row).with_throughput(carries(7, 7));
+        let refused = send(&second, &row.key, &repeated).await;
+        assert_refused("the renewal measured anew", refused, &stored);
+        assert!(repeated.change.is_held_by(&stored));
+    }
 }
 
 /// A prepared checkpoint has the same condition as a checkpoint, and changes neither the checkpoint

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use crate::model::{
     Checkpoint, Facts, HashKeyRange, Lease, LeaseKey, Pending, Position, SequenceNumber, ShardId,
-    Timestamp, Token, WorkerId,
+    Throughput, Timestamp, Token, WorkerId,
 };
 
 /// The key of a lease in an application that reads one stream.
@@ -71,6 +71,10 @@ pub(super) fn held() -> Lease {
         children: shards(&["shardId-000000000008", "shardId-000000000009"]),
         hash_range: Some(HashKeyRange::WHOLE),
         paused_at: Some(Timestamp::from_millis(1_690_000_000_321)),
+        throughput: Some(Throughput {
+            bytes: 1_234_567,
+            records: 89,
+        }),
         facts: Facts {
             start_at: Some(Timestamp::from_millis(1_700_000_000_123)),
             began_at: Some(Timestamp::from_millis(1_650_000_000_789)),

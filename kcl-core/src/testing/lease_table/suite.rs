@@ -158,6 +158,7 @@ macro_rules! __lease_table_points {
             a_seek_needs_counter_checkpoint_and_no_owner
             a_checkpoint_needs_counter_token_and_the_one_before
             a_checkpoint_leaves_a_hand_over_pending
+            what_a_shard_carries_goes_along_with_a_write
             a_first_checkpoint_replaces_the_value_at_the_start
             a_first_checkpoint_passes_the_time_of_the_start
             a_prepared_checkpoint_needs_what_a_checkpoint_needs

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::lease::{Consistency, WorkerRow};
-use crate::model::{Checkpoint, Lease, WorkerId};
+use crate::model::{Capacity, Checkpoint, Lease, WorkerId};
 
 use super::TableFixture;
 use super::check::{all_rows, conflict, put, two};
@@ -15,11 +15,13 @@ use super::rows::key;
 
 /// A row with a failover time that is not a whole number of seconds: milliseconds must survive.
 fn row(worker: &str) -> WorkerRow {
-    WorkerRow::new(
+    let mut row = WorkerRow::new(
         worker.into(),
         "incarnation-1".into(),
         Duration::from_millis(10_500),
-    )
+    );
+    row.capacity = Some(Capacity::of_thousandths(3_500));
+    row
 }
 
 /// The rows that differ from this one in a single part.
@@ -42,6 +44,14 @@ fn variants(row: &WorkerRow) -> Vec<WorkerRow> {
         },
         WorkerRow {
             leaving: !row.leaving,
+            ..row.clone()
+        },
+        WorkerRow {
+            capacity: Some(Capacity::of_cores(4)),
+            ..row.clone()
+        },
+        WorkerRow {
+            capacity: None,
             ..row.clone()
         },
     ]

@@ -6,8 +6,10 @@
 //! becomes events.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::decide::reading::{Failing, ReadingChange};
+use crate::fetch::Batch;
 use crate::tenancy::held::ProgressReporter;
 use crate::worker::event::Event;
 
@@ -46,6 +48,17 @@ impl ShardConsumer {
             self.inner.parts.settings.failover,
             Arc::new(listener),
         )
+    }
+
+    /// A batch was taken in hand: it is part of what the shard carries. How far behind the tip it is
+    /// includes how long it has waited for its handler.
+    pub(super) fn weigh(&self, batch: &Batch) {
+        let waited = self.clock.now().since(batch.fetched);
+        let behind = batch
+            .millis_behind_latest
+            .map(|millis| waited + Duration::from_millis(millis));
+        self.held
+            .took_in(batch.bytes(), batch.records.len(), behind);
     }
 
     /// Whether to leave the shard to another worker because this one cannot reach it. If so, the

@@ -29,7 +29,8 @@ pub(super) struct Heartbeat {
 impl Heartbeat {
     /// Nothing is written before [`join`](Self::join).
     pub(super) fn new(context: Arc<Context>, announcer: Announcer) -> Self {
-        let row = OwnRow::new(context.me().clone(), context.timing);
+        let row = OwnRow::new(context.me().clone(), context.timing)
+            .declaring(context.inner.parts.capacity);
         Self {
             context,
             announcer,
