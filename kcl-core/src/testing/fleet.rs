@@ -133,6 +133,8 @@ impl SeenFleet {
             id: &self.me,
             room: usize::MAX,
             max_moves: 8,
+            capacity: None,
+            uneven_since: None,
             leaving: false,
             passive: false,
             stole: None,

@@ -25,19 +25,19 @@ const AT_A_TIME: usize = 16;
 pub(super) struct Donors<'a> {
     /// Borrowed for the names of workers, which the scores are made of.
     fleet: &'a Fleet<'a>,
-    /// By the places of the owners. A place is the index in [`Fleet::live`]. KCL workers that do
-    /// not answer requests have none.
+    /// By pool: the leases of one owner or, if the fleet balances by load, those of them that carry
+    /// about the same. KCL workers that do not answer requests have none.
     donors: Vec<Donor<'a>>,
     /// Which of the leases of a donor a worker requests next, the last first.
     ///
-    /// By donor and receiver. It is filled when it is first needed, and again when all of its
+    /// By pool and receiver. It is filled when it is first needed, and again when all of its
     /// leases were taken by others.
     favourites: BTreeMap<(usize, usize), Vec<usize>>,
     /// The scores of one worker for the leases of one donor, which the next ones overwrite.
     scores: Vec<u64>,
 }
 
-/// The leases of one worker that can be requested.
+/// The leases of one pool.
 #[derive(Debug, Default)]
 struct Donor<'a> {
     leases: Vec<MovableLease<'a>>,
@@ -50,6 +50,8 @@ struct Donor<'a> {
 struct MovableLease<'a> {
     /// What is requested.
     key: &'a LeaseKey,
+    /// What it carries.
+    load: u64,
     /// Whether this worker leaves it alone for now. What other workers leave alone is not known
     /// here.
     own: &'a LeaseEntry,
@@ -61,11 +63,13 @@ impl<'a> Donors<'a> {
     /// The leases that can be requested: each is held by a worker that knows requests, and has no
     /// request pending. Of the KCL workers only these `give`. A lease without a token is not
     /// requested from a worker of this framework: it was handed over and not claimed yet, or a KCL
-    /// worker has taken it.
+    /// worker has taken it. `pool_of` says in which pool a lease of the worker at a place is: a
+    /// small number.
     pub(super) fn new(
         leases: &[PlannedLease<'a>],
         gives: impl Fn(&WorkerId) -> bool,
         fleet: &'a Fleet<'a>,
+        mut pool_of: impl FnMut(usize, &PlannedLease<'a>) -> usize,
     ) -> Self {
         let knows: Vec<Option<bool>> = fleet
             .live
@@ -79,8 +83,7 @@ impl<'a> Donors<'a> {
                 }
             })
             .collect();
-        let mut by_owner: Vec<Donor<'a>> = Vec::new();
-        by_owner.resize_with(fleet.live.len(), Donor::default);
+        let mut donors: Vec<Donor<'a>> = Vec::new();
         for lease in leases.iter().filter(|lease| lease.is_held_for_itself()) {
             let row = lease.seen.row;
             let Some(place) = lease
@@ -96,10 +99,15 @@ impl<'a> Donors<'a> {
                 None => false,
             };
             if askable {
-                let donor = &mut by_owner[place];
+                let pool = pool_of(place, lease);
+                if donors.len() <= pool {
+                    donors.resize_with(pool + 1, Donor::default);
+                }
+                let donor = &mut donors[pool];
                 donor.hashes.push(fleet.scored.hash(&row.key));
                 donor.leases.push(MovableLease {
                     key: &row.key,
+                    load: lease.load,
                     own: lease.own,
                     is_taken: false,
                 });
@@ -107,21 +115,21 @@ impl<'a> Donors<'a> {
         }
         Self {
             fleet,
-            donors: by_owner,
+            donors,
             favourites: BTreeMap::new(),
             scores: Vec::new(),
         }
     }
 
-    /// Removes and returns the lease of a donor that a worker requests: a different one than other
-    /// workers would choose. `from` and `to` are places. `None` if the donor has nothing left that
-    /// this worker may ask for.
-    pub(super) fn pick(&mut self, from: usize, to: usize) -> Option<&'a LeaseKey> {
-        let favourites = self.favourites.entry((from, to)).or_default();
-        let Donor { leases, hashes } = &mut self.donors[from];
+    /// Removes and returns the lease of a pool that the worker at the place `to` requests, and what it
+    /// carries: a different one than other workers would choose. `None` if the pool has nothing left
+    /// that this worker may ask for.
+    pub(super) fn pick(&mut self, pool: usize, to: usize) -> Option<(&'a LeaseKey, u64)> {
+        let Donor { leases, hashes } = self.donors.get_mut(pool)?;
+        let favourites = self.favourites.entry((pool, to)).or_default();
         while let Some(next) = favourites.pop() {
             if !std::mem::replace(&mut leases[next].is_taken, true) {
-                return Some(leases[next].key);
+                return Some((leases[next].key, leases[next].load));
             }
         }
         let scored = &self.fleet.scored;
@@ -129,7 +137,7 @@ impl<'a> Donors<'a> {
         *favourites = seek(leases, &self.scores, to, self.fleet);
         let next = favourites.pop()?;
         leases[next].is_taken = true;
-        Some(leases[next].key)
+        Some((leases[next].key, leases[next].load))
     }
 }
 
@@ -225,6 +233,8 @@ mod tests {
                 leaving: false,
                 passive: false,
                 stole: None,
+                capacity: None,
+                uneven_since: None,
                 former_left: false,
                 leases: &entries,
                 tokens: &AllOwn,
@@ -234,7 +244,7 @@ mod tests {
                 .known()
                 .map(|(row, own)| PlannedLease::of(members.lease(row), own, &fleet))
                 .collect();
-            let mut donors = Donors::new(&leases, |_| true, &fleet);
+            let mut donors = Donors::new(&leases, |_| true, &fleet, |place, _| place);
             let mut left: Vec<&Lease> = rows.iter().collect();
             for (from, to) in picks {
                 let expected = left
@@ -243,7 +253,7 @@ mod tests {
                     .filter(|row| to != 7 || !entries.is_refused(&row.key, now))
                     .map(|row| &row.key)
                     .max_by_key(|key| (lease_score(key, &ids[to]), *key));
-                prop_assert_eq!(donors.pick(from, to), expected);
+                prop_assert_eq!(donors.pick(from, to).map(|(key, _)| key), expected);
                 left.retain(|row| Some(&row.key) != expected);
             }
         }

@@ -12,6 +12,7 @@ use crate::decide::members::{Members, SeenLease};
 use crate::decide::rendezvous::{ScoredWorkers, score};
 use crate::model::{LeaseKey, Moment, WorkerId};
 
+use super::capacities::weights;
 use super::me::Me;
 
 /// How long a worker has at least to claim a lease that was handed over to it, before the previous
@@ -41,6 +42,8 @@ pub(super) struct Fleet<'a> {
     /// Those of them that are KCL workers. Proved by how they write leases, not by a missing row:
     /// the row of a worker that is starting is missing, too.
     pub(super) foreign: BTreeSet<WorkerId>,
+    /// What one byte per second means to each of them, if the fleet balances by load.
+    pub(super) weights: Option<Vec<f64>>,
     /// See [`Members::has_rows`]. Kept, because it is asked for each lease.
     has_rows: bool,
 }
@@ -62,6 +65,10 @@ impl<'a> Fleet<'a> {
         }
         let mut foreign = members.foreign(now, timing);
         foreign.remove(me.id);
+        let weights = foreign
+            .is_empty()
+            .then(|| weights(&live, me, members))
+            .flatten();
         Self {
             me,
             members,
@@ -71,6 +78,7 @@ impl<'a> Fleet<'a> {
             scored: ScoredWorkers::new(&live),
             live,
             foreign,
+            weights,
             has_rows: members.has_rows(),
         }
     }

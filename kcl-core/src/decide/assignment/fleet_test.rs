@@ -8,7 +8,7 @@ mod table;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::{Moment, WorkerId};
+use crate::model::{Capacity, Moment, WorkerId};
 
 use node::{Manner, TestNode};
 use table::{PAST, TestTable};
@@ -18,12 +18,74 @@ const SEEDS: u64 = 4;
 
 /// A fleet on one table, and a seed for what differs between its workers.
 #[derive(Debug)]
-struct TestFleet {
+pub(super) struct TestFleet {
     table: TestTable,
     nodes: Vec<TestNode>,
     now: Moment,
     seed: u64,
     hears: bool,
+    /// How many percent a measurement is off at most.
+    pub(super) noise: u64,
+}
+
+/// What is asked of fleets with loads.
+impl TestFleet {
+    /// A fleet without workers whose shards carry so many bytes a second.
+    pub(super) fn with_loads(loads: Vec<u64>, seed: u64) -> Self {
+        let mut fleet = Self::new(loads.len(), seed);
+        let keys = fleet.table.now.leases.keys().cloned();
+        fleet.table.arrives = keys.zip(loads).collect();
+        fleet
+    }
+
+    pub(super) fn joins_declaring(&mut self, id: &str, capacity: Option<Capacity>) {
+        let manner = Manner {
+            capacity,
+            ..self.manner(10)
+        };
+        self.joins_with(id, manner);
+    }
+
+    /// It multiplies what it measures by a thousandth of this.
+    pub(super) fn lies(&mut self, id: &str, thousandths: u64) {
+        let liar = self.nodes.iter_mut().find(|node| node.id.as_str() == id);
+        liar.expect("a worker").lies = thousandths;
+    }
+
+    /// What each worker carries.
+    pub(super) fn carried(&self) -> BTreeMap<WorkerId, u64> {
+        let carried = |node: &TestNode| node.held.keys().map(|key| self.table.arrives[key]).sum();
+        self.nodes
+            .iter()
+            .map(|node| (node.id.clone(), carried(node)))
+            .collect()
+    }
+
+    /// How many leases were handed over.
+    pub(super) const fn moves(&self) -> usize {
+        self.table.claims
+    }
+
+    pub(super) fn assert_all_held(&self) {
+        let held: usize = self.nodes.iter().map(|node| node.held.len()).sum();
+        assert_eq!(held, self.table.now.leases.len());
+        assert_eq!(self.table.taken_over, 0);
+    }
+
+    /// What each shard carries goes up or down by up to so many percent, and back towards where it
+    /// was.
+    pub(super) fn wander(&mut self, percent: u64) {
+        let usual = self
+            .table
+            .usual
+            .get_or_insert_with(|| self.table.arrives.clone())
+            .clone();
+        for (key, usual) in usual {
+            let now = self.table.arrives[&key].midpoint(usual);
+            let by = 100 - percent + self.random(2 * percent + 1);
+            self.table.arrives.insert(key, now * by / 100);
+        }
+    }
 }
 
 impl TestFleet {
@@ -35,6 +97,7 @@ impl TestFleet {
             now: Moment::default(),
             seed,
             hears: seed.is_multiple_of(2),
+            noise: 0,
         }
     }
 
@@ -57,6 +120,7 @@ impl TestFleet {
             phase,
             drain,
             room: usize::MAX,
+            capacity: None,
             hears: self.hears,
         }
     }
@@ -82,7 +146,7 @@ impl TestFleet {
             .for_each(|node| node.leaving = true);
     }
 
-    fn run(&mut self, seconds: u64) {
+    pub(super) fn run(&mut self, seconds: u64) {
         let end = self.now + Duration::from_secs(seconds);
         while self.now < end {
             self.run_step();
@@ -90,6 +154,7 @@ impl TestFleet {
     }
 
     fn run_step(&mut self) {
+        self.table.off = self.noise;
         for place in 0..self.nodes.len() {
             // Now and then, one worker misses its turn and another gets two.
             let turn = (place + usize::from(self.random(20) == 0)) % self.nodes.len();
@@ -143,7 +208,7 @@ impl TestFleet {
     }
 
     /// Nothing moves any more.
-    fn assert_calm(&mut self, what: &str) {
+    pub(super) fn assert_calm(&mut self, what: &str) {
         let owners = |fleet: &Self| -> Vec<Option<WorkerId>> {
             fleet
                 .table

@@ -1,5 +1,5 @@
 use crate::decide::fleet::{LeaseEntries, OwnTokens};
-use crate::model::{Moment, WorkerId};
+use crate::model::{Capacity, Moment, WorkerId};
 
 /// What this worker knows about itself.
 #[derive(Debug)]
@@ -17,6 +17,10 @@ pub struct Me<'a> {
     pub passive: bool,
     /// When it last took, or tried to take, a lease from a live KCL worker.
     pub stole: Option<Moment>,
+    /// What it declares that it can carry. `None` if it balances by count.
+    pub capacity: Option<Capacity>,
+    /// Since when its plans say that the loads are [uneven](super::Plan::uneven).
+    pub uneven_since: Option<Moment>,
     /// The previous process with this name is known to be gone, because it set the leaving mark
     /// before it ended: its leases are adopted immediately.
     pub former_left: bool,

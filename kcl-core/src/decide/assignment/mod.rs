@@ -27,6 +27,8 @@
 //!   meant for a worker that does not request it (because it has reached its limit) is left to the
 //!   others after a while.
 //! - **A finished lease does not count** and is never taken.
+//! - **In a fleet whose workers declare what they can carry, loads come first**: leases move because
+//!   of what their shards carry, and by count only where that makes no difference. See [`load`].
 //!
 //! # Together with KCL workers
 //!
@@ -42,13 +44,16 @@
 //!   failover time, from a worker that has at least two more, and only if there is no free lease. A
 //!   lease for which a request was not answered is taken first.
 
+mod capacities;
 mod donors;
 mod fleet;
+mod load;
 mod loads;
 mod me;
 mod moves;
 mod plan;
 mod planned_lease;
+mod relief;
 mod standing;
 mod steal;
 
@@ -59,5 +64,7 @@ pub use plan::{Plan, Take, is_duplicated, plan, share};
 
 #[cfg(test)]
 mod fleet_test;
+#[cfg(test)]
+mod load_test;
 #[cfg(test)]
 mod property_test;

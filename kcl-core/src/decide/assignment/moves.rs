@@ -23,7 +23,7 @@ use super::planned_lease::PlannedLease;
 
 /// How many scans without a change show that no worker is about to request what is meant for it.
 /// Two, because one scan may fall between a plan and its first write.
-const SCANS_OF_CALM: u32 = 2;
+pub(super) const SCANS_OF_CALM: u32 = 2;
 
 /// Computes the moves of the whole fleet, from the worker with the most leases to the one with the
 /// fewest until they differ by at most one, and returns the first `most` of this worker's own.
@@ -58,14 +58,14 @@ pub(super) fn my_moves(
         .map(|place| (levels.load(place), place))
         .collect();
     let gives = |worker: &WorkerId| is_donor(worker, unfinished, loads, fleet);
-    let mut donors = Donors::new(leases, gives, fleet);
+    let mut donors = Donors::new(leases, gives, fleet, |place, _| place);
     let mut mine_is_open = true;
     while moves.len() < most && mine_is_open && levels.has_two_more_than(me) {
         let Some((load, to)) = receivers.first().copied() else {
             break;
         };
         match levels.find_donor(to, fleet, |from| donors.pick(from, to)) {
-            Some((from, key)) => {
+            Some((from, (key, _))) => {
                 for (place, change) in [(from, -1), (to, 1)] {
                     let was_receiver = receivers.remove(&(levels.load(place), place));
                     levels.change(place, change);

@@ -23,10 +23,12 @@ use crate::decide::members::{Members, SeenLease, is_moved_by_another};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 
 use super::fleet::Fleet;
+use super::load::set_loads;
 use super::loads::{Loads, unfinished};
 use super::me::Me;
 use super::moves::my_moves;
 use super::planned_lease::PlannedLease;
+use super::relief::relief;
 use super::standing::LeaseStanding;
 use super::steal::{ANSWER_LIMIT, steal};
 
@@ -76,6 +78,9 @@ pub struct Plan {
     /// are reported ([`Event::LeasesLeftUnread`](crate::worker::Event::LeasesLeftUnread)): the
     /// fleet is too small.
     pub left: Vec<LeaseKey>,
+    /// A worker carries too much, and the plan means what it should give for others than this one. If
+    /// they do not ask for it for two scans, because they have no room, this one does.
+    pub uneven: bool,
 }
 
 /// A lease to take.
@@ -105,11 +110,12 @@ pub struct Ask {
 #[must_use]
 pub fn plan(me: &Me<'_>, members: &Members, now: Moment, timing: &Timing) -> Plan {
     let fleet = Fleet::new(me, members, now, timing);
-    let leases: Vec<_> = me
+    let mut leases: Vec<_> = me
         .leases
         .known()
         .map(|(row, own)| PlannedLease::of(members.lease(row), own, &fleet))
         .collect();
+    set_loads(&mut leases, &fleet);
     let mut loads = Loads::new(&leases, &fleet);
     let mut plan = Plan::default();
     let takes_nothing = me.leaving || me.passive;
@@ -173,7 +179,10 @@ pub fn plan(me: &Me<'_>, members: &Members, now: Moment, timing: &Timing) -> Pla
         let is_served = !(plan.claim.is_empty() && plan.take.is_empty());
         let unfinished = unfinished(&leases, &fleet);
         plan.steal = steal(&leases, &open, &unfinished, &loads, &fleet, room, is_served);
-        plan.request = my_moves(&leases, &unfinished, &loads, &fleet, most);
+        match relief(&leases, &loads, &fleet, most) {
+            Some(relief) => (plan.request, plan.uneven) = (relief.moves, relief.uneven),
+            None => plan.request = my_moves(&leases, &unfinished, &loads, &fleet, most),
+        }
     }
     if !takes_nothing {
         plan.reap = dead(&fleet);
@@ -249,14 +258,14 @@ fn takes(leases: &[PlannedLease<'_>], loads: &mut Loads<'_>, fleet: &Fleet<'_>) 
             }
             LeaseStanding::Free | LeaseStanding::Expiring { .. }
                 if fleet.is_busy(key, lease.own) => {}
-            LeaseStanding::Free => free.push((fleet.since(lease.seen), key, None)),
+            LeaseStanding::Free => free.push((fleet.since(lease.seen), key, lease.load, None)),
             LeaseStanding::Expiring { at, owner } => {
                 let pool = if lease.counted_by.is_some() {
                     &mut doubtful
                 } else {
                     &mut free
                 };
-                pool.push((at, key, Some(owner)));
+                pool.push((at, key, lease.load, Some(owner)));
             }
             _ => {}
         }
@@ -277,15 +286,15 @@ fn takes(leases: &[PlannedLease<'_>], loads: &mut Loads<'_>, fleet: &Fleet<'_>) 
 /// them this worker takes, and when. The earliest first, so that the leases which have waited
 /// longest go to the emptiest workers.
 fn distribute(
-    pool: Vec<(Moment, &LeaseKey, Option<&WorkerId>)>,
+    pool: Vec<(Moment, &LeaseKey, u64, Option<&WorkerId>)>,
     loads: &mut Loads<'_>,
 ) -> Vec<Take> {
     let mut takes = Vec::new();
-    for (at, key, owner) in pool {
-        let Some(order) = loads.order(key, owner) else {
+    for (at, key, load, owner) in pool {
+        let Some(order) = loads.order(key, load, owner) else {
             continue;
         };
-        loads.add(order.first);
+        loads.add(order.first, load);
         if let Some(rank) = order.my_rank {
             takes.push(Take {
                 key: key.clone(),
@@ -334,8 +343,7 @@ fn withdrawals(
             REQUEST_LIMIT
         };
         let late = asked.is_none_or(|asked| fleet.now.since(asked.since) > limit);
-        let too_many =
-            loads.count(me.id) >= loads.count(of) + 2 || open.len() - withdraw.len() > room;
+        let too_many = loads.gives(me.id, of, lease.load) || open.len() - withdraw.len() > room;
         // A lease of a dead owner is taken when it expires. A row without a token belongs to a KCL
         // worker, which does not expect a withdrawal and would drop the lease anyway.
         let ours =
@@ -345,7 +353,7 @@ fn withdrawals(
                 key: row.key.clone(),
                 of: of.clone(),
             });
-            loads.move_one(me.id, of);
+            loads.move_one(me.id, of, lease.load);
         }
     }
     withdraw

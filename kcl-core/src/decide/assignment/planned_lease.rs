@@ -20,6 +20,8 @@ pub(super) struct PlannedLease<'a> {
     /// The place of the live worker for which it counts, or `None` if no live worker will have it.
     /// Not the holder: during a hand-over it is the requester.
     pub(super) counted_by: Option<usize>,
+    /// What it carries; 0 in a fleet that balances by count. See [`set_loads`](super::load::set_loads).
+    pub(super) load: u64,
 }
 
 impl<'a> PlannedLease<'a> {
@@ -30,6 +32,7 @@ impl<'a> PlannedLease<'a> {
             own,
             standing,
             counted_by: counted_by(seen.row, own, standing, fleet),
+            load: 0,
         }
     }
 

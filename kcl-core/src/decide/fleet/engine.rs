@@ -20,7 +20,7 @@ use crate::decide::expiry::Timing;
 use crate::decide::hand_over::{HandOverVerdict, RefusalReason, judge_request};
 use crate::decide::members::Members;
 use crate::lease::WorkerRow;
-use crate::model::{Lease, LeaseKey, Moment, WorkerId};
+use crate::model::{Capacity, Lease, LeaseKey, Moment, WorkerId};
 
 use super::command::{FleetCommand, PendingRequest};
 use super::entries::{LeaseEntries, OwnTokens};
@@ -40,6 +40,8 @@ pub struct FleetSettings {
     /// How many requests it may have open at the same time. Each drains a shard at another worker, and
     /// too many at once would stop half of the fleet.
     pub max_moves: usize,
+    /// What it declares that it can carry. `None` if it balances by count.
+    pub capacity: Option<Capacity>,
     /// How often a worker of the fleet has to audit.
     pub audit_every: Duration,
     /// Its reading ends at a bound: then it looks at the table as soon as it is done with a lease,
@@ -71,6 +73,9 @@ pub struct Engine {
     /// When it last took, or tried to take, a lease from a live KCL worker. A KCL worker does so
     /// once in twice the failover time, and so does this one.
     stole: Option<Moment>,
+    /// Since when its plans say that the loads are uneven, and that others are to do something about
+    /// it.
+    uneven_since: Option<Moment>,
     /// Whether the previous process with this name left gracefully. Then nobody works on the leases
     /// that it kept, and they are adopted without waiting for them to stand still.
     pub former_left: bool,
@@ -93,6 +98,7 @@ impl Engine {
             has_malformed: false,
             audits: 0,
             stole: None,
+            uneven_since: None,
             former_left: false,
         }
     }
@@ -204,6 +210,7 @@ impl Engine {
         tokens: &dyn OwnTokens,
     ) -> Result<Vec<FleetCommand>, NameIsTaken> {
         let plan = self.plan(seen, works, tokens)?;
+        self.uneven_since = plan.uneven.then(|| self.uneven_since.unwrap_or(seen));
         let mut commands = vec![FleetCommand::TellLeft(plan.left)];
         for key in plan.give_back {
             // The row must not be used until the answer is there.
@@ -254,6 +261,8 @@ impl Engine {
             leaving: !works,
             passive: self.led.is_some(),
             stole: self.stole,
+            capacity: self.settings.capacity,
+            uneven_since: self.uneven_since,
             former_left: self.former_left,
             leases: &self.leases,
             tokens,

@@ -9,6 +9,7 @@ fn engine(max_leases: usize) -> Engine {
         timing: Timing::for_failover(FAILOVER),
         max_leases,
         max_moves: 8,
+        capacity: None,
         audit_every: Duration::from_secs(120),
         reading_ends: false,
     })

@@ -134,6 +134,7 @@ mod tests {
             timing: Timing::for_failover(Duration::from_secs(10)),
             max_leases: 1,
             max_moves: 8,
+            capacity: None,
             audit_every: Duration::from_secs(120),
             reading_ends: false,
         })

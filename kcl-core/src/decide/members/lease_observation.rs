@@ -37,6 +37,9 @@ pub(super) struct LeaseObservation {
     switches: u64,
     /// When this pair of owners was first seen. It limits how long a pending hand-over is believed.
     named: Moment,
+    /// When another worker was first seen to hold it than before. `None` if none was: nobody knows
+    /// how long the first one that was seen has held it.
+    pub(super) moved: Option<Moment>,
     /// When the counter was first seen at this value, or when all ages started again. The lease
     /// expires counted from here, by this observer's clock.
     pub(super) since: Moment,
@@ -77,6 +80,7 @@ impl LeaseObservation {
             checkpoint_owner: row.checkpoint_owner.clone(),
             switches: row.owner_switches,
             named: at,
+            moved: None,
             since: at,
             moves: 0,
             handed_over: false,
@@ -131,6 +135,9 @@ impl LeaseObservation {
                 && before.token == row.token);
         self.usurped &= self.checkpoint_owner.is_some();
         let holder_changed = before.holder(at) != self.holder(at);
+        if holder_changed {
+            self.moved = Some(at);
+        }
         if before.token == row.token {
             // Counter changes by an earlier holder say nothing about the current one.
             self.moves = if holder_changed {

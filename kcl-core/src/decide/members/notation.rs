@@ -22,7 +22,9 @@ use crate::decide::expiry::Timing;
 use crate::decide::fleet::{HandedOver, LeaseEntries, OwnTokens};
 use crate::decide::hand_over::{HandOverVerdict, judge_request};
 use crate::lease::WorkerRow;
-use crate::model::{Checkpoint, Lease, LeaseKey, Moment, Timestamp, WorkerId};
+use crate::model::{
+    Capacity, Checkpoint, Lease, LeaseKey, Moment, Throughput, Timestamp, WorkerId,
+};
 
 use super::Members;
 
@@ -39,6 +41,11 @@ pub(crate) struct MembersCase {
     passive: bool,
     stole: Option<Moment>,
     former_left: bool,
+    /// What a worker declares where nothing else is said; `None` in a fleet that balances by count.
+    usual: Option<Capacity>,
+    /// What this worker declares.
+    capacity: Option<Capacity>,
+    uneven_since: Option<Moment>,
     /// The table as it is now. The observer learns of it only by a scan or by `see`.
     rows: BTreeMap<LeaseKey, Lease>,
     workers: BTreeMap<WorkerId, WorkerRow>,
@@ -114,6 +121,15 @@ fn names<'a>(keys: impl IntoIterator<Item = &'a LeaseKey>) -> String {
 impl MembersCase {
     /// Does what the lines say, one after the other; a line that ends with `?` is answered.
     pub(crate) fn tell(given: &[&str]) -> String {
+        Self::tell_of(given, None)
+    }
+
+    /// The same, of workers that declare a capacity of 1.
+    pub(crate) fn tell_by_load(given: &[&str]) -> String {
+        Self::tell_of(given, Some(Capacity::of_cores(1)))
+    }
+
+    fn tell_of(given: &[&str], usual: Option<Capacity>) -> String {
         let mut world = Self {
             timing: Timing::for_failover(Duration::from_secs(10)),
             me: "ME".into(),
@@ -123,6 +139,9 @@ impl MembersCase {
             passive: false,
             stole: None,
             former_left: false,
+            usual,
+            capacity: usual,
+            uneven_since: None,
             rows: BTreeMap::new(),
             workers: BTreeMap::new(),
             members: Members::default(),
@@ -155,6 +174,7 @@ impl MembersCase {
                         ("leaving", _) => self.leaving = true,
                         ("passive", _) => self.passive = true,
                         ("former-left", _) => self.former_left = true,
+                        ("capacity", capacity) => self.capacity = declared(capacity),
                         other => panic!("what is {other:?} of me?"),
                     }
                 }
@@ -168,10 +188,12 @@ impl MembersCase {
             ["worker", id, counter, ref settings @ ..] => {
                 let mut row = WorkerRow::new(id.into(), "1".into(), self.timing.failover);
                 row.counter = counter.parse().unwrap();
+                row.capacity = self.usual;
                 for word in settings {
                     match setting(word) {
                         ("F", failover) => row.failover = seconds(failover).since_origin(),
                         ("process", process) => row.incarnation = process.into(),
+                        ("capacity", capacity) => row.capacity = declared(capacity),
                         ("audits", audits) => row.audits = audits.parse().unwrap(),
                         ("leaving", _) => row.leaving = true,
                         other => panic!("what is {other:?} of a worker?"),
@@ -198,6 +220,7 @@ impl MembersCase {
                     self.own.request_answered(&key, true, seconds(since));
                 }
             }
+            ["uneven", "since", when] => self.uneven_since = Some(seconds(when)),
             ["stole", "at", when] => self.stole = Some(seconds(when)),
             [ref answering @ .., "answer" | "answers"] => {
                 self.members
@@ -341,6 +364,8 @@ impl MembersCase {
             id: &self.me,
             room: self.room,
             max_moves: self.moves,
+            capacity: self.capacity,
+            uneven_since: self.uneven_since,
             leaving: self.leaving,
             passive: self.passive,
             stole: self.stole,
@@ -355,7 +380,16 @@ impl MembersCase {
     }
 }
 
-/// `of A 5/a`, `of B from A 5/a`, `free 5`; then perhaps `finished`, `paused`, `switches 1`.
+/// `4`, `0.5` or, of a worker that declares nothing, `none`. Nonsense is taken as from a row.
+fn declared(text: &str) -> Option<Capacity> {
+    (text != "none").then(|| {
+        let capacity: f64 = text.parse().expect("a number");
+        Capacity::new(capacity).unwrap_or(Capacity::MOST)
+    })
+}
+
+/// `of A 5/a`, `of B from A 5/a`, `free 5`; then perhaps `finished`, `paused`, `switches 1`, and
+/// `load 500`, in KiB per second, with `records 30`, per second.
 pub(crate) fn lease(key: LeaseKey, words: &[&str]) -> Lease {
     let mut row = Lease::new(key, Checkpoint::TrimHorizon);
     let mut words = words.iter();
@@ -365,6 +399,18 @@ pub(crate) fn lease(key: LeaseKey, words: &[&str]) -> Lease {
             "from" => row.checkpoint_owner = words.next().map(|id| WorkerId::from(*id)),
             "free" => row.owner = None,
             "paused" => row.paused_at = Some(Timestamp::from_millis(1)),
+            "load" => {
+                let kib: u64 = words.next().and_then(|kib| kib.parse().ok()).expect("KiB");
+                row.throughput = Some(Throughput {
+                    bytes: kib * 1024,
+                    records: 0,
+                });
+            }
+            "records" => {
+                let records = words.next().and_then(|records| records.parse().ok());
+                let records = records.expect("records");
+                row.throughput.get_or_insert_default().records = records;
+            }
             "finished" => row.checkpoint = Checkpoint::ShardEnd,
             "switches" => {
                 row.owner_switches = words

@@ -43,6 +43,13 @@ impl<'a> SeenLease<'a> {
         self.observation.map_or(0, |seen| seen.moves)
     }
 
+    /// Whether it was seen to change hands less than `span` ago.
+    #[must_use]
+    pub fn has_moved_within(&self, span: Duration, now: Moment) -> bool {
+        let moved = self.observation.and_then(|seen| seen.moved);
+        moved.is_some_and(|at| now.since(at) < span)
+    }
+
     /// The worker that holds it: its actual owner, unless a worker that does not know hand-overs
     /// has taken it during one.
     #[must_use]

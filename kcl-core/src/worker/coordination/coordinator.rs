@@ -126,6 +126,7 @@ impl Coordinator {
             timing: context.timing,
             max_leases: settings.max_leases,
             max_moves: settings.max_moves,
+            capacity: context.inner.parts.capacity,
             audit_every: settings.audit_every,
             reading_ends: context.inner.bound().is_some(),
         });

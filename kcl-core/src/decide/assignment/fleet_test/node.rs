@@ -11,9 +11,10 @@ use crate::decide::assignment::{Me, Plan, Take, plan};
 use crate::decide::expiry::Timing;
 use crate::decide::fleet::{HandedOver, LeaseEntries, OwnRequest, OwnTokens};
 use crate::decide::hand_over::{HandOverVerdict, judge_request};
+use crate::decide::load_meter::{Intake, LoadMeter};
 use crate::decide::members::Members;
 use crate::lease::{WorkerRow, Write};
-use crate::model::{Lease, LeaseKey, Moment, WorkerId};
+use crate::model::{Capacity, Lease, LeaseKey, Moment, Throughput, WorkerId};
 
 use super::table::{Hint, TestTable};
 
@@ -31,6 +32,8 @@ pub(super) struct Manner {
     pub(super) drain: Duration,
     /// How many leases it may hold.
     pub(super) room: usize,
+    /// What it declares that it can carry.
+    pub(super) capacity: Option<Capacity>,
     /// Whether it reads the rows that others announce.
     pub(super) hears: bool,
 }
@@ -50,6 +53,12 @@ pub(super) struct TestNode {
     row: WorkerRow,
     /// Each lease as its last write left it.
     pub(super) held: BTreeMap<LeaseKey, Lease>,
+    /// What it measures of each lease: when it did so last, and what it had taken in by then.
+    meters: BTreeMap<LeaseKey, (LoadMeter, Moment, Intake)>,
+    /// By how many thousandths it multiplies that.
+    pub(super) lies: u64,
+    /// Since when its plans are uneven.
+    uneven_since: Option<Moment>,
     /// Leases that it gives up, and until when it drains them.
     draining: BTreeMap<LeaseKey, Moment>,
     /// Leases that were refused to it, for a minute.
@@ -92,7 +101,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 impl TestNode {
     /// It joins with a row and without a lease.
     pub(super) fn start(id: &str, manner: Manner, table: &mut TestTable, now: Moment) -> Self {
-        let row = WorkerRow::new(id.into(), table.token().into(), manner.failover);
+        let mut row = WorkerRow::new(id.into(), table.token().into(), manner.failover);
+        row.capacity = manner.capacity;
         table.write_worker(&id.into(), Some(row.clone()));
         table.announce_worker(&id.into());
         Self {
@@ -104,6 +114,9 @@ impl TestNode {
             workers: BTreeMap::new(),
             row,
             held: BTreeMap::new(),
+            meters: BTreeMap::new(),
+            lies: 1000,
+            uneven_since: None,
             draining: BTreeMap::new(),
             refused: BTreeMap::new(),
             asked: BTreeMap::new(),
@@ -127,8 +140,11 @@ impl TestNode {
             self.next_renewal = now + self.timing.renew_every;
             self.beat(table, self.row.next());
             for (key, held) in self.held.clone() {
-                self.keep(&key, table.write(&key, &Write::renew(&held)));
+                let carried = self.measure(&held, table, now);
+                let renewal = Write::renew(&held).with_throughput(carried);
+                self.keep(&key, table.write(&key, &renewal));
             }
+            self.meters.retain(|key, _| self.held.contains_key(key));
         }
         let mut judges = false;
         if now >= self.next_look {
@@ -181,6 +197,23 @@ impl TestNode {
             table.announce_worker(&self.id);
             self.gone = true;
         }
+    }
+
+    /// What a lease carries, as the worker measures it by what it has taken in since it did so last.
+    fn measure(&mut self, held: &Lease, table: &mut TestTable, now: Moment) -> Option<Throughput> {
+        if table.arrives.is_empty() {
+            return None;
+        }
+        let new = || (LoadMeter::new(held.throughput), now, Intake::default());
+        let (meter, at, intake) = self.meters.entry(held.key.clone()).or_insert_with(new);
+        let millis = u64::try_from(now.since(*at).as_millis()).expect("a while");
+        intake.bytes += table.takes_in(&held.key, millis);
+        *at = now;
+        let mut carried = meter.measure(*intake, now, true)?;
+        if self.lies != 1000 {
+            carried.bytes = (carried.bytes / 1000).saturating_mul(self.lies);
+        }
+        Some(carried)
     }
 
     /// Writes its row, unless somebody has deleted it.
@@ -249,6 +282,8 @@ impl TestNode {
             id: &self.id,
             room: self.manner.room.saturating_sub(self.held.len()),
             max_moves: 8,
+            capacity: self.manner.capacity,
+            uneven_since: self.uneven_since,
             leaving: self.leaving,
             passive: false,
             stole: None,
@@ -256,7 +291,9 @@ impl TestNode {
             leases: &leases,
             tokens: &NodeTokens(&self.held),
         };
-        plan(&me, &self.members, now, &self.timing)
+        let plan = plan(&me, &self.members, now, &self.timing);
+        self.uneven_since = plan.uneven.then(|| self.uneven_since.unwrap_or(now));
+        plan
     }
 
     /// Everything except the takes, which wait for their time.

@@ -36,6 +36,13 @@ pub(super) struct TestTable {
     pub(super) announced: Vec<Hint>,
     /// Tokens are counted and not random, so a failing run is the same every time.
     tokens: usize,
+    /// How many bytes a second arrive in each shard.
+    pub(super) arrives: BTreeMap<LeaseKey, u64>,
+    /// The same before they began to change.
+    pub(super) usual: Option<BTreeMap<LeaseKey, u64>>,
+    /// How many percent a measurement is off at most, and the last random number for that.
+    pub(super) off: u64,
+    chance: u64,
     /// How often a lease was claimed after it was handed over. Each is a hand-over in good order.
     pub(super) claims: usize,
     /// How often one was taken from an owner. Each loses what its owner has not stored. In a fleet
@@ -61,6 +68,17 @@ impl TestTable {
         }
     }
 
+    /// How many bytes an owner takes in of a shard in so many milliseconds, more or less.
+    pub(super) fn takes_in(&mut self, key: &LeaseKey, millis: u64) -> u64 {
+        self.chance = self
+            .chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let percent = 100 - self.off + (self.chance >> 33) % (2 * self.off + 1);
+        let arrives = self.arrives.get(key).copied().unwrap_or_default();
+        arrives * millis * percent / 100_000
+    }
+
     pub(super) fn token(&mut self) -> String {
         self.tokens += 1;
         format!("token-{}", self.tokens)
@@ -77,7 +95,7 @@ impl TestTable {
         if !write.expect.holds(row) {
             return Err(row.clone());
         }
-        write.change.edits().apply(row);
+        write.edits().apply(row);
         self.changed = true;
         Ok(row.clone())
     }
