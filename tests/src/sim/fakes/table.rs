@@ -171,7 +171,12 @@ impl LeaseTable for SimTable {
     }
 
     async fn update(&self, key: &LeaseKey, write: &Write) -> Result<Lease, Error> {
-        let Write { expect, change, .. } = write;
+        let Write {
+            expect,
+            change,
+            throughput,
+            ..
+        } = write;
         if mutated::is_unsent(&self.life, change) {
             let row = self
                 .life
@@ -184,7 +189,7 @@ impl LeaseTable for SimTable {
             mutated::expectation(&self.life, expect, change),
             mutated::change(&self.life, change),
         );
-        let made = Write::new(weak, made);
+        let made = Write::new(weak, made).with_throughput(*throughput);
         let of = key.clone();
         let apply =
             move |state: &mut WorldState, at: At| state.table.update(&of, &made, at).map(Some);

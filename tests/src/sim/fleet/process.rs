@@ -5,7 +5,9 @@ use std::time::Duration;
 use kcl_core::lease::LeaseTable;
 use kcl_core::model::WorkerId;
 use kcl_core::worker::OutOfRange;
-use kcl_core::worker::{Checkpoints, CoordinationOn, Event as Heard, FanOutConfig, Mode, Stopped};
+use kcl_core::worker::{
+    Balance, Checkpoints, CoordinationOn, Event as Heard, FanOutConfig, Mode, Stopped,
+};
 use kcl_core::{InitialPosition, OnFailure, Worker};
 
 use crate::sim::counts::Fault;
@@ -215,6 +217,10 @@ fn build(
     let builder = match fleet.idle_every_ms {
         0 => builder,
         every => builder.idle_every(millis(every)),
+    };
+    let builder = match fleet.capacity_of(life.slot) {
+        0 => builder.balance(Balance::Count),
+        capacity => builder.capacity(f64::from(capacity)),
     };
     builder
         .application("sim")

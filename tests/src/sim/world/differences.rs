@@ -54,6 +54,15 @@ pub(super) fn draw(world: &mut World) {
     if dice.chance(0.15) {
         world.fleet.idle_every_ms = dice.pick(&[50, 500, 5_000]);
     }
+    let mut dice = Dice::new(seed, "capacities");
+    if workers > 1 && dice.chance(0.4) {
+        let of: &[u32] = if dice.chance(0.7) {
+            &[1, 1, 2, 4, 16]
+        } else {
+            &[0, 1, 2]
+        };
+        world.fleet.capacities = (0..workers).map(|_| dice.pick(of)).collect();
+    }
     let mut dice = Dice::new(seed, "pauses");
     // A shard that is resumed may come to the process that is out of reach, long after the others
     // have shown that they read all.

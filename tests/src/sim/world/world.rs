@@ -31,6 +31,8 @@ pub struct SimFleet {
     pub audit_every_ms: u64,
     /// How long a shard may be quiet before its processor is told, in milliseconds; 0: it is not.
     pub idle_every_ms: u64,
+    /// `capacity` of each worker, by its place; 0 for one that balances by count. Empty: all have 1.
+    pub capacities: Vec<u32>,
     /// Whether a failed record is skipped.
     pub skip_failed: bool,
     /// Whether the workers begin at `LATEST`.
@@ -77,6 +79,13 @@ impl SimFleet {
         self.caps.get(slot).copied().unwrap_or(usize::MAX)
     }
 
+    /// `capacity` of the worker in this place. Not the number of cores: that would be another world
+    /// on another machine.
+    #[must_use]
+    pub fn capacity_of(&self, slot: usize) -> u32 {
+        self.capacities.get(slot).copied().unwrap_or(1)
+    }
+
     /// `failover` of the worker in this place, in milliseconds.
     #[must_use]
     pub fn failover_of(&self, slot: usize) -> u64 {
@@ -117,6 +126,7 @@ impl World {
             handler_budget_ms: dice.pick(&[10_000, 30_000, 300_000]),
             audit_every_ms: dice.pick(&[2_000, 10_000, 60_000]),
             idle_every_ms: 0,
+            capacities: Vec::new(),
             skip_failed: dice.chance(0.2),
             latest: dice.chance(0.15),
             beacon_ms: dice.pick(&[200, 500]),
@@ -186,6 +196,7 @@ impl World {
             handler_budget_ms: 300_000,
             audit_every_ms: 60_000,
             idle_every_ms: 0,
+            capacities: Vec::new(),
             skip_failed: false,
             latest: false,
             beacon_ms: (failover_ms / 12).max(500),
