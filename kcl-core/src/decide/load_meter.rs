@@ -201,6 +201,16 @@ mod tests {
         assert_eq!(run(&mut meter, 366, 30, steady), Some(1000));
     }
 
+    /// A batch that is older than what had seemed to be read adds its bytes and no time.
+    #[test]
+    fn a_late_batch_counts_and_its_time_does_not_count_twice() {
+        let mut meter = LoadMeter::new(None);
+        run(&mut meter, 0, 300, |second| taken(1000.0 * second, 0.0));
+        let idle = run(&mut meter, 303, 57, |_| taken(300_000.0, 0.0));
+        let late = run(&mut meter, 363, 0, |_| taken(303_000.0, 60.0));
+        assert!(late > idle, "{idle:?}, then {late:?}");
+    }
+
     #[test]
     fn half_of_what_a_shard_carried_is_forgotten_in_half_a_minute() {
         let known = Throughput {
