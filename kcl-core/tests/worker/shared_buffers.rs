@@ -2,7 +2,7 @@
 //! shard, and what becomes of them when one of the shards ends or is given up.
 #![allow(clippy::disallowed_methods, reason = "a test waits in real time")]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kcl_core::handler::{FlushCause, Retries, SharedBuffered, shared_buffer};
@@ -310,8 +310,14 @@ async fn a_stop_gives_back_what_a_shared_buffer_cannot_flush() {
     let basket = SharedBasket::with(|_| Err(Failure::new("no")));
     let run = two.process(shared_buffer(basket.clone()).records(4).every(HOUR));
     basket.until_begun(3).await;
-    let report = run.stop().await.unwrap();
+    let asked = Instant::now();
+    let report = run.worker.shutdown(Duration::from_secs(90)).await;
+    assert!(
+        asked.elapsed() < Duration::from_secs(30),
+        "it was tried again until the deadline"
+    );
     assert_eq!(report.count(Stopped::Drained), 2, "{report}");
+    run.ended().await.unwrap();
     for shard in [0, 1] {
         let lease = lease_of(&two.table, &two.shards[shard]).await;
         assert_eq!(

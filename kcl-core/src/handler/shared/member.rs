@@ -123,8 +123,9 @@ impl<H: SharedBufferHandler> SharedMember<H> {
             let notices = [Arc::clone(&self.room), Arc::clone(&self.drained)];
             let id = state.join(background.clone(), shard.clone(), notices);
             if is_first {
+                // Not in the span of this shard: what is logged is of all of them.
                 let running = Arc::clone(&self.work).run(Arc::clone(background.clock()));
-                state.tasks.start(running.in_current_span());
+                state.tasks.start(running);
             }
             id
         };

@@ -3,7 +3,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tracing::Instrument;
 
 use crate::decide::shared_buffer::SharedBounds;
 use crate::handler::Retries;
@@ -89,7 +88,7 @@ impl<H: SharedBufferHandler> SharedWork<H> {
                 epoch: state.epoch,
                 records,
             };
-            state.tasks.start(flush.run().in_current_span());
+            state.tasks.start(flush.run());
         }
         state.buffer.wake_at()
     }
