@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use kcl_core::handler::{ByRecordProcessor, by_key, in_order, unordered};
 use kcl_core::lease::memory::MemoryLeaseTable;
-use kcl_core::lease::{LeaseTable, Write};
+use kcl_core::lease::{LeaseTable, WorkerRow, Write};
 use kcl_core::model::Checkpoint;
 use kcl_core::processor::{
     LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput,
@@ -78,6 +78,12 @@ async fn a_shard_that_left_is_not_handed_over_before_its_end() {
     run.heard
         .wait_for("the lookup", |event| matches!(event, Event::DataGap { .. }))
         .await;
+    // A request of one that shows no life would be refused for that.
+    let beating = tokio::spawn(beats(table.clone(), "second"));
+    let is_known = async || table.get_worker(&"second".into()).await.unwrap().is_some();
+    while !is_known().await {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     let held = lease_of(&table, &shard).await;
     let request = Write::request(&held, "second".into(), held.owner.clone().unwrap());
     let asked = table.update(&held.key, &request).await.unwrap();
@@ -93,7 +99,23 @@ async fn a_shard_that_left_is_not_handed_over_before_its_end() {
         (desk.begun(), desk.ended()),
         (payloads(0..1), payloads(0..1))
     );
+    beating.abort();
     run.stop().await.unwrap();
+}
+
+/// The heartbeats of a worker that does nothing else.
+async fn beats(table: MemoryLeaseTable, worker: &'static str) {
+    let mut row = WorkerRow::new(worker.into(), "its token".into(), Duration::from_secs(1));
+    let mut seen = None;
+    loop {
+        table
+            .write_worker(&row.worker, seen.as_ref(), Some(&row))
+            .await
+            .expect("nobody else writes it");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let next = row.next();
+        seen = Some(std::mem::replace(&mut row, next));
+    }
 }
 
 /// A handler that never returns, and says by the returned channel when its future is dropped.

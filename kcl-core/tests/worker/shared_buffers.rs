@@ -329,20 +329,25 @@ async fn a_stop_gives_back_what_a_shared_buffer_cannot_flush() {
 
 #[tokio::test]
 async fn a_failed_shared_flush_stops_a_worker_that_is_to_stop() {
-    let two = Two::with(2);
-    let basket = SharedBasket::with(|records| match records {
-        [one, ..] => Err(one.failed("no")),
-        [] => Ok(()),
-    });
-    let run = Fleet::new(&two.stream, &two.table)
-        .with(|builder| builder.on_failure(OnFailure::Stop))
-        .process(shared_buffer(basket.clone()).records(4));
-    let error = run.ended().await.unwrap_err();
-    assert!(
-        matches!(&error, RunError::Handler { at: Some(_), .. }),
-        "{error}"
-    );
-    assert_eq!(basket.begun.borrow().len(), 1);
+    for says_which in [true, false] {
+        let two = Two::with(2);
+        let basket = SharedBasket::with(move |records| {
+            Err(if says_which {
+                records[0].failed("no")
+            } else {
+                Failure::new("no")
+            })
+        });
+        let run = Fleet::new(&two.stream, &two.table)
+            .with(|builder| builder.on_failure(OnFailure::Stop))
+            .process(shared_buffer(basket.clone()).records(4));
+        let error = run.ended().await.unwrap_err();
+        let RunError::Handler { at, .. } = &error else {
+            panic!("{error}");
+        };
+        assert_eq!(at.is_some(), says_which, "{error}");
+        assert_eq!(basket.begun.borrow().len(), 1, "the first failure");
+    }
 }
 
 /// Less memory than a full buffer takes: the budget has it flushed, and never holds more.
