@@ -48,7 +48,7 @@ pub(crate) use cut::CutStream;
 pub(crate) use desk::Desk;
 pub(crate) use fan_out::{Distant, Pushing};
 pub(crate) use gate::Gate;
-pub(crate) use letter_box::LetterBox;
+pub(crate) use letter_box::{LetterBox, ToldLetter};
 pub(crate) use logged::{Logged, loud};
 pub(crate) use no_worker_rows::NoWorkerRows;
 pub(crate) use odd::Odd;

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kcl_core::handler::{FlushCause, Retries, SharedBuffered, shared_buffer};
+use kcl_core::handler::{Discarded, FlushCause, Retries, SharedBuffered, shared_buffer};
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::lease::{LeaseTable, Write};
 use kcl_core::model::{Checkpoint, SequenceNumber, ShardId};
@@ -14,7 +14,8 @@ use kcl_core::worker::{Event, RunError, Stopped, StreamConfig};
 use kcl_core::{ByteBudget, Failure, OnFailure};
 
 use crate::support::{
-    Fleet, LetterBox, Run, SharedBasket, at, lease_of, locked, soon, until, wait_for_lease,
+    Fleet, LetterBox, Run, SharedBasket, ToldLetter, at, lease_of, locked, next_millisecond, soon,
+    until, wait_for_lease,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -301,6 +302,27 @@ async fn a_failed_record_is_known_by_its_shard_as_well() {
     run.stop().await.unwrap();
     assert_eq!(*locked(&letters.kept), ["us 1"]);
     assert_eq!(basket.begun.borrow().len(), 2, "no halves");
+}
+
+#[tokio::test]
+async fn what_is_too_old_is_not_flushed() {
+    let two = Two::with(2);
+    next_millisecond().await;
+    let (basket, letters) = (SharedBasket::open(), LetterBox::default());
+    let retries = Retries::attempts(3)
+        .max_age(Duration::ZERO)
+        .dead_letter(letters.clone());
+    let gathering = shared_buffer(basket.clone()).records(4).retries(retries);
+    let run = two.process(gathering.every(HOUR));
+    for shard in [0, 1] {
+        two.is_stored(shard, 1).await;
+    }
+    run.stop().await.unwrap();
+    assert!(basket.begun.borrow().is_empty());
+    let told = locked(&letters.told).clone();
+    assert_eq!(told.len(), 4);
+    let is_old = |letter: &ToldLetter| (letter.1, letter.2) == (Discarded::TooOld, 0);
+    assert!(told.iter().all(is_old), "{told:?}");
 }
 
 /// A target that is down keeps no lease: what it did not take comes again.
