@@ -141,6 +141,8 @@ impl fmt::Debug for Tail {
 struct FollowedShard {
     /// Which shard.
     shard: ShardId,
+    /// Whether the listing that named it showed it closed: then others follow it.
+    closed: bool,
     /// Where to open it as long as it has given no record.
     start: StartAt,
     /// `None` before the first call and after a failure: an iterator is used once.
@@ -243,20 +245,21 @@ impl Tail {
         };
         for shard in listed {
             if wanted.is_empty() || wanted.contains(&shard.id) {
-                self.follow(shard.id, start.clone());
+                self.follow(shard.id, shard.closed, start.clone());
             }
         }
         Ok(())
     }
 
     /// Starts to read a shard, unless it is being read or was.
-    fn follow(&mut self, shard: ShardId, start: StartAt) {
+    fn follow(&mut self, shard: ShardId, closed: bool, start: StartAt) {
         if self.done.contains(&shard) || self.open.contains_key(&shard) {
             return;
         }
         self.open.insert(shard.clone(), false);
         self.read(FollowedShard {
             shard,
+            closed,
             start,
             cursor: None,
             last: None,
@@ -289,9 +292,10 @@ impl Tail {
                     reader.last = Some(last.sequence.clone());
                 }
                 let records = self.deaggregator.take_apart(raw).records;
-                // A shard that has ended has reached its tip only when its children are known.
-                self.open
-                    .insert(reader.shard.clone(), at_tip && listed.is_none());
+                // A shard that has ended has reached its tip only when its children are known; and what
+                // is closed has an end, although the service may tell of it only with the next page.
+                let is_caught_up = at_tip && !reader.closed && listed.is_none();
+                self.open.insert(reader.shard.clone(), is_caught_up);
                 match listed {
                     Some(Ok(listed)) => self.end(reader, listed, now),
                     Some(Err(error)) => self.failed(reader, error, now),
@@ -350,7 +354,9 @@ impl Tail {
                     .is_some_and(|graph| self.leads_to(graph, parent))
             };
             if !child.parents.iter().any(is_awaited) {
-                self.follow(child.id, StartAt::TrimHorizon);
+                let listed = graph.as_ref().and_then(|graph| graph.get(&child.id));
+                let closed = listed.is_some_and(|shard| shard.closed);
+                self.follow(child.id, closed, StartAt::TrimHorizon);
             }
         }
     }
