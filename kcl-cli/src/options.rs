@@ -8,8 +8,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 #[cfg(feature = "local")]
 use crate::commands::local;
 use crate::commands::{
-    backup, check, cost, generated, lag, leases, multilang, pause, seek, serve, shards, status,
-    tail, watch, workers,
+    backup, check, cost, generated, lag, leases, multilang, pause, replay, seek, serve, shards,
+    status, tail, watch, workers,
 };
 use crate::failure::{Ended, Failure};
 use crate::say::log::LogFormat;
@@ -61,6 +61,7 @@ pub(crate) enum Command {
     Lag(lag::LagOptions),
     Shards(shards::ShardsOptions),
     Tail(tail::TailOptions),
+    Replay(replay::ReplayOptions),
     Pause(pause::PauseOptions),
     Resume(pause::ResumeOptions),
     Seek(seek::SeekOptions),
@@ -98,8 +99,7 @@ impl Command {
     /// [`Ended::WithFindings`], exit code 1: scripts tell "the fleet is ill" from "I could not
     /// look".
     ///
-    /// Cancelling it is safe for every command: only `import` writes, and each of its writes stands
-    /// alone.
+    /// Cancelling it is safe for every command: each write of those that write stands alone.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         match self {
             Self::Status(options) => options.run().await,
@@ -109,6 +109,7 @@ impl Command {
             Self::Lag(options) => options.run().await,
             Self::Shards(options) => options.run().await,
             Self::Tail(options) => options.run().await,
+            Self::Replay(options) => options.run().await,
             Self::Pause(options) => options.run().await,
             Self::Resume(options) => options.run().await,
             Self::Seek(options) => options.run().await,

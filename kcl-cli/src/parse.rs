@@ -41,7 +41,7 @@ pub(crate) fn position(text: &str) -> Result<InitialPosition, String> {
 }
 
 /// A time: RFC 3339, or a number since 1970 in seconds or milliseconds (see [`FIRST_MILLIS`]).
-fn timestamp(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
     let allowed = || {
         "expected TIME as RFC 3339, such as 2026-01-31T08:00:00Z, or seconds or milliseconds \
          since 1970"

@@ -20,6 +20,8 @@ pub(crate) mod local;
 pub(crate) mod multilang;
 mod of_stream;
 pub(crate) mod pause;
+mod record_line;
+pub(crate) mod replay;
 pub(crate) mod seek;
 pub(crate) mod serve;
 pub(crate) mod shards;

@@ -17,8 +17,8 @@ use clap::Args;
 use kcl_core::admin::{Tail, TailSettings};
 use kcl_core::model::{Record, ShardId, StreamName};
 use kcl_core::{InitialPosition, SystemClock};
-use serde::Serialize;
 
+use super::record_line::{hex, record_line};
 use crate::arguments::StreamArguments;
 use crate::failure::{Ended, Failure};
 use crate::parse;
@@ -66,25 +66,6 @@ pub(crate) struct TailOptions {
     /// Writes one JSON object per line: shard, sequence, sub, arrived_at, key, data, hex.
     #[arg(long)]
     json: bool,
-}
-
-/// A record as one line of JSON.
-#[derive(Debug, Serialize)]
-struct RecordLine<'a> {
-    /// The shard that was read, which a record does not name itself.
-    shard: &'a str,
-    /// A decimal number of up to 186 bits, as a text: no program's numbers hold it.
-    sequence: String,
-    /// The place within an aggregate, and 0 for a record that was not aggregated.
-    sub: u64,
-    /// Milliseconds since 1970.
-    arrived_at: Option<i64>,
-    /// The partition key of the user record, not that of the aggregate around it.
-    key: &'a str,
-    /// The data, if it is UTF-8.
-    data: Option<&'a str>,
-    /// The data in hexadecimal digits, if it is not.
-    hex: Option<String>,
 }
 
 impl TailOptions {
@@ -153,29 +134,12 @@ impl TailOptions {
         shard: &ShardId,
         record: &Record,
     ) -> Result<(), Failure> {
-        let data = std::str::from_utf8(&record.data).ok();
-        let hex = || {
-            record
-                .data
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect()
-        };
         if self.json {
-            let line = RecordLine {
-                shard: shard.as_str(),
-                sequence: record.sequence().to_string(),
-                sub: record.sub_sequence(),
-                arrived_at: record.arrived_at.map(kcl_core::model::Timestamp::as_millis),
-                key: &record.partition_key,
-                data,
-                hex: data.is_none().then(hex),
-            };
-            let line = serde_json::to_string(&line)
-                .map_err(|error| Failure::new("cannot write JSON", error))?;
-            out.line(line);
+            let line = record_line(shard, record);
+            out.line(line.map_err(|error| Failure::new("cannot write JSON", error))?);
             return Ok(());
         }
+        let data = std::str::from_utf8(&record.data).ok();
         let arrived = record
             .arrived_at
             .map_or_else(|| "-".to_owned(), |at| at.to_string());
@@ -183,7 +147,7 @@ impl TailOptions {
             "{} {}  {}",
             paint.dim(&format!("{shard} {} {arrived}", record.position)),
             paint.bold(&printable(&record.partition_key)),
-            data.map_or_else(|| format!("hex:{}", hex()), printable)
+            data.map_or_else(|| format!("hex:{}", hex(&record.data)), printable)
         ));
         Ok(())
     }

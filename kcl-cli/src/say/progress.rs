@@ -29,6 +29,15 @@ impl Progress {
         Self(bar)
     }
 
+    /// A bar that shows a share in per cent.
+    pub(crate) fn share(what: &'static str) -> Self {
+        let bar = Self::new(what, 0);
+        if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {percent} %") {
+            bar.0.set_style(style);
+        }
+        bar
+    }
+
     /// Moves the bar. `steps` may change on the way, because a scan may find more workers.
     pub(crate) fn at(&self, done: usize, steps: usize) {
         self.0.set_length(steps as u64);

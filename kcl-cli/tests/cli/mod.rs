@@ -4,6 +4,7 @@ mod asked;
 mod kept;
 mod multilang;
 mod program;
+mod replayed;
 mod scene;
 mod seen;
 mod served;
