@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::model::{
     Checkpoint, Facts, HashKeyRange, InvalidValue, Lease, LeaseKey, Pending, Position, ShardId,
-    Timestamp,
+    Throughput, Timestamp,
 };
 
 /// A lease as text and numbers: what `kcl export` writes and `kcl import` reads.
@@ -125,6 +125,18 @@ pub struct LeaseRecord {
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub paused_at: Option<i64>,
+    /// What the shard carries, in bytes per second, if its owner has measured it.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub bytes_per_second: Option<u64>,
+    /// The same in records per second.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub records_per_second: Option<u64>,
     /// The ARN of the stream. Two regions may have streams of one name; this tells them apart.
     #[cfg_attr(
         feature = "serde",
@@ -219,6 +231,8 @@ impl From<&Lease> for LeaseRecord {
             start_at: lease.facts.start_at.map(Timestamp::as_millis),
             began_at: lease.facts.began_at.map(Timestamp::as_millis),
             paused_at: lease.paused_at.map(Timestamp::as_millis),
+            bytes_per_second: lease.throughput.map(|carried| carried.bytes),
+            records_per_second: lease.throughput.map(|carried| carried.records),
             stream_arn: lease.facts.stream_arn.as_deref().map(ToOwned::to_owned),
             stream_created_at: lease.facts.stream_created_at.map(Timestamp::as_millis),
         }
@@ -264,6 +278,10 @@ fn lease(record: &LeaseRecord) -> Result<Lease, WrongValue> {
         None => None,
     };
     lease.paused_at = record.paused_at.map(Timestamp::from_millis);
+    lease.throughput = record.bytes_per_second.map(|bytes| Throughput {
+        bytes,
+        records: record.records_per_second.unwrap_or(0),
+    });
     lease.facts = Facts {
         start_at: record.start_at.map(Timestamp::from_millis),
         began_at: record.began_at.map(Timestamp::from_millis),
@@ -348,6 +366,10 @@ mod tests {
         lease.children = vec!["shardId-8".into()];
         lease.hash_range = Some(HashKeyRange::WHOLE);
         lease.paused_at = Some(Timestamp::from_millis(4));
+        lease.throughput = Some(Throughput {
+            bytes: 2048,
+            records: 3,
+        });
         lease.facts = Facts {
             start_at: Some(Timestamp::from_millis(1)),
             began_at: Some(Timestamp::from_millis(-2)),
