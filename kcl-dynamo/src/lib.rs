@@ -78,7 +78,7 @@
 //!
 //! | row | holds |
 //! |---|---|
-//! | the worker's id (or `~worker-` and the id, if the id could be the key of another row) | a worker, in the form of the KCL 3.5's row of worker metrics (`entityType` = `WORKER_METRIC_STATS`, `lut`, `slu`, `sup`, empty `sts` and `opr`) with this crate's own attributes: `rsWorker`, `rsIncarnation`, `rsCounter`, `rsFailoverNanos`, `rsLeaving`, `rsAudits`, `rsCapacityMillis`. When a worker leaves, `lut` and `slu` are set to 0, so that for the KCL it is gone before its leases are free |
+//! | the worker's id (or `~worker-` and the id, if the id could be the key of another row) | a worker, in the form of the KCL 3.5's row of worker metrics (`entityType` = `WORKER_METRIC_STATS`, `lut`, `slu`, `sup`, empty `sts` and `opr`) with this crate's own attributes: `rsWorker`, `rsIncarnation`, `rsCounter`, `rsFailoverNanos`, `rsLeaving`, `rsAudits`, `rsCapacityMillis`, `rsKeepAlive`. When a worker leaves, `lut` and `slu` are set to 0, so that for the KCL it is gone before its leases are free |
 //! | `~fleet-0` | the change signal: `entityType` = `RS_FLEET`, `rsValue`, and in `rsRecent` the latest announcements, at most 64 and 3.6 KB |
 //!
 //! # Permissions
@@ -99,15 +99,18 @@
 //! |---|---|---|
 //! | an idle lease: a renewal every 3.3 s | 1,080 | |
 //! | a lease with progress: its renewals include the checkpoint | 1,080; more if [`checkpoint_every`](kcl_core::worker::Settings::checkpoint_every) is below 3.3 s | |
+//! | an idle lease that heartbeats hold, with [`Liveness::Auto`](kcl_core::worker::Liveness::Auto) and no Java workers | 0 | |
+//! | the same with progress: a checkpoint in every `checkpoint_every`, 5 s by default | 720 | |
+//! | the same with [`Liveness::Compatible`](kcl_core::worker::Liveness::Compatible): its counter, every 7 s | 514 | |
 //! | a worker's heartbeat, every 3.3 s | 1,080 | |
 //! | a worker's reads of the change signal, every 0.5 s | | 3,600 |
-//! | a worker's scans, every 2 s (every 30 s if it holds every lease and there is no other worker) | | 1,800 x ⌈B / 4096⌉ / 2 |
+//! | a worker's scans, every 2 s (if it holds every lease and there is no other worker: every 30 s, or every 5 s with `Liveness::Auto`) | | 1,800 x ⌈B / 4096⌉ / 2 |
 //! | the audit, which compares the rows with the shards, every 60 s, by one worker of the application: a consistent scan | | 60 x ⌈B / 4096⌉ |
 //! | if a worker scans every 30 s, its reads of the KCL leader's row, every 5 s | | 360 |
 //! | an announcement: a worker joins, leaves, requests a lease or hands one over | 1 to 4 each | 1 per worker and named lease |
 //!
-//! So 64 idle leases and one worker cost 1,170 write units per minute, and 8 workers cost 1,440
-//! read units per minute. A start costs 3 write units and one consistent scan.
+//! So 64 idle leases and one worker cost 1,170 write units per minute, 18 with `Liveness::Auto`, and 8
+//! workers cost 1,440 read units per minute. A start costs 3 write units and one consistent scan.
 //!
 //! # Together with Java workers
 //!

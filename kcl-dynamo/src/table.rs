@@ -209,6 +209,7 @@ impl LeaseTable for DynamoLeaseTable {
             .extend(inner.throughputs.see(&found.items, page.is_none()));
         inner.watch(&found.items, page.is_none(), rows.next.is_none());
         rows.foreign.leading = inner.watch.led();
+        rows.foreign.may_share = inner.watch.coexistence() != Coexistence::Exclusive;
         // A fleet without rows of workers judges by leases which workers are alive. If it saw some
         // rows (its own, or ones that others have not yet removed), it would take workers without a
         // row for those of another framework.

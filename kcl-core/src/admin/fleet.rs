@@ -161,6 +161,9 @@ pub struct WorkerView {
     /// The counter of its heartbeats, if it has a row. It says nothing by itself; that it grows
     /// shows life.
     pub counter: Option<u64>,
+    /// Whether the heartbeats of its row hold its leases, whose counters may then stand still for
+    /// hours. Otherwise it renews each of them.
+    pub heartbeats: bool,
     /// How many audits it has made, if it has a row. One live worker at a time compares the leases
     /// with the shards of the stream. If no worker's number grows for some minutes, no missing
     /// lease is created.

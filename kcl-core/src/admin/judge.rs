@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::decide::expiry::Timing;
 use crate::decide::members::Members;
 use crate::decide::shards::{ParentGate, ParentView, gate};
-use crate::lease::{ScanPage, WorkerRow};
+use crate::lease::{KeepAlive, ScanPage, WorkerRow};
 use crate::model::{Lease, LeaseKey, Moment, ShardId, WorkerId};
 
 use super::{FleetView, LeaseState, LeaseView, Life, Moved, Stuck, WorkerView};
@@ -91,6 +91,7 @@ pub(super) fn fleet(seen: &Seen<'_>) -> FleetView {
                 silent: seen.now.since(life_seen),
                 dead_after: seen.members.patience(worker, &seen.timing),
                 counter: row.map(|row| row.counter),
+                heartbeats: row.is_some_and(|row| row.keep_alive == KeepAlive::Heartbeats),
                 audits: row.map(|row| row.audits),
                 leases,
                 awaited,

@@ -3,10 +3,10 @@
 //!
 //! | in this order | |
 //! |---|---|
-//! | the lease's own deadline has passed | it is lost |
+//! | the lease's deadline has passed | it is lost |
 //! | its consumer makes no progress | it is released |
 //! | its consumer has not agreed to hand it over within the drain limit | the request is refused |
-//! | a renewal is due | it is sent, together with the progress that is not stored yet |
+//! | a renewal is due | it is sent, together with the progress that is not stored yet; none is if heartbeats keep the lease |
 //! | an automatic checkpoint is due | it is stored, which also renews the lease |
 
 use std::time::Duration;
@@ -61,11 +61,37 @@ pub enum KeepStep {
     },
     /// The lease is renewed.
     Renew,
+    /// Nothing is written: heartbeats keep the lease. What else is done with each renewal is done now.
+    Look,
+}
+
+/// What keeps a lease while nothing else is written to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeptBy {
+    /// Its own renewals.
+    #[default]
+    Renewals,
+    /// The heartbeats of the worker's row. Its counter is moved so often all the same, or never.
+    Heartbeats {
+        /// How often, if it is.
+        bump_every: Option<Duration>,
+    },
 }
 
 /// When the writes of a lease were sent, and when the next ones are due.
 #[derive(Clone, Copy, Debug)]
 pub struct Keeping {
+    /// What keeps it.
+    pub kept_by: KeptBy,
+    /// Until when the heartbeats of the worker reach, if its row may say that they hold its leases:
+    /// others judge them by it then. `None` if the row says that each lease is renewed.
+    pub beats_reach: Option<Moment>,
+    /// The lease is to be written now, whatever the clock says: to go over to heartbeats or to
+    /// renewals, or because its row is not as it should be.
+    pub is_wanted: bool,
+    /// When it was last looked after: without renewals too, somebody has to find out that its
+    /// consumer makes no progress.
+    pub looked: Moment,
     /// When the last settled write was sent. Not when it was answered: observers may have seen the
     /// write just after it was sent.
     pub sent: Moment,
@@ -88,6 +114,10 @@ impl Keeping {
     #[must_use]
     pub fn new(sent: Moment, timing: Timing, limits: Limits) -> Self {
         Self {
+            kept_by: KeptBy::Renewals,
+            beats_reach: None,
+            is_wanted: false,
+            looked: sent,
             sent,
             retry_at: Moment::default(),
             checkpointed: None,
@@ -97,16 +127,30 @@ impl Keeping {
         }
     }
 
-    /// Until when the lease is held without another settled write.
+    /// Until when the lease is held without another settled write or acknowledged heartbeat.
     #[must_use]
     pub fn deadline(&self) -> Moment {
-        self.sent + self.timing.valid_for
+        let by_writes = self.sent + self.timing.valid_for;
+        match (self.kept_by, self.beats_reach) {
+            (KeptBy::Renewals, None) => by_writes,
+            (KeptBy::Renewals, Some(reach)) => by_writes.min(reach),
+            (KeptBy::Heartbeats { .. }, reach) => reach.unwrap_or_default(),
+        }
     }
 
-    /// A third of the failover time after the last write, so that there is time to repeat one that
-    /// fails.
-    fn renewal_due(&self) -> Moment {
-        self.sent + self.timing.renew_every
+    /// By renewals: a third of the failover time after the last write, so that there is time to
+    /// repeat one that fails. By heartbeats: when the counter is to be moved, if it is.
+    fn renewal_due(&self) -> Option<Moment> {
+        match self.kept_by {
+            _ if self.is_wanted => Some(self.sent),
+            KeptBy::Renewals => Some(self.sent + self.timing.renew_every),
+            KeptBy::Heartbeats { bump_every } => bump_every.map(|every| self.sent + every),
+        }
+    }
+
+    /// When to look after the lease, if no renewal is due before.
+    fn look_due(&self) -> Moment {
+        self.looked.max(self.sent) + self.timing.renew_every
     }
 
     /// When progress is stored with a write of its own.
@@ -118,10 +162,12 @@ impl Keeping {
     /// When the next step is due. `is_ahead` says that there is progress that is not stored.
     #[must_use]
     pub fn next_due(&self, is_ahead: bool) -> Moment {
+        let due = self.renewal_due();
+        let due = due.map_or_else(|| self.look_due(), |due| due.min(self.look_due()));
         let due = if is_ahead {
-            self.renewal_due().min(self.checkpoint_due())
+            due.min(self.checkpoint_due())
         } else {
-            self.renewal_due()
+            due
         };
         // A request is refused in time even if no other write is due.
         let due = self.drain_until.map_or(due, |until| due.min(until));
@@ -131,7 +177,7 @@ impl Keeping {
     /// The next step at `now`.
     #[must_use]
     pub fn step(&self, now: Moment, consumer: ConsumerProgress, is_ahead: bool) -> KeepStep {
-        let renewal = now >= self.renewal_due();
+        let renewal = self.renewal_due().is_some_and(|due| now >= due);
         if now >= self.deadline() {
             KeepStep::Lose
         } else if self.is_stuck(consumer) {
@@ -143,6 +189,8 @@ impl Keeping {
             KeepStep::Checkpoint { renewal }
         } else if renewal {
             KeepStep::Renew
+        } else if now >= self.look_due() {
+            KeepStep::Look
         } else {
             KeepStep::Wait
         }

@@ -23,6 +23,13 @@ fn tell(given: &[&str]) -> String {
             ["checkpoint", "at", when] => keeping.checkpointed = Some(seconds(when)),
             ["not", "before", when] => keeping.retry_at = seconds(when),
             ["draining", "until", when] => keeping.drain_until = Some(seconds(when)),
+            ["heartbeats", "reach", when] => keeping.beats_reach = Some(seconds(when)),
+            ["kept", "by", "heartbeats", ref rest @ ..] => {
+                let bump_every = rest.first().map(|every| span(every));
+                keeping.kept_by = KeptBy::Heartbeats { bump_every };
+            }
+            ["looked", "at", when] => keeping.looked = seconds(when),
+            ["a", "write", "is", "wanted"] => keeping.is_wanted = true,
             ["more", "is", "done"] => is_ahead = true,
             ["in", "a", "call", "for", long] => consumer.in_call = Some(span(long)),
             ["work", "goes", "on", "for", long] => consumer.working = Some(span(long)),
@@ -37,6 +44,7 @@ fn tell(given: &[&str]) -> String {
                     KeepStep::Checkpoint { renewal: true } => "checkpoint as a renewal",
                     KeepStep::Checkpoint { renewal: false } => "checkpoint",
                     KeepStep::Renew => "renew",
+                    KeepStep::Look => "look",
                 }
                 .to_owned(),
             ),

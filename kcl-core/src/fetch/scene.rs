@@ -11,6 +11,7 @@ use crate::paused::PausedClock;
 use crate::runtime::Clock;
 use crate::stream::memory::MemoryStream;
 use crate::tenancy::held::{Held, HeldState, ProgressReporter};
+use crate::tenancy::pulse::Pulse;
 
 use super::{ByteBudget, PageDecoder, Resume};
 
@@ -36,6 +37,7 @@ impl Scene {
             Fence(1),
             Checkpoint::TrimHorizon,
             clock.now(),
+            Pulse::none(),
         ));
         let (orders, _) = tokio::sync::mpsc::unbounded_channel();
         let (_, loss) = tokio::sync::watch::channel(None);

@@ -38,6 +38,6 @@ pub use edit::{CounterEdit, Edit, Edits, SwitchesEdit};
 pub use error::Error;
 pub(crate) use error::with_causes;
 pub use malformed::{MalformedRow, RowKey};
-pub use row::WorkerRow;
+pub use row::{KeepAlive, WorkerRow};
 pub use table::{Consistency, ForeignWorkers, LeaseTable, PageToken, ScanPage};
 pub use write::Write;

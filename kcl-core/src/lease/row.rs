@@ -2,6 +2,40 @@ use std::time::Duration;
 
 use crate::model::{Capacity, Token, WorkerId};
 
+/// What shows that the leases of a worker are held, as its row says.
+///
+/// Each is a promise of the row's writer about how it keeps its leases, and so a rule for everybody
+/// who judges them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeepAlive {
+    /// The row does not say. A version that knows only renewals wrote it: the worker renews each
+    /// lease, and takes a lease whose counter stands still, whatever the row of its owner says.
+    #[default]
+    Unknown,
+    /// The worker renews each of its leases. It knows heartbeats, and judges others by them.
+    Renewals,
+    /// The heartbeats of this row hold all leases whose tokens begin with its incarnation. Their
+    /// counters may stand still for hours. Who wants such a lease first [kills](WorkerRow::killed)
+    /// this row.
+    Heartbeats,
+    /// Another worker has seen the row stand still and declared its process dead: every later
+    /// heartbeat of it is refused, and the leases of this incarnation are free.
+    Killed,
+}
+
+impl KeepAlive {
+    /// The word for it in a lease table. `Unknown` has none.
+    const fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Unknown => None,
+            Self::Renewals => Some("renewals"),
+            Self::Heartbeats => Some("heartbeats"),
+            Self::Killed => Some("killed"),
+        }
+    }
+}
+
 /// The row of a worker. It shows the fleet a worker that holds no lease yet, and one that is about
 /// to leave.
 ///
@@ -26,6 +60,8 @@ pub struct WorkerRow {
     /// How much it can carry. `None` if it does not declare that: it balances leases by their
     /// number, as all versions before did, and then the whole fleet does.
     pub capacity: Option<Capacity>,
+    /// What shows that its leases are held.
+    pub keep_alive: KeepAlive,
 }
 
 impl WorkerRow {
@@ -40,6 +76,46 @@ impl WorkerRow {
             leaving: false,
             audits: 0,
             capacity: None,
+            keep_alive: KeepAlive::Unknown,
+        }
+    }
+
+    /// [`keep_alive`](Self::keep_alive) as a table stores it: a word, a space and the incarnation.
+    /// `None` if there is nothing to store.
+    ///
+    /// The incarnation is part of it because a version that does not know this attribute leaves it
+    /// as it is when it replaces the row: what a former process promised must not be believed of
+    /// another one.
+    #[must_use]
+    pub fn keep_alive_text(&self) -> Option<String> {
+        let word = self.keep_alive.word()?;
+        Some(format!("{word} {}", self.incarnation))
+    }
+
+    /// Sets [`keep_alive`](Self::keep_alive) from what a table has stored. What is said of another
+    /// incarnation, or in words of a later version, is [`KeepAlive::Unknown`].
+    pub fn read_keep_alive(&mut self, text: Option<&str>) {
+        let said = text
+            .and_then(|text| text.split_once(' '))
+            .filter(|(_, of)| *of == self.incarnation.as_str());
+        let known = [
+            KeepAlive::Renewals,
+            KeepAlive::Heartbeats,
+            KeepAlive::Killed,
+        ];
+        self.keep_alive = known
+            .into_iter()
+            .find(|known| said.is_some_and(|(word, _)| Some(word) == known.word()))
+            .unwrap_or_default();
+    }
+
+    /// The row by which another worker declares this one dead. It has the leaving mark too, which
+    /// versions that know no heartbeats understand.
+    #[must_use]
+    pub fn killed(&self) -> Self {
+        Self {
+            keep_alive: KeepAlive::Killed,
+            ..self.leaving()
         }
     }
 
@@ -65,6 +141,33 @@ impl WorkerRow {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_keeps_leases_alive_is_believed_of_its_own_process_alone() {
+        for keep_alive in [
+            KeepAlive::Unknown,
+            KeepAlive::Renewals,
+            KeepAlive::Heartbeats,
+            KeepAlive::Killed,
+        ] {
+            let row = WorkerRow {
+                keep_alive,
+                ..WorkerRow::new("a".into(), "t".into(), Duration::from_secs(10))
+            };
+            let stored = row.keep_alive_text();
+            let mut read = WorkerRow::new("a".into(), "t".into(), Duration::from_secs(10));
+            read.read_keep_alive(stored.as_deref());
+            assert_eq!(read, row);
+            let mut next_process = WorkerRow {
+                incarnation: "u".into(),
+                ..read
+            };
+            next_process.read_keep_alive(stored.as_deref());
+            assert_eq!(next_process.keep_alive, KeepAlive::Unknown);
+            next_process.read_keep_alive(Some("a word of a later version u"));
+            assert_eq!(next_process.keep_alive, KeepAlive::Unknown);
+        }
+    }
 
     #[test]
     fn each_heartbeat_counts_one_more_and_the_last_has_the_mark() {

@@ -383,6 +383,7 @@ impl ScanPage {
         self.workers.append(&mut page.workers);
         self.malformed.append(&mut page.malformed);
         self.foreign.answering.append(&mut page.foreign.answering);
+        self.foreign.may_share |= page.foreign.may_share;
         if page.foreign.leading.is_some() {
             self.foreign.leading = page.foreign.leading;
         }
@@ -394,6 +395,9 @@ impl ScanPage {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ForeignWorkers {
+    /// Whether such workers may hold leases of this table, or take them at any moment. They judge a
+    /// lease by its counter alone, so every worker renews each of its leases then.
+    pub may_share: bool,
     /// The workers that are known to answer a request for a lease.
     pub answering: Vec<WorkerId>,
     /// If one of them is a leader that assigns the leases of this table, the evidence for it, in

@@ -114,6 +114,21 @@ text_value! {
     Token
 }
 
+impl Token {
+    /// The token of a tenancy of this incarnation of a worker, with a random text of its own.
+    #[must_use]
+    pub fn of_tenancy(incarnation: &Self, random: &Self) -> Self {
+        format!("{incarnation}:{random}").as_str().into()
+    }
+
+    /// The incarnation that holds the lease, if the token names it. It leads from a lease to the row
+    /// whose heartbeats may hold it. Versions that know no heartbeats name none.
+    #[must_use]
+    pub fn incarnation(&self) -> Option<&str> {
+        Some(self.as_str().split_once(':')?.0)
+    }
+}
+
 /// What this crate stores about a lease in addition to the KCL's attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

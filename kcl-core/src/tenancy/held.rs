@@ -12,6 +12,7 @@ use crate::runtime::Clock;
 use super::hand_over::HandOver;
 use super::progress::{IDLE, Progress, micros, moment};
 use super::progress_reporter::Teller;
+use super::pulse::{Pulse, UNBOUND};
 
 pub(crate) use super::orders::{Leave, Order, OrderError, Orders};
 pub(crate) use super::progress_reporter::{Listener, ProgressReporter};
@@ -40,8 +41,12 @@ pub(crate) struct HeldState {
     /// The counter of the row at the acquisition: it grows from tenancy to tenancy, so a sink can
     /// refuse what an earlier owner writes late.
     pub(crate) fence: Fence,
-    /// Until when records may be handed out, in microseconds of the clock.
+    /// Until when records may be handed out, in microseconds of the clock. The heartbeats of the
+    /// worker may end that sooner.
     valid_until: AtomicU64,
+    pub(crate) pulse: Arc<Pulse>,
+    /// The counter of the row as the writer knows it.
+    pub(super) counter: AtomicU64,
     /// The checkpoint that the table has acknowledged last.
     stored: Mutex<Checkpoint>,
     /// The newest position that is done, for automatic checkpoints.
@@ -69,11 +74,19 @@ pub(crate) struct HeldState {
 
 impl HeldState {
     /// Not valid yet: the writer says until when, by the moment when the acquisition was sent.
-    pub(crate) fn new(key: LeaseKey, fence: Fence, stored: Checkpoint, now: Moment) -> Self {
+    pub(crate) fn new(
+        key: LeaseKey,
+        fence: Fence,
+        stored: Checkpoint,
+        now: Moment,
+        pulse: Arc<Pulse>,
+    ) -> Self {
         Self {
             key,
             fence,
             valid_until: AtomicU64::new(0),
+            pulse,
+            counter: AtomicU64::new(fence.0),
             stored: Mutex::new(stored),
             finished: Mutex::new(None),
             finished_changed: Notify::new(),
@@ -95,6 +108,13 @@ impl HeldState {
 
     /// Why the lease is lost when its time is over.
     pub(crate) fn out_of_time(&self) -> LossReason {
+        if self.pulse.bound() == 0 {
+            return LossReason::Lost(
+                "another worker declared this one dead, as its heartbeat had stood still for the \
+                    failover time"
+                    .into(),
+            );
+        }
         LossReason::Lost(match &*lock(&self.unsettled) {
             Some(cause) => format!("it could not be renewed in time: {cause}").into(),
             None => "it was not renewed in time: this process was stopped or held up, or had no \
@@ -118,6 +138,11 @@ impl HeldState {
     /// sees what was stored before.
     pub(crate) fn set_valid_until(&self, moment: Moment) {
         self.valid_until.store(micros(moment), Ordering::Release);
+    }
+
+    /// The heartbeats of the worker alone say until when records may be handed out.
+    pub(crate) fn leans_on_heartbeats(&self) {
+        self.valid_until.store(UNBOUND, Ordering::Release);
     }
 
     /// The table has acknowledged this checkpoint.
@@ -168,6 +193,7 @@ impl Held {
         // Both: the writer may have learned of a loss long before the time is over, and the time
         // may be over while the writer waits for an answer.
         micros(now) < self.shared.valid_until.load(Ordering::Acquire)
+            && micros(now) < self.shared.pulse.bound()
             && self.loss.borrow().is_none()
     }
 
@@ -272,7 +298,7 @@ impl Held {
 
     /// A handle for orders that may outlive the consumer.
     pub(crate) fn orders(&self) -> Orders {
-        Orders::new(self.orders.clone())
+        Orders::new(self.orders.clone(), Arc::clone(&self.shared))
     }
 
     /// Keeps what is known of the lease in its row.

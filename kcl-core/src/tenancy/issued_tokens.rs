@@ -5,13 +5,19 @@ use crate::decide::fleet::OwnTokens;
 use crate::model::{Lease, Token};
 use crate::runtime::random_token;
 
+use super::pulse::OwnPulse;
+
 /// The tenancies that this process has begun, or tried to begin, and has not seen the end of.
 ///
 /// They tell a row that names this worker because it works on it, or is just taking it, from one
 /// that names it because of a write that landed late or a tenancy that was given up unsettled: only
 /// the latter is free.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct IssuedTokens(Arc<Mutex<TokenRegistry>>);
+pub(crate) struct IssuedTokens {
+    registry: Arc<Mutex<TokenRegistry>>,
+    /// The incarnation that new tokens name.
+    pub(crate) pulse: OwnPulse,
+}
 
 #[derive(Debug, Default)]
 struct TokenRegistry {
@@ -36,7 +42,7 @@ enum TokenState {
 impl IssuedTokens {
     /// A fresh tenancy: known as ours from now on, also if the write that begins it lands late.
     pub(crate) fn begin(&self) -> Token {
-        let token = random_token();
+        let token = Token::of_tenancy(self.pulse.now().incarnation(), &random_token());
         self.lock()
             .standing
             .insert(token.clone(), TokenState::Working);
@@ -77,7 +83,7 @@ impl IssuedTokens {
 
     /// Held for a look-up, never over an await.
     fn lock(&self) -> MutexGuard<'_, TokenRegistry> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,6 +92,10 @@ impl OwnTokens for IssuedTokens {
         row.token
             .as_ref()
             .is_some_and(|token| self.lock().standing.contains_key(token))
+    }
+
+    fn owns_name(&self) -> bool {
+        self.pulse.now().has_row()
     }
 
     fn is_abandoned(&self, row: &Lease) -> bool {

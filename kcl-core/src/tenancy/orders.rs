@@ -1,7 +1,12 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use tokio::sync::{mpsc, oneshot};
 
 use crate::BoxError;
 use crate::model::{Checkpoint, Facts, Lease, LossReason, Pending, Position, ShardId, WorkerId};
+
+use super::held::HeldState;
 
 /// Something for the writer to do.
 #[derive(Debug)]
@@ -22,6 +27,9 @@ pub(crate) enum Order {
     /// The row as somebody else of this worker has read it: another worker may have asked for the
     /// lease.
     Seen(Box<Lease>),
+    /// The row is missing, or another tenancy's, as somebody else of this worker has read it: a write
+    /// finds out.
+    Doubted,
     /// The lease is to be handed over to this worker, which has asked for it.
     HandOver { to: WorkerId },
     /// The shard is not to be read by this worker any more: its consumer drains it, and the lease
@@ -67,11 +75,22 @@ pub(crate) enum OrderError {
 /// Gives orders to the writer of a lease. Late orders are refused, never carried out for another
 /// tenancy.
 #[derive(Clone, Debug)]
-pub(crate) struct Orders(mpsc::UnboundedSender<Order>);
+pub(crate) struct Orders {
+    orders: mpsc::UnboundedSender<Order>,
+    /// What the writer knows of the lease.
+    shared: Arc<HeldState>,
+}
 
 impl Orders {
-    pub(super) const fn new(orders: mpsc::UnboundedSender<Order>) -> Self {
-        Self(orders)
+    pub(super) const fn new(orders: mpsc::UnboundedSender<Order>, shared: Arc<HeldState>) -> Self {
+        Self { orders, shared }
+    }
+
+    /// Whether somebody has edited the checkpoint in this row of the lease. While heartbeats hold a
+    /// quiet lease, no write of its writer would find out.
+    pub(crate) fn is_edited(&self, row: &Lease) -> bool {
+        self.shared.counter.load(Ordering::Acquire) == row.counter
+            && self.shared.stored() != row.checkpoint
     }
 
     /// Stores a position. Dropping the future does not take the order back: the checkpoint may be
@@ -88,29 +107,34 @@ impl Orders {
 
     /// The row as it was read. A row of the present tenancy may tell of a request.
     pub(crate) fn seen(&self, row: Lease) {
-        let _ = self.0.send(Order::Seen(Box::new(row)));
+        let _ = self.orders.send(Order::Seen(Box::new(row)));
+    }
+
+    /// The row is missing, or another tenancy's.
+    pub(crate) fn doubted(&self) {
+        let _ = self.orders.send(Order::Doubted);
     }
 
     /// This worker is to have the lease: see [`Order::HandOver`]. The following four neither wait
     /// nor answer, as the coordination never waits; what became of them shows in the row and in how
     /// the tenancy ends.
     pub(crate) fn hand_over(&self, to: WorkerId) {
-        let _ = self.0.send(Order::HandOver { to });
+        let _ = self.orders.send(Order::HandOver { to });
     }
 
     /// See [`Order::GiveUp`].
     pub(crate) fn give_up(&self) {
-        let _ = self.0.send(Order::GiveUp);
+        let _ = self.orders.send(Order::GiveUp);
     }
 
     /// See [`Order::OutOfReach`].
     pub(crate) fn leave_to_others(&self) {
-        let _ = self.0.send(Order::OutOfReach);
+        let _ = self.orders.send(Order::OutOfReach);
     }
 
     /// See [`Order::Refuse`].
     pub(crate) fn refuse(&self, asked: WorkerId) {
-        let _ = self.0.send(Order::Refuse { asked });
+        let _ = self.orders.send(Order::Refuse { asked });
     }
 
     /// Gives an order and waits for its outcome. A writer that has ended, before or after it took
@@ -120,7 +144,7 @@ impl Orders {
         order: impl FnOnce(Reply<()>) -> Order,
     ) -> Result<(), OrderError> {
         let (answer, result) = oneshot::channel();
-        self.0
+        self.orders
             .send(order(answer))
             .map_err(|_| OrderError::Lost(None))?;
         result.await.unwrap_or(Err(OrderError::Lost(None)))

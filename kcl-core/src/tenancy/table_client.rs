@@ -310,6 +310,33 @@ impl TableClient {
             .await
     }
 
+    /// The same for a heartbeat on which leases depend: if it is not answered soon, it is sent once
+    /// more, as one of a hundred answers is lost. At most one of the two lands. A conflict may be the
+    /// work of the other, so the caller reads the row.
+    pub(crate) async fn replace_worker_soon(
+        &self,
+        seen: &WorkerRow,
+        row: &WorkerRow,
+    ) -> Result<(), Error> {
+        let mut tries = FuturesUnordered::new();
+        tries.push(self.replace_worker(seen, row));
+        let patience = self.clock.now() + self.call_limit / 4;
+        tokio::select! {
+            biased;
+            Some(answer) = tries.next() => return answer,
+            () = self.clock.sleep_until(patience) => {}
+        }
+        tries.push(self.replace_worker(seen, row));
+        let mut last = Err(self.no_answer());
+        while let Some(answer) = tries.next().await {
+            last = answer;
+            if !matches!(&last, Err(error) if error.is_transient()) {
+                break;
+            }
+        }
+        last
+    }
+
     /// Deletes the row of a worker, if it is as it was seen.
     pub(crate) async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
         self.write(self.table.write_worker(&seen.worker, Some(seen), None))

@@ -5,7 +5,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::BoxError;
 use crate::decide::expiry::Timing;
-use crate::decide::keeping::{ConsumerProgress, KeepStep, Keeping};
+use crate::decide::keeping::{ConsumerProgress, KeepStep, Keeping, KeptBy};
 use crate::decide::load_meter::LoadMeter;
 use crate::lease::{Error, Write, with_causes};
 use crate::model::{
@@ -13,7 +13,8 @@ use crate::model::{
 };
 
 use super::held::{Held, HeldState, Order, lock};
-use super::progress::IDLE;
+use super::progress::{IDLE, moment};
+use super::pulse::{Footing, Leaning, Pulse, UNBOUND};
 use super::table_client::TableClient;
 
 mod orders;
@@ -42,6 +43,12 @@ pub(crate) struct Writer {
     row: Lease,
     /// When its writes were sent, and what follows by the clock.
     keeping: Keeping,
+    /// The heartbeats of the worker's row.
+    pulse: Arc<Pulse>,
+    /// What of it this has followed.
+    pulse_followed: u64,
+    /// Held while the heartbeats keep this lease.
+    leaning: Option<Leaning>,
     /// What the shard carries.
     meter: LoadMeter,
     /// When the first write was sent of which nobody knows yet what became.
@@ -108,11 +115,13 @@ impl Writer {
         let (loss, seen) = watch::channel(None);
         let (give, orders) = mpsc::unbounded_channel();
         let now = settler.clock.now();
+        let pulse = settler.begun.pulse.of(row.token.as_ref());
         let shared = Arc::new(HeldState::new(
             row.key.clone(),
             Fence(row.counter),
             row.checkpoint.clone(),
             now,
+            Arc::clone(&pulse),
         ));
         let keeping = Keeping::new(sent, timing, limits);
         shared.set_valid_until(keeping.deadline());
@@ -124,6 +133,9 @@ impl Writer {
                 meter: LoadMeter::new(row.throughput),
                 row,
                 keeping,
+                pulse_followed: 0,
+                pulse,
+                leaning: None,
                 unsettled: None,
                 asked: None,
                 heir: None,
@@ -159,6 +171,7 @@ impl Writer {
         let clock = Arc::clone(&self.settler.clock);
         loop {
             self.look_at_owners();
+            self.follow_pulse();
             let due = self.next_due();
             // Before the orders: one that writes nothing, given over and over, must not keep the
             // lease from being renewed.
@@ -168,6 +181,7 @@ impl Writer {
                 }
                 continue;
             }
+            let changes = self.pulse.changes().reaches(self.pulse_followed + 1);
             // In this order: what a consumer asks for, the clock, news of progress.
             tokio::select! {
                 biased;
@@ -179,6 +193,7 @@ impl Writer {
                     None => return self.give_up(LossReason::Released).await,
                 },
                 () = clock.sleep_until(due) => {}
+                () = changes => {}
                 () = self.shared.finished_changed.notified() => {}
             }
         }
@@ -191,6 +206,47 @@ impl Writer {
         let is_ahead = self.automatic().is_some();
         self.shared.timer_armed.store(is_ahead, Ordering::SeqCst);
         self.keeping.next_due(is_ahead)
+    }
+
+    /// Keeps the lease as the heartbeats of the worker allow it. To lean on them, the lease must have
+    /// been written after they were acknowledged to hold the leases: who has judged it by its counter
+    /// until then sees the counter move. To stop leaning on them, it must have been renewed.
+    fn follow_pulse(&mut self) {
+        self.pulse_followed = self.pulse.changes().now();
+        let bound = self.see_reach();
+        match (self.pulse.footing(), self.keeping.kept_by) {
+            (Footing::Renewals, KeptBy::Renewals) => {}
+            (Footing::Renewals, KeptBy::Heartbeats { .. }) => {
+                // Nothing helps a lease whose heartbeats are over.
+                self.keeping.is_wanted = bound != 0;
+            }
+            (Footing::Heartbeats { since, bump_every }, KeptBy::Renewals) => {
+                if self.keeping.sent < since {
+                    self.keeping.is_wanted = true;
+                } else if let Some(leaning) = self.pulse.lean() {
+                    self.leaning = Some(leaning);
+                    self.keeping.kept_by = KeptBy::Heartbeats { bump_every };
+                    self.keeping.looked = self.settler.clock.now();
+                    self.shared.leans_on_heartbeats();
+                }
+            }
+            (Footing::Heartbeats { bump_every, .. }, KeptBy::Heartbeats { .. }) => {
+                self.keeping.kept_by = KeptBy::Heartbeats { bump_every };
+            }
+        }
+    }
+
+    /// Takes in until when the heartbeats reach.
+    fn see_reach(&mut self) -> u64 {
+        let bound = self.pulse.bound();
+        self.keeping.beats_reach = (bound != UNBOUND).then(|| moment(bound));
+        bound
+    }
+
+    /// Until when the lease is held, by what is known now.
+    fn deadline(&mut self) -> Moment {
+        self.see_reach();
+        self.keeping.deadline()
     }
 
     /// The position that an automatic checkpoint would store.
@@ -220,12 +276,22 @@ impl Writer {
             KeepStep::Wait | KeepStep::RefuseHandOver => None,
             KeepStep::Lose => Some(TenancyEnd::Lost(self.shared.out_of_time())),
             KeepStep::GiveUp => Some(self.give_up(LossReason::NoProgress).await),
+            KeepStep::Look => {
+                self.keeping.looked = now;
+                self.tell_reach();
+                // Others balance by it, and no other write would tell them.
+                let carried = self.carried();
+                self.keeping.is_wanted |= Throughput::differs_much(self.row.throughput, carried);
+                None
+            }
             KeepStep::Renew => {
+                self.keeping.looked = now;
                 self.tell_reach();
                 self.write(|row| Some(Write::renew(row))).await.err()
             }
             KeepStep::Checkpoint { renewal } => {
                 if renewal {
+                    self.keeping.looked = now;
                     self.tell_reach();
                 }
                 // Named before the write and not while it is tried: a later position would be

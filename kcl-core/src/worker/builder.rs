@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::deaggregate::OutOfRange;
+use crate::decide::liveness::Liveness;
 use crate::fetch::ByteBudget;
 use crate::lease::LeaseTable;
 use crate::meters::WorkerLabels;
@@ -306,6 +307,12 @@ impl Builder {
     /// See [`Settings::out_of_range`].
     pub const fn out_of_range(mut self, policy: OutOfRange) -> Self {
         self.settings.out_of_range = policy;
+        self
+    }
+
+    /// See [`Settings::liveness`].
+    pub const fn liveness(mut self, liveness: Liveness) -> Self {
+        self.settings.liveness = liveness;
         self
     }
 

@@ -65,6 +65,7 @@ mod worker;
 
 pub use crate::deaggregate::OutOfRange;
 pub use crate::decide::gap::DataGap;
+pub use crate::decide::liveness::Liveness;
 pub use crate::decide::registration::Why as WhyNoConsumer;
 pub use crate::fetch::fan_out::NoConsumer;
 pub use builder::Builder;

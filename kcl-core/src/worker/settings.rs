@@ -3,6 +3,7 @@ use std::time::Duration;
 use crate::deaggregate::OutOfRange;
 use crate::decide::backoff::Backoff;
 use crate::decide::expiry::Timing;
+use crate::decide::liveness::Liveness;
 use crate::decide::pace::PaceSettings;
 use crate::model::{InitialPosition, Timestamp};
 use crate::processor::OnFailure;
@@ -280,6 +281,10 @@ pub struct Settings {
     pub out_of_range: OutOfRange,
     /// How often the shards of the stream are compared with the leases. Default: 60 s.
     pub audit_every: Duration,
+    /// What shows that the worker holds its leases while it stores no checkpoint: heartbeats or
+    /// renewals. Default: [`Liveness::Kcl`], which is renewals; with [`Liveness::Auto`] a lease without
+    /// progress costs no write.
+    pub liveness: Liveness,
     /// See [`WorkerLabel`]. Default: if the application has named the worker.
     pub worker_label: WorkerLabel,
     /// See [`CoordinationOn`]. Default: its own thread.
@@ -316,6 +321,7 @@ impl Default for Settings {
             on_data_gap: OnDataGap::Continue,
             out_of_range: OutOfRange::HandOn,
             audit_every: Duration::from_secs(60),
+            liveness: Liveness::Kcl,
             worker_label: WorkerLabel::WhereNamed,
             coordination_on: CoordinationOn::OwnThread,
         }

@@ -15,7 +15,7 @@ use kcl_core::lease::Change;
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::model::{Checkpoint, LeaseKey, Position};
 use kcl_core::processor::ProcessRecordsInput;
-use kcl_core::worker::Checkpoints;
+use kcl_core::worker::{Checkpoints, Liveness};
 
 /// The batches that processors were given, kept beyond the call.
 type Kept = Arc<Mutex<Vec<ProcessRecordsInput>>>;
@@ -324,7 +324,10 @@ async fn automatic_checkpoints_keep_their_interval_and_are_newest() {
     // Shorter than it takes until a renewal is due: that would take along what is done.
     let every = Duration::from_millis(700);
     let run = Fleet::new(&stream, &table)
-        .with(|builder| builder.checkpoint_every(every))
+        .with(|builder| {
+            let builder = builder.checkpoint_every(every);
+            builder.liveness(Liveness::Kcl)
+        })
         .start(Script::default());
     let mut last = None;
     let mut put = 0;
@@ -352,7 +355,10 @@ async fn a_quiet_shard_is_only_renewed() {
     let (stream, shard, sequences) = one_shard(3);
     let table = UnrulyTable::new();
     let run = Fleet::new(&stream, &table)
-        .with(|builder| builder.checkpoint_every(Duration::from_millis(1)))
+        .with(|builder| {
+            let builder = builder.checkpoint_every(Duration::from_millis(1));
+            builder.liveness(Liveness::Kcl)
+        })
         .start(Script::default());
     wait_for_lease(&table, &shard, |lease| {
         lease.checkpoint == at(&sequences[2])

@@ -5,7 +5,7 @@
 use crate::support::{Fleet, HookedStream, Run, Script, TokioClock, UnrulyTable};
 use kcl_core::lease::{Expect, LeaseTable};
 use kcl_core::stream::memory::{MemoryStream, Operation};
-use kcl_core::worker::{Builder, CoordinationOn};
+use kcl_core::worker::{Builder, CoordinationOn, Liveness};
 use std::time::Duration;
 
 use super::fleet::{F, FleetWorld, held, rows, wait_for, wait_for_shares};
@@ -38,6 +38,7 @@ async fn another_workers_audit_does_not_reset_a_deleted_row() {
                     .worker_id(id)
                     .failover(F * 4)
                     .audit_every(Duration::from_secs(1))
+                    .liveness(Liveness::Kcl)
             })
             .start(Script::default())
     };

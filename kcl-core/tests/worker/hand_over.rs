@@ -9,7 +9,7 @@ use crate::support::{Call, Fault, Fleet, Gate, Nth, PATIENCE, Run, Script, Unrul
 use kcl_core::lease::{Change, Changed, Consistency, LeaseTable};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 use kcl_core::stream::memory::MemoryStream;
-use kcl_core::worker::{Builder, Event, StreamConfig};
+use kcl_core::worker::{Builder, Event, Liveness, StreamConfig};
 
 pub(super) const F: Duration = Duration::from_millis(1500);
 
@@ -245,13 +245,14 @@ async fn an_owner_whose_batch_outlasts_a_request_reads_on() {
     let mut world = HandOverWorld::new();
     world.put(60);
     let gate = Gate::new();
-    let first = world.start("first", gate.processing(), |builder| builder);
+    let renewing = |builder: Builder| builder.liveness(Liveness::Kcl);
+    let first = world.start("first", gate.processing(), renewing);
     wait_for(&world.table, "the first worker", |rows| {
         count(rows, "first") == 3
     })
     .await;
     until("a batch of each shard", || first.seen.batches() == 3).await;
-    let second = world.start("second", Script::default(), |builder| builder);
+    let second = world.start("second", Script::default(), renewing);
     let key = requested(&world.table).await;
     // Each write tells the owner who asks; the second one comes after it has heard of it from the
     // first.
@@ -414,7 +415,10 @@ async fn a_removed_stream_is_given_up_and_its_leases_go_to_requesters() {
         ];
         let drain = Duration::from_millis(100);
         Fleet::of_streams(&table, streams)
-            .with(move |builder| builder.worker_id(id).failover(F).drain_limit(drain))
+            .with(move |builder| {
+                let builder = builder.worker_id(id).failover(F).drain_limit(drain);
+                builder.liveness(Liveness::Kcl)
+            })
             .start(script)
     };
     let gate = Gate::new();

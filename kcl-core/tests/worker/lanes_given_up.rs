@@ -13,7 +13,7 @@ use kcl_core::processor::{
     LeaseLostInput, ProcessRecordsInput, ShardEndedInput, ShardRef, ShutdownRequestedInput,
 };
 use kcl_core::stream::memory::MemoryStream;
-use kcl_core::worker::{Event, RunError, Stopped};
+use kcl_core::worker::{Event, Liveness, RunError, Stopped};
 use kcl_core::{BoxError, Failure, RecordProcessor, RecordProcessorFactory};
 use tokio::sync::{Mutex, oneshot};
 
@@ -70,7 +70,10 @@ async fn a_shard_that_left_is_not_handed_over_before_its_end() {
     let table = MemoryLeaseTable::new();
     let (desk, gate) = Desk::gated();
     let run = Fleet::with_short_failover(&stream, &table)
-        .with(|builder| builder.drain_limit(Duration::from_millis(1)))
+        .with(|builder| {
+            let builder = builder.drain_limit(Duration::from_millis(1));
+            builder.liveness(Liveness::Kcl)
+        })
         .process(in_order(desk.clone()));
     desk.until_begun("0").await;
     stream.split_evenly(&shard).unwrap();

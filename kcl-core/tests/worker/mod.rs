@@ -26,6 +26,7 @@ mod gaps;
 mod hand_over;
 mod hand_over_deaths;
 mod handlers;
+mod heartbeats;
 mod idle;
 mod lanes;
 mod lanes_drained;

@@ -81,6 +81,8 @@ pub(crate) const WORKER_COUNTER: &str = "rsCounter";
 pub(crate) const FAILOVER: &str = "rsFailoverNanos";
 pub(crate) const LEAVING: &str = "rsLeaving";
 pub(crate) const AUDITS: &str = "rsAudits";
+/// What shows that the worker's leases are held, and for which incarnation that is said.
+pub(crate) const KEEP_ALIVE: &str = "rsKeepAlive";
 /// What it can carry, in thousandths. Absent if it does not declare that.
 pub(crate) const CAPACITY: &str = "rsCapacityMillis";
 /// The worker's id, if the key cannot be the id.

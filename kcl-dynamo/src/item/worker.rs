@@ -42,7 +42,12 @@ pub(crate) fn worker_key(worker: &WorkerId) -> AttributeValue {
 /// The attributes of a worker that are compared and set when its row is replaced: everything that
 /// [`WorkerRow`] holds, so that any difference is a conflict; `None` for one that must be absent.
 /// The failover time is in nanoseconds.
-pub(crate) fn worker_values(row: &WorkerRow) -> [(&'static str, Option<AttributeValue>); 6] {
+///
+/// What a version wrote that knows no heartbeats is not compared in [`KEEP_ALIVE`]: it may have replaced
+/// the row and left there what its predecessor said of itself.
+pub(crate) fn worker_values(
+    row: &WorkerRow,
+) -> impl Iterator<Item = (&'static str, Option<AttributeValue>)> {
     let nanos = u64::try_from(row.failover.as_nanos()).unwrap_or(u64::MAX);
     [
         (INCARNATION, Some(text(row.incarnation.as_str()))),
@@ -55,6 +60,11 @@ pub(crate) fn worker_values(row: &WorkerRow) -> [(&'static str, Option<Attribute
             row.capacity.map(|capacity| number(capacity.thousandths())),
         ),
     ]
+    .into_iter()
+    .chain(
+        row.keep_alive_text()
+            .map(|said| (KEEP_ALIVE, Some(text(said)))),
+    )
 }
 
 /// A worker, in the form of the KCL's row of worker metrics, without metrics and with this crate's
@@ -77,7 +87,7 @@ pub(crate) fn worker_item(row: &WorkerRow, now: Timestamp) -> Item {
         (SUPPORT.to_owned(), number(SUPPORTED)),
         (SUPPORT_UPDATE.to_owned(), seconds),
     ]);
-    let values = worker_values(row).into_iter();
+    let values = worker_values(row);
     item.extend(values.filter_map(|(attribute, value)| Some((attribute.to_owned(), value?))));
     item
 }
@@ -96,6 +106,7 @@ impl Reader<'_> {
         row.counter = self.needed_number(WORKER_COUNTER)?;
         row.leaving = self.truth(LEAVING)?;
         row.audits = self.number(AUDITS)?.unwrap_or(0);
+        row.read_keep_alive(self.text(KEEP_ALIVE)?);
         row.capacity = self.number(CAPACITY)?.map(Capacity::of_thousandths);
         Ok(row)
     }

@@ -40,7 +40,7 @@
 //! # The schema
 //!
 //! `application_id` is 0x4B434C54 (`KCLT`), and `user_version` is 100 x major + minor, currently
-//! 1.03. `setup` upgrades a file of an older minor version. Any 1.x can be opened, and unknown
+//! 1.04. `setup` upgrades a file of an older minor version. Any 1.x can be opened, and unknown
 //! columns are kept; a file of another major version or of another program is rejected and left
 //! untouched. The columns have the KCL's attribute names in snake case.
 //!
@@ -78,6 +78,7 @@
 //! | `leaving` | INTEGER | 1 if it is stopping and takes no more leases |
 //! | `audits` | INTEGER | how many times it has compared the shards with the leases |
 //! | `capacity` | INTEGER or NULL | how much it can carry, in thousandths; NULL if it balances by count (from 1.03 on) |
+//! | `keep_alive` | TEXT or NULL | what shows that its leases are held: `renewals`, `heartbeats` or `killed`, a space and the incarnation of which that is said; NULL in rows of a version that knows only renewals (from 1.04 on) |
 //!
 //! `changes`, one row for each announced change; primary key (`application`,
 //! `announcement`, `kind`, `stream`, `name`); about the last 64 are kept:

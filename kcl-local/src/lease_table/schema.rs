@@ -16,18 +16,19 @@ pub(super) const APPLICATION_ID: u32 = 0x4B43_4C54;
 /// The major version of the schema that this program supports.
 pub(super) const MAJOR: u32 = 1;
 /// The version of a new file: 100 x major + minor.
-const VERSION: u32 = 100 * MAJOR + 3;
+const VERSION: u32 = 100 * MAJOR + 4;
 
 /// The upgrade to each minor version, from 1.01 on. Programs with an older minor version name the
 /// columns that they know, and leave new ones alone.
 ///
 /// A step is never changed after a release, because files exist that have taken it.
-const ADDED: [&str; 3] = [
+const ADDED: [&str; 4] = [
     "ALTER TABLE leases ADD COLUMN began_at INTEGER",
     "ALTER TABLE leases ADD COLUMN paused_at INTEGER",
     "ALTER TABLE leases ADD COLUMN bytes_per_second INTEGER;
      ALTER TABLE leases ADD COLUMN records_per_second INTEGER;
      ALTER TABLE workers ADD COLUMN capacity INTEGER",
+    "ALTER TABLE workers ADD COLUMN keep_alive TEXT",
 ];
 
 /// The tables of a new file. `STRICT` makes SQLite check types; `WITHOUT ROWID` stores rows by
@@ -69,6 +70,7 @@ CREATE TABLE workers (
     leaving INTEGER NOT NULL,
     audits INTEGER NOT NULL,
     capacity INTEGER,
+    keep_alive TEXT,
     PRIMARY KEY (application, worker)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE changes (

@@ -120,7 +120,8 @@ pub(super) fn write_worker(
     if seen.into_iter().chain(row).any(|row| row.worker != *worker) {
         return Ok(None);
     }
-    let (columns, places) = (worker_row::COLUMNS, "?, ?, ?, ?, ?, ?, ?");
+    let (columns, places) = (worker_row::COLUMNS, "?, ?, ?, ?, ?, ?, ?, ?");
+    let condition = worker_row::CONDITION;
     let mut values = Vec::new();
     let sql = match (seen, row) {
         (None, Some(row)) => {
@@ -136,14 +137,13 @@ pub(super) fn write_worker(
             values.push(text(application));
             values.extend(worker_row::values(seen)?);
             format!(
-                "UPDATE workers SET ({columns}) = ({places}) WHERE application = ? AND \
-                 ({columns}) IS ({places})"
+                "UPDATE workers SET ({columns}) = ({places}) WHERE application = ? AND {condition}"
             )
         }
         (Some(seen), None) => {
             values.push(text(application));
             values.extend(worker_row::values(seen)?);
-            format!("DELETE FROM workers WHERE application = ? AND ({columns}) IS ({places})")
+            format!("DELETE FROM workers WHERE application = ? AND {condition}")
         }
         (None, None) => return Ok(None),
     };

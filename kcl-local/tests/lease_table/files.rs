@@ -404,6 +404,7 @@ async fn a_file_of_an_older_minor_version_is_brought_up_to_this() {
          ALTER TABLE leases DROP COLUMN bytes_per_second; \
          ALTER TABLE leases DROP COLUMN records_per_second; \
          ALTER TABLE workers DROP COLUMN capacity; \
+         ALTER TABLE workers DROP COLUMN keep_alive; \
          PRAGMA user_version = 100",
     )
     .expect("as version 1.00 made it");
@@ -424,7 +425,7 @@ async fn a_file_of_an_older_minor_version_is_brought_up_to_this() {
         assert_eq!(
             file.query_row("PRAGMA user_version", (), |row| row.get::<_, i64>(0))
                 .expect("the version"),
-            103
+            104
         );
         file.execute_batch("DELETE FROM leases").expect("as it was");
     }

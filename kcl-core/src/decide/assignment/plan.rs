@@ -137,8 +137,13 @@ pub fn plan(me: &Me<'_>, members: &Members, now: Moment, timing: &Timing) -> Pla
         let idle = leases
             .iter()
             .filter(|lease| matches!(lease.standing, LeaseStanding::PausedOf { at } if at <= now));
-        plan.give_back
-            .extend(idle.map(|lease| lease.seen.row.key.clone()));
+        let abandoned = leases
+            .iter()
+            .filter(|lease| lease.standing == LeaseStanding::Abandoned);
+        plan.give_back.extend(
+            idle.chain(abandoned)
+                .map(|lease| lease.seen.row.key.clone()),
+        );
     }
     let wanted = takes(&leases, &mut loads, &fleet);
     let (taken, left) = wanted.split_at(wanted.len().min(room));
@@ -149,6 +154,12 @@ pub fn plan(me: &Me<'_>, members: &Members, now: Moment, timing: &Timing) -> Pla
             .map(|take| take.key.clone())
             .collect();
         plan.left.sort();
+        // What this worker has abandoned and has no room for: nobody else can take it, because the
+        // heartbeats of this worker hold it.
+        let row = |take: &Take| me.leases.row(&take.key);
+        let is_abandoned = |take: &&Take| row(take).is_some_and(|row| me.tokens.is_abandoned(row));
+        let unused = left.iter().filter(is_abandoned);
+        plan.give_back.extend(unused.map(|take| take.key.clone()));
         plan.take = taken.to_vec();
         plan.take.sort_by_key(|take| take.at);
     }

@@ -8,6 +8,7 @@
 //!   no owner                     Free            take, by rank
 //!   me, my token                 Mine            nothing
 //!   me, another's token          Adopted         take when it has stood still
+//!   me, a token given up         Abandoned       give back, if it is not to be worked on now
 //!   me, no token                 Passed          claim, or give back
 //!   me, for a live owner         Requested       wait, or withdraw
 //!   another, counter moves       Held            request, if it has two more
@@ -16,7 +17,7 @@
 //!   another, handed over by me   Unclaimed       take back after a while
 //! ```
 
-use crate::decide::fleet::LeaseEntry;
+use crate::decide::fleet::{LeaseEntry, LeaseWork};
 use crate::decide::members::SeenLease;
 use crate::model::{Moment, WorkerId};
 
@@ -40,6 +41,9 @@ pub(super) enum LeaseStanding<'a> {
     /// take it, from `at` on. It is how a restarted worker gets its leases back without a loss of
     /// time: no other worker may take them before they expire.
     Adopted { at: Moment },
+    /// It names this worker for a tenancy that no process works on any more, and this worker leaves it
+    /// alone for now. Its heartbeats would keep the others from it: it is freed.
+    Abandoned,
     /// It was handed over to this worker. Nobody reads it until it is claimed.
     Passed,
     /// This worker has requested it from its owner. The owner reads on until it answers.
@@ -124,7 +128,12 @@ impl<'a> LeaseStanding<'a> {
     fn of_mine(lease: SeenLease<'_>, own: &LeaseEntry, fleet: &Fleet<'_>) -> Self {
         let (me, row) = (fleet.me, lease.row);
         if fleet.is_busy(&row.key, own) {
-            return Self::Mine;
+            let is_idle = own.work() == LeaseWork::Nothing;
+            return if is_idle && me.tokens.is_abandoned(row) {
+                Self::Abandoned
+            } else {
+                Self::Mine
+            };
         }
         if row.token.is_none() && row.checkpoint_owner.is_none() {
             return Self::Passed;
@@ -139,7 +148,15 @@ impl<'a> LeaseStanding<'a> {
             };
         }
         // This worker's name, but another process's tenancy. After a restart, a worker adopts such
-        // a lease if its counter stands still for one renewal.
+        // a lease if its counter stands still for one renewal, and if the row with its name is its
+        // own: the heartbeats of another process may still hold the lease.
+        let is_named = row
+            .token
+            .as_ref()
+            .is_some_and(|of| of.incarnation().is_some());
+        if is_named && !me.tokens.owns_name() {
+            return Self::Mine;
+        }
         let span = fleet.timing.adopts_after(fleet.timing.failover);
         match lease.age(fleet.now) {
             _ if me.former_left => Self::Adopted { at: fleet.now },

@@ -6,8 +6,14 @@ use crate::model::{Lease, LeaseKey, WorkerId};
 pub enum FleetCommand {
     /// Report these free leases, which are left unread because the worker has no room for more.
     TellLeft(Vec<LeaseKey>),
-    /// Release a lease that was handed over although there is no room for it.
-    GiveBack(Lease),
+    /// Release a lease that was handed over although there is no room for it, or that nobody works
+    /// on.
+    GiveBack {
+        /// Its row.
+        row: Lease,
+        /// The row of its holder, if the heartbeats of that row hold it: it is killed first.
+        kill: Option<WorkerRow>,
+    },
     /// Claim a lease that was handed over.
     Claim(Lease),
     /// Take a free or expired lease.
@@ -16,6 +22,8 @@ pub enum FleetCommand {
         row: Lease,
         /// Whether to read the row first.
         look_first: bool,
+        /// The row of its holder, if the heartbeats of that row have held it: it is killed first.
+        kill: Option<WorkerRow>,
     },
     /// Take a lease from a live KCL worker that does not answer requests.
     Steal(Lease),

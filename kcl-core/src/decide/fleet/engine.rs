@@ -64,7 +64,9 @@ pub struct Engine {
     /// When it scans, audits and takes leases.
     pub schedule: Schedule,
     /// The evidence in the last scan that a KCL leader assigns the leases, if there is any.
-    led: Option<String>,
+    pub(super) led: Option<String>,
+    /// Whether the last scan has shown that KCL workers may hold leases of the table.
+    pub(super) may_share: bool,
     /// Whether the last scan has shown a malformed row: its repair is not announced, so scans
     /// continue.
     has_malformed: bool,
@@ -95,6 +97,7 @@ impl Engine {
             leases: LeaseEntries::default(),
             members: Members::default(),
             led: None,
+            may_share: false,
             has_malformed: false,
             audits: 0,
             stole: None,
@@ -132,6 +135,7 @@ impl Engine {
             begun,
             ended,
         } = scan;
+        self.may_share = foreign.may_share || !foreign.answering.is_empty();
         self.members.see_answering(foreign.answering);
         self.led = foreign.leading;
         self.has_malformed = !malformed.is_empty();
@@ -215,7 +219,8 @@ impl Engine {
         for key in plan.give_back {
             // The row must not be used until the answer is there.
             if let Some(row) = self.withhold(&key, now) {
-                commands.push(FleetCommand::GiveBack(row));
+                let kill = self.kill_first(&row);
+                commands.push(FleetCommand::GiveBack { row, kill });
             }
         }
         for key in plan.claim {
@@ -290,7 +295,12 @@ impl Engine {
                 let row = self.begin(&key, true)?;
                 // A worker that comes before this one may have taken it already.
                 let look_first = rank > 0;
-                Some(FleetCommand::Take { row, look_first })
+                let kill = self.kill_first(&row);
+                Some(FleetCommand::Take {
+                    row,
+                    look_first,
+                    kill,
+                })
             })
             .collect()
     }
@@ -353,7 +363,7 @@ impl Engine {
 impl Engine {
     /// The requests for leases of this worker, according to the rows as read at `seen`. A requester
     /// may die while a lease is drained: a lease that is handed over to a dead worker is not read
-    /// until others find out.
+    /// until others find out. A lease that was requested and is not any more is named once.
     pub fn pending(&mut self, seen: Moment, works: bool) -> Vec<PendingRequest> {
         if self.has_new_audit() {
             self.schedule.saw_audit(seen);
@@ -361,12 +371,17 @@ impl Engine {
         let timing = &self.settings.timing;
         let judges = works && self.members.is_watching(seen, timing);
         let is_dead = |by: &&WorkerId| judges && self.members.is_dead(by, seen, timing);
+        let me = &self.settings.me;
         self.leases
-            .rows()
-            .filter(|row| row.checkpoint_owner.as_ref() == Some(&self.settings.me))
+            .asked_of(me)
+            .into_iter()
             .map(|row| PendingRequest {
-                refuse: row.owner.as_ref().filter(is_dead).cloned(),
-                row: row.clone(),
+                refuse: row
+                    .owner
+                    .as_ref()
+                    .filter(|by| *by != me && is_dead(by))
+                    .cloned(),
+                row,
             })
             .collect()
     }
@@ -442,7 +457,7 @@ impl Engine {
         }
         // A row that was never seen to change may be left over from a crash: it is taken when it
         // expires.
-        let is_kept = self.members.lease(row).moves() > 0;
+        let is_kept = self.members.lease(row).is_kept(&self.members);
         let lives = |owner: &WorkerId| {
             *owner != self.settings.me && !self.members.is_dead(owner, now, &self.settings.timing)
         };

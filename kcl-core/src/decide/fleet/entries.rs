@@ -28,6 +28,12 @@ pub trait OwnTokens: fmt::Debug {
     /// Whether this process began the tenancy of the row.
     fn is_ours(&self, row: &Lease) -> bool;
 
+    /// Whether the row with this worker's name is this process's. Until it is, a former process of
+    /// the name may be alive, and its heartbeats may hold leases whose counters stand still.
+    fn owns_name(&self) -> bool {
+        true
+    }
+
     /// Whether this process began the tenancy of the row but no longer works on it.
     fn is_abandoned(&self, row: &Lease) -> bool;
 }
@@ -286,6 +292,29 @@ impl LeaseEntries {
 
 /// Pauses, requests and hand-overs.
 impl LeaseEntries {
+    /// The leases of this worker whose rows are missing, or another tenancy's, by what was read; each
+    /// is named once. While heartbeats hold the leases, nothing else would find out.
+    pub fn newly_doubted(&mut self, tokens: &dyn OwnTokens) -> Vec<LeaseKey> {
+        self.entries
+            .iter_mut()
+            .filter_map(|(key, entry)| entry.begins_to_be_doubted(tokens).then(|| key.clone()))
+            .collect()
+    }
+
+    /// The rows of the leases of `me` that others request, and once those of leases that they request
+    /// no more.
+    pub fn asked_of(&mut self, me: &WorkerId) -> Vec<Lease> {
+        self.entries
+            .values_mut()
+            .filter_map(|entry| {
+                let row = entry.row.as_ref()?;
+                let is_asked = row.checkpoint_owner.as_ref() == Some(me);
+                let was_asked = std::mem::replace(&mut entry.is_asked, is_asked);
+                (is_asked || (was_asked && row.owner.as_ref() == Some(me))).then(|| row.clone())
+            })
+            .collect()
+    }
+
     /// The leases of `me` whose shards are to be drained from now on, because they are paused; each
     /// is named once.
     pub fn newly_paused(&mut self, me: &WorkerId) -> Vec<LeaseKey> {

@@ -3,6 +3,7 @@ use std::time::Duration;
 use crate::model::{Lease, Moment, WorkerId};
 
 use super::cool_down::CoolDown;
+use super::entries::OwnTokens;
 use super::request::OwnRequest;
 
 /// How long a lease is neither requested nor handed over after a request for it was refused.
@@ -32,6 +33,10 @@ pub struct LeaseEntry {
     pub(super) is_read: bool,
     /// Whether its consumer was told to drain the shard because it is paused.
     pub(super) obeys_pause: bool,
+    /// Whether another worker requests it of this one.
+    pub(super) is_asked: bool,
+    /// Whether its writer was told that the row is not as it should be.
+    pub(super) is_doubted: bool,
 }
 
 /// What a worker is doing with a lease.
@@ -107,6 +112,15 @@ impl LeaseEntry {
         let is_paused = |row: &Lease| row.is_paused() && row.actual_owner() == Some(me);
         let obeys = is_held && self.row.as_ref().is_some_and(is_paused);
         !std::mem::replace(&mut self.obeys_pause, obeys) && obeys
+    }
+
+    /// Whether the row of a lease that this worker holds is missing or another tenancy's, and its
+    /// writer was not told so.
+    pub(super) fn begins_to_be_doubted(&mut self, tokens: &dyn OwnTokens) -> bool {
+        let is_held = matches!(self.work, LeaseWork::Held { .. });
+        let is_ours = |row: &Lease| tokens.is_ours(row) && !tokens.is_abandoned(row);
+        let is_doubted = is_held && !self.row.as_ref().is_some_and(is_ours);
+        !std::mem::replace(&mut self.is_doubted, is_doubted) && is_doubted
     }
 
     pub(super) fn refuse(&mut self, now: Moment) {

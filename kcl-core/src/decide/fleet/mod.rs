@@ -34,6 +34,7 @@ mod command;
 mod cool_down;
 mod engine;
 mod entries;
+mod heartbeats;
 mod lease_entry;
 mod namesake;
 #[cfg(test)]
@@ -49,9 +50,10 @@ mod tenancy;
 pub use command::FleetCommand;
 pub use engine::{Engine, FleetSettings, NameIsTaken};
 pub use entries::{LeaseEntries, OwnTokens};
-pub use lease_entry::LeaseEntry;
 #[cfg(test)]
-pub(crate) use lease_entry::{HandedOver, LeaseWork};
+pub(crate) use lease_entry::HandedOver;
+pub use lease_entry::LeaseEntry;
+pub use lease_entry::LeaseWork;
 pub use own_row::OwnRow;
 #[cfg(test)]
 pub(crate) use request::OwnRequest;

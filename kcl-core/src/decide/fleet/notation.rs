@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::decide::cases::setting;
 use crate::decide::expiry::Timing;
 use crate::decide::members::notation::{lease, seconds};
-use crate::lease::WorkerRow;
+use crate::lease::{KeepAlive, WorkerRow};
 use crate::model::{Lease, LeaseKey, WorkerId};
 
 use super::{HandedOver, LeaseEntries, LeaseWork};
@@ -21,6 +21,9 @@ pub(super) fn worker_row(words: &[&str]) -> WorkerRow {
         match setting(word) {
             ("F", failover) => row.failover = seconds(failover).since_origin(),
             ("leaving", _) => row.leaving = true,
+            ("heartbeats", _) => row.keep_alive = KeepAlive::Heartbeats,
+            ("renewals", _) => row.keep_alive = KeepAlive::Renewals,
+            ("killed", _) => row = row.killed(),
             other => panic!("what is {other:?} of a row?"),
         }
     }

@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
-use crate::lease::{Error, WorkerRow};
+use crate::lease::{Error, KeepAlive, WorkerRow};
 use crate::model::{Capacity, Moment, Token, WorkerId};
 
 use super::namesake::{Namesake, NamesakeVerdict};
 use super::row_call::{Joining, RowCall};
 use super::row_event::{RowCommand, RowEvent, RowFailure};
+
+mod answers;
 
 /// How often a step is tried before the worker goes on without it: of a row that several processes
 /// write at the same time, each try may find another's.
@@ -37,6 +39,11 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 /// the next counter, or reads the row that is watched. When it stops it sets the leaving mark, and
 /// deletes the row after its last lease is given up.
 ///
+/// While its heartbeats hold the worker's leases ([`KeepAlive::Heartbeats`]), it goes on after the
+/// leaving mark, until the last lease is given up: the shards are being drained. A row that was
+/// deleted or killed by others is not written again. Another incarnation follows, with a row and
+/// leases of its own.
+///
 /// At most one call is under way. Its answer is the next event, except that
 /// [`Leave`](RowEvent::Leave) may come in place of it: what became of that call is then found out by
 /// the condition of the next write.
@@ -59,6 +66,10 @@ pub struct OwnRow {
     /// The last heartbeat was not acknowledged: the next one does not wait for its turn, because
     /// others count from the last one that they have seen.
     is_late: bool,
+    /// When the last write was sent.
+    sent: Moment,
+    /// When the first write was sent of which it is not known what became of it.
+    unanswered: Option<Moment>,
     former_left: bool,
 }
 
@@ -100,6 +111,8 @@ impl OwnRow {
             wakes: None,
             tries: 0,
             is_late: false,
+            sent: Moment::from_origin(Duration::ZERO),
+            unanswered: None,
             former_left: false,
         }
     }
@@ -111,10 +124,11 @@ impl OwnRow {
         self
     }
 
-    /// The first row of this process.
+    /// The first row of this incarnation.
     fn first(&self, token: &mut dyn FnMut() -> Token) -> WorkerRow {
         WorkerRow {
             capacity: self.capacity,
+            keep_alive: KeepAlive::Renewals,
             ..WorkerRow::new(self.me.clone(), token(), self.timing.failover)
         }
     }
@@ -140,6 +154,19 @@ impl OwnRow {
         token: &mut dyn FnMut() -> Token,
     ) -> Vec<RowCommand> {
         self.wakes = None;
+        let commands = self.follows(event, now, token);
+        if self.call.as_ref().is_some_and(RowCall::is_write) {
+            self.sent = now;
+        }
+        commands
+    }
+
+    fn follows(
+        &mut self,
+        event: RowEvent,
+        now: Moment,
+        token: &mut dyn FnMut() -> Token,
+    ) -> Vec<RowCommand> {
         match event {
             RowEvent::Join => {
                 self.aim = RowAim::Join;
@@ -152,11 +179,14 @@ impl OwnRow {
                 self.aim = RowAim::Live;
                 self.settled(now)
             }
-            RowEvent::Wake { audits } => match self.aim {
-                RowAim::Live => self.beat(audits, token),
+            RowEvent::Wake { audits, keep_alive } => match self.aim {
+                RowAim::Live => self.beat(audits, keep_alive, token),
                 RowAim::Join | RowAim::Mark | RowAim::Delete => self.settled(now),
             },
             RowEvent::Leave => {
+                if self.call.as_ref().is_some_and(RowCall::is_write) {
+                    self.unanswered.get_or_insert(self.sent);
+                }
                 (self.aim, self.tries) = (RowAim::Mark, 0);
                 self.settled(now)
             }
@@ -185,7 +215,7 @@ impl OwnRow {
                 self.wakes = Some(now + self.pause());
                 Vec::new()
             }
-            RowAim::Mark | RowAim::Delete => self.end(),
+            RowAim::Mark | RowAim::Delete => self.end(now),
         }
     }
 
@@ -193,11 +223,56 @@ impl OwnRow {
     /// period while it watches another process's row, or after a heartbeat that was not
     /// acknowledged.
     fn pause(&self) -> Duration {
-        if self.is_late || matches!(self.name, NameState::Watched(_)) {
+        if self.is_late && self.holds_leases() {
+            // Every lease depends on it.
+            BETWEEN_TRIES
+        } else if self.is_late || matches!(self.name, NameState::Watched(_)) {
             self.timing.renew_every / 3
         } else {
             self.timing.renew_every
         }
+    }
+}
+
+/// Life.
+impl OwnRow {
+    /// Whether the row may say that its heartbeats hold the leases.
+    fn holds_leases(&self) -> bool {
+        matches!(&self.name, NameState::Own(own) if own.keep_alive == KeepAlive::Heartbeats)
+    }
+
+    /// A write of the row is stored, which was `sent` then at the earliest.
+    fn shown(&mut self, row: &WorkerRow, sent: Moment) -> RowCommand {
+        (self.is_late, self.unanswered) = (false, None);
+        RowCommand::Shown {
+            keep_alive: row.keep_alive,
+            sent,
+        }
+    }
+
+    /// The row was read in place of a write of this process, and is its own: an earlier write has
+    /// landed, or this one.
+    fn shown_by_reading(&mut self, row: &WorkerRow) -> RowCommand {
+        let sent = self.unanswered.unwrap_or(self.sent);
+        self.shown(row, sent)
+    }
+
+    /// Nobody knows what became of the last write.
+    fn is_unanswered(&mut self) {
+        self.is_late = true;
+        self.unanswered.get_or_insert(self.sent);
+    }
+
+    /// The row of this incarnation is no more.
+    fn lost(&mut self, now: Moment) -> Vec<RowCommand> {
+        self.name = NameState::None;
+        (self.is_late, self.unanswered) = (false, None);
+        let mut commands = vec![RowCommand::Lost];
+        commands.extend(self.settled(now));
+        if self.aim == RowAim::Live {
+            self.wakes = Some(now);
+        }
+        commands
     }
 }
 
@@ -230,8 +305,8 @@ impl OwnRow {
 
     /// The name is this process's. The others are told, so that they count it before their next scan.
     fn joined(&mut self, row: WorkerRow, now: Moment) -> Vec<RowCommand> {
+        let mut commands = vec![self.shown_by_reading(&row), RowCommand::Announce];
         self.name = NameState::Own(row);
-        let mut commands = vec![RowCommand::Announce];
         commands.extend(self.settled(now));
         commands
     }
@@ -249,6 +324,9 @@ impl OwnRow {
     /// The row that was there when it was to be created.
     fn found(&mut self, found: WorkerRow, joining: Joining, now: Moment) -> Vec<RowCommand> {
         if found.incarnation == joining.fresh.incarnation {
+            if found.keep_alive == KeepAlive::Killed {
+                return self.lost(now);
+            }
             // The answer to its creation was lost.
             return self.joined(found, now);
         }
@@ -269,18 +347,23 @@ impl OwnRow {
 /// To show life.
 impl OwnRow {
     /// The time for a heartbeat has come, or for another look at a row that is watched.
-    fn beat(&mut self, audits: u64, token: &mut dyn FnMut() -> Token) -> Vec<RowCommand> {
+    fn beat(
+        &mut self,
+        audits: u64,
+        keep_alive: KeepAlive,
+        token: &mut dyn FnMut() -> Token,
+    ) -> Vec<RowCommand> {
         let seen = match &self.name {
             NameState::Watched(_) => return self.call(RowCall::Watch, RowCommand::Read),
             NameState::None => None,
             NameState::Own(own) => Some(own.clone()),
         };
-        self.is_late = false;
         let Some(seen) = seen else {
             return self.join(token);
         };
         let next = WorkerRow {
             audits,
+            keep_alive,
             ..seen.next()
         };
         self.call(
@@ -295,28 +378,30 @@ impl OwnRow {
         found: Option<WorkerRow>,
         wrote: &WorkerRow,
         now: Moment,
-        token: &mut dyn FnMut() -> Token,
     ) -> Vec<RowCommand> {
-        let Some(row) = found else {
-            // Others took this worker for dead, and deleted its row.
-            self.name = NameState::None;
-            return self.join(token);
+        let Some(row) = found.filter(|row| {
+            row.incarnation != wrote.incarnation || row.keep_alive != KeepAlive::Killed
+        }) else {
+            // Others took this worker for dead, and killed or deleted its row.
+            return self.lost(now);
         };
         let is_marking = self.aim == RowAim::Mark;
         if row.incarnation != wrote.incarnation {
             if is_marking {
-                return self.ended();
+                return self.ended(now);
             }
             return vec![RowCommand::Fail(RowFailure::NameIsTaken)];
         }
         // A write without an answer was applied: an earlier one, or this.
         let is_done = is_marking && row == *wrote;
+        let mut commands = vec![self.shown_by_reading(&row)];
         self.name = NameState::Own(row);
-        if is_done {
-            self.ended()
+        commands.extend(if is_done {
+            self.ended(now)
         } else {
             self.settled(now)
-        }
+        });
+        commands
     }
 
     /// The row that is watched, as it is now.
@@ -352,13 +437,13 @@ impl OwnRow {
 /// To leave.
 impl OwnRow {
     /// The next try to mark or delete the row, if there is a row and a try left.
-    fn end(&mut self) -> Vec<RowCommand> {
+    fn end(&mut self, now: Moment) -> Vec<RowCommand> {
         let NameState::Own(own) = &self.name else {
-            return self.ended();
+            return self.ended(now);
         };
         if self.tries == TRIES {
             // It is found dead, and deleted by others.
-            return self.ended();
+            return self.ended(now);
         }
         self.tries += 1;
         let seen = own.clone();
@@ -378,109 +463,15 @@ impl OwnRow {
         Vec::new()
     }
 
-    /// It is marked or deleted, as far as it can be. The others look for themselves.
-    fn ended(&mut self) -> Vec<RowCommand> {
+    /// It is marked or deleted, as far as it can be. The others look for themselves. The leases of a
+    /// row that is marked are still being given up, and may need its heartbeats until then.
+    fn ended(&mut self, now: Moment) -> Vec<RowCommand> {
         self.call = None;
+        if self.aim == RowAim::Mark && self.holds_leases() {
+            self.aim = RowAim::Live;
+            self.wakes = Some(now + self.pause());
+        }
         vec![RowCommand::Announce]
-    }
-}
-
-/// Answers.
-impl OwnRow {
-    fn written(&mut self, answer: Result<(), Error>, now: Moment) -> Vec<RowCommand> {
-        let Some(call) = self.call.take() else {
-            return Vec::new();
-        };
-        match (call, answer) {
-            (RowCall::Create(joining), Ok(())) => self.joined(joining.fresh, now),
-            (RowCall::Succeed(joining), Ok(())) => {
-                self.former_left = true;
-                self.joined(joining.fresh, now)
-            }
-            (RowCall::Adopt(row), Ok(())) => self.joined(row, now),
-            (RowCall::Beat(row), Ok(())) => {
-                self.name = NameState::Own(row);
-                self.settled(now)
-            }
-            (RowCall::Mark(row), Ok(())) => {
-                self.name = NameState::Own(row);
-                self.ended()
-            }
-            (RowCall::Delete, Ok(())) => self.ended(),
-
-            (RowCall::Create(joining), Err(Error::Conflict { .. })) => {
-                self.call(RowCall::ReadToJoin(joining), RowCommand::Read)
-            }
-            (RowCall::Succeed(joining), Err(Error::Conflict { .. })) => {
-                self.create_again(joining, now)
-            }
-            // A write without an answer has landed before it, or another process has written.
-            (RowCall::Beat(wrote) | RowCall::Mark(wrote), Err(Error::Conflict { .. })) => {
-                self.call(RowCall::FindOwn { wrote }, RowCommand::Read)
-            }
-            (RowCall::Delete, Err(Error::Conflict { .. })) => {
-                self.call(RowCall::ReadToDelete, RowCommand::Read)
-            }
-
-            // Whose the row is cannot be told: it is left alone until it is repaired, and the leases
-            // alone show life.
-            (
-                RowCall::Create(_) | RowCall::Succeed(_) | RowCall::Beat(_),
-                Err(Error::Malformed(_)),
-            ) => self.settled(now),
-            (RowCall::Create(_) | RowCall::Succeed(_), Err(error)) => self.not_joined(error, now),
-            (RowCall::Beat(_), Err(error)) if error.is_transient() => {
-                self.is_late = true;
-                self.settled(now)
-            }
-            (RowCall::Beat(_), Err(error)) => vec![RowCommand::Fail(RowFailure::Table(error))],
-            (RowCall::Mark(_) | RowCall::Delete, Err(error)) if error.is_transient() => {
-                self.end_later(now)
-            }
-            (RowCall::Mark(_) | RowCall::Delete, Err(_)) => self.ended(),
-            // The next wake-up looks again. Nor is a write what a read was asked for.
-            (RowCall::Adopt(_), Err(_))
-            | (
-                RowCall::ReadToJoin(_)
-                | RowCall::FindOwn { .. }
-                | RowCall::Watch
-                | RowCall::ReadToDelete,
-                _,
-            ) => self.settled(now),
-        }
-    }
-
-    fn read(
-        &mut self,
-        answer: Result<Option<WorkerRow>, Error>,
-        now: Moment,
-        token: &mut dyn FnMut() -> Token,
-    ) -> Vec<RowCommand> {
-        let Some(call) = self.call.take() else {
-            return Vec::new();
-        };
-        match (call, answer) {
-            (RowCall::ReadToJoin(joining), Ok(Some(row))) => self.found(row, joining, now),
-            (RowCall::ReadToJoin(joining), Ok(None)) => self.create_again(joining, now),
-            (RowCall::ReadToJoin(_), Err(Error::Malformed(_))) => self.settled(now),
-            (RowCall::ReadToJoin(_), Err(error)) => self.not_joined(error, now),
-            (RowCall::FindOwn { wrote }, Ok(found)) => self.found_own(found, &wrote, now, token),
-            (RowCall::FindOwn { .. }, Err(_)) => {
-                self.is_late = true;
-                self.settled(now)
-            }
-            (RowCall::Watch, Ok(found)) => self.watched(found, now, token),
-            (RowCall::ReadToDelete, Ok(Some(row))) if self.is_own(&row) => {
-                self.name = NameState::Own(row);
-                self.settled(now)
-            }
-            (RowCall::ReadToDelete, _) => self.ended(),
-            (_, _) => self.settled(now),
-        }
-    }
-
-    fn is_own(&self, row: &WorkerRow) -> bool {
-        matches!(&self.name, NameState::Own(own) if own.incarnation == row.incarnation)
     }
 }
 

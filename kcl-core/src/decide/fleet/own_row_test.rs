@@ -28,12 +28,17 @@ fn event(words: &[&str]) -> RowEvent {
     match *words {
         ["joins"] => RowEvent::Join,
         ["starts"] => RowEvent::Keep,
-        ["wakes", ref rest @ ..] => RowEvent::Wake {
-            audits: rest.first().map_or(0, |word| {
-                let (_, audits) = setting(word);
-                audits.parse().expect("a number of audits")
-            }),
-        },
+        ["wakes", ref rest @ ..] => {
+            let (mut audits, mut keep_alive) = (0, KeepAlive::Renewals);
+            for word in rest {
+                match setting(word) {
+                    ("audits", number) => audits = number.parse().expect("a number of audits"),
+                    ("heartbeats", _) => keep_alive = KeepAlive::Heartbeats,
+                    other => panic!("what is {other:?}?"),
+                }
+            }
+            RowEvent::Wake { audits, keep_alive }
+        }
         ["stops"] => RowEvent::Leave,
         ["gave", "all", "up"] => RowEvent::Left { keeps: false },
         ["kept", "all"] => RowEvent::Left { keeps: true },
@@ -54,6 +59,11 @@ fn text(row: &WorkerRow) -> String {
     if row.audits > 0 {
         text.push_str(&format!(" audits={}", row.audits));
     }
+    match row.keep_alive {
+        KeepAlive::Unknown | KeepAlive::Renewals => {}
+        KeepAlive::Heartbeats => text.push_str(" heartbeats"),
+        KeepAlive::Killed => text.push_str(" killed"),
+    }
     text
 }
 
@@ -64,6 +74,15 @@ fn command(command: &RowCommand) -> String {
         RowCommand::Replace { seen, next } => format!("replace {} by {}", text(seen), text(next)),
         RowCommand::Delete(row) => format!("delete {}", text(row)),
         RowCommand::Announce => "announce".to_owned(),
+        RowCommand::Lost => "lost".to_owned(),
+        RowCommand::Shown { keep_alive, sent } => {
+            let by = if *keep_alive == KeepAlive::Heartbeats {
+                " for the leases"
+            } else {
+                ""
+            };
+            format!("life from {}{by}", at(*sent))
+        }
         RowCommand::Fail(RowFailure::NameIsTaken) => "stop: another process lives".to_owned(),
         RowCommand::Fail(RowFailure::Table(error)) => format!("fail: {error}"),
     }

@@ -25,6 +25,21 @@ pub(super) enum RowCall {
     ReadToDelete,
 }
 
+impl RowCall {
+    /// Whether it changes the table.
+    pub(super) const fn is_write(&self) -> bool {
+        match self {
+            Self::Create(_)
+            | Self::Succeed(_)
+            | Self::Beat(_)
+            | Self::Adopt(_)
+            | Self::Mark(_)
+            | Self::Delete => true,
+            Self::ReadToJoin(_) | Self::FindOwn { .. } | Self::Watch | Self::ReadToDelete => false,
+        }
+    }
+}
+
 /// An attempt to make the row.
 #[derive(Clone, Debug)]
 pub(super) struct Joining {

@@ -1,6 +1,7 @@
 //! What the own row's engine is told, and what it commands.
 
-use crate::lease::{Error, WorkerRow};
+use crate::lease::{Error, KeepAlive, WorkerRow};
+use crate::model::Moment;
 
 /// What happens to the own row.
 #[derive(Debug)]
@@ -9,10 +10,12 @@ pub enum RowEvent {
     Join,
     /// The worker has started: its row shows life from now on.
     Keep,
-    /// The time to wake up has come. The row says how many audits this worker has made.
+    /// The time to wake up has come.
     Wake {
-        /// That number.
+        /// How many audits this worker has made.
         audits: u64,
+        /// What is to show that its leases are held.
+        keep_alive: KeepAlive,
     },
     /// The worker stops. A call under way is given up.
     Leave,
@@ -46,6 +49,16 @@ pub enum RowCommand {
     Delete(WorkerRow),
     /// Tell the other workers that the row has changed.
     Announce,
+    /// The row shows life: a write of it that was sent at this moment, at the earliest, is stored.
+    Shown {
+        /// What the row says.
+        keep_alive: KeepAlive,
+        /// From when the life counts.
+        sent: Moment,
+    },
+    /// The row of this incarnation is gone, or was killed: no write of it can land any more. What
+    /// was held by its heartbeats is lost, and a row of another incarnation follows.
+    Lost,
     /// The worker cannot go on, or cannot start now.
     Fail(RowFailure),
 }

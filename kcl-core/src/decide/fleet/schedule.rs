@@ -7,6 +7,9 @@ use crate::model::Moment;
 
 /// How often the table is scanned when this worker holds every lease in it and is alone.
 const SCAN_IDLE: Duration = Duration::from_secs(30);
+/// The same while its heartbeats hold the leases and it has to hear of a KCL that starts: half of the
+/// KCL's failover time, in which its workers take what has stood still.
+const SCAN_WATCHFUL: Duration = Duration::from_secs(5);
 /// A stream that does not exist yet or is still being created is looked for again after 1, 2 and 4
 /// s, and then less and less often.
 const NOT_YET: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
@@ -41,6 +44,8 @@ pub struct Schedule {
     disengaged: Moment,
     /// The leases that the last plan takes later, the earliest first.
     takes: Vec<Take>,
+    /// Whether a KCL that starts on the table has to be noticed soon.
+    is_watchful: bool,
 }
 
 /// What is due.
@@ -83,6 +88,7 @@ impl Schedule {
     #[must_use]
     pub fn new(scan_every: Duration, audit_every: Duration) -> Self {
         Self {
+            is_watchful: false,
             scan_every,
             audit_every,
             next_scan: Moment::default(),
@@ -190,8 +196,18 @@ impl Schedule {
         if others {
             self.scan_by(self.last_scan + self.scan_every);
         } else if self.next_scan > now {
-            self.next_scan = self.last_scan + SCAN_IDLE.max(self.scan_every);
+            let every = if self.is_watchful {
+                SCAN_WATCHFUL
+            } else {
+                SCAN_IDLE
+            };
+            self.next_scan = self.last_scan + every.max(self.scan_every);
         }
+    }
+
+    /// Sets whether this worker has to hear soon of a KCL that starts on the table.
+    pub const fn watch_for_a_kcl(&mut self, is_watchful: bool) {
+        self.is_watchful = is_watchful;
     }
 
     /// Notes that this worker has finished with a lease: it looks for free leases now. With a

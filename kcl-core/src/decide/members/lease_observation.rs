@@ -30,7 +30,7 @@ pub(super) struct LeaseObservation {
     /// As last seen. `None` if the lease is free, handed over, or held by a KCL worker.
     pub(super) token: Option<Token>,
     /// `leaseOwner`: the holder, or the requester.
-    owner: Option<WorkerId>,
+    pub(super) owner: Option<WorkerId>,
     /// `checkpointOwner`: the holder during a hand-over.
     checkpoint_owner: Option<WorkerId>,
     /// The owner switches. A take adds one, a renewal none, a checkpoint sets it to 0.

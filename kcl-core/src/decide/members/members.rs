@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use crate::decide::expiry::Timing;
 use crate::lease::WorkerRow;
-use crate::model::{Lease, LeaseKey, Moment, WorkerId};
+use crate::model::{Lease, LeaseKey, Moment, Token, WorkerId};
 
+use super::lease_evidence::LeaseEvidence;
 use super::lease_observation::{LeaseObservation, ReadingResult};
 use super::seen_lease::SeenLease;
 use super::worker_observation::WorkerObservation;
@@ -193,6 +194,24 @@ impl Members {
     #[must_use]
     pub fn lease<'a>(&'a self, row: &'a Lease) -> SeenLease<'a> {
         SeenLease::new(row, self.leases.get(&row.key))
+    }
+
+    /// What shows that a lease is held, by its token and by the row of its holder.
+    pub(super) fn evidence(&self, row: &Lease, holder: &WorkerId) -> LeaseEvidence<'_> {
+        let incarnation = row.token.as_ref().and_then(Token::incarnation);
+        let (Some(incarnation), Some(worker)) = (incarnation, self.workers.get(holder)) else {
+            return LeaseEvidence::Counter;
+        };
+        LeaseEvidence::of(incarnation, worker)
+    }
+
+    /// Whether any lease was seen whose holder knows no tokens, and was never seen to have a row.
+    #[must_use]
+    pub fn sees_foreign_leases(&self) -> bool {
+        self.leases.values().any(|seen| {
+            let holder = seen.owner.as_ref().filter(|_| seen.foreign);
+            holder.is_some_and(|worker| self.failover(worker).is_none())
+        })
     }
 
     /// The live workers of another framework: they were seen to write leases in a way that only a

@@ -14,11 +14,18 @@
 //! the first time counts as evidence at that moment; if its counter does not grow, the evidence
 //! expires like any other.
 //!
+//! **What shows that a lease is held** is its own counter or, if the row of its holder says so, the
+//! heartbeats of that row. Then the counter may stand still for hours, and the lease may be taken only
+//! after the row has stood still for as long as a counter would have to, and was killed: a heartbeat
+//! that was not seen makes the killing write fail.
+//!
 //! **Ages count only while scans are less than half a failover time apart.** After a longer gap
 //! (the observer was paused, or the table unreachable) all ages start again: otherwise an observer
 //! that wakes up would find the whole fleet expired.
 
+mod lease_evidence;
 mod lease_observation;
+mod let_go;
 #[expect(
     clippy::module_inception,
     reason = "a file holds one type, and this one's name is the folder's"
@@ -30,6 +37,7 @@ mod seen_lease;
 mod watched_row;
 mod worker_observation;
 
+pub use let_go::{LetGo, is_let_go};
 pub use members::Members;
 pub use seen_lease::SeenLease;
 pub use watched_row::WatchedRow;

@@ -16,15 +16,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::decide::assignment::{Ask, Me, Plan, is_duplicated, plan};
+use crate::decide::assignment::{Me, is_duplicated, plan};
 use crate::decide::cases::setting;
 use crate::decide::expiry::Timing;
 use crate::decide::fleet::{HandedOver, LeaseEntries, OwnTokens};
 use crate::decide::hand_over::{HandOverVerdict, judge_request};
-use crate::lease::WorkerRow;
+use crate::lease::{KeepAlive, WorkerRow};
 use crate::model::{
     Capacity, Checkpoint, Lease, LeaseKey, Moment, Throughput, Timestamp, WorkerId,
 };
+
+mod plan_text;
 
 use super::Members;
 
@@ -196,6 +198,9 @@ impl MembersCase {
                         ("capacity", capacity) => row.capacity = declared(capacity),
                         ("audits", audits) => row.audits = audits.parse().unwrap(),
                         ("leaving", _) => row.leaving = true,
+                        ("heartbeats", _) => row.keep_alive = KeepAlive::Heartbeats,
+                        ("renewals", _) => row.keep_alive = KeepAlive::Renewals,
+                        ("killed", _) => row = row.killed(),
                         other => panic!("what is {other:?} of a worker?"),
                     }
                 }
@@ -248,8 +253,10 @@ impl MembersCase {
             ["looks", from, "to", to, ref rest @ ..] => {
                 let (mut when, last) = (seconds(from), seconds(to));
                 while when <= last {
-                    if let ["while", ref renewing @ .., "renew" | "renews"] = *rest {
-                        self.renew(renewing);
+                    match *rest {
+                        ["while", ref renewing @ .., "renew" | "renews"] => self.renew(renewing),
+                        ["while", id, "beats"] => self.beat(id),
+                        _ => {}
                     }
                     self.look(when, when);
                     when = when + self.timing.look;
@@ -257,6 +264,7 @@ impl MembersCase {
             }
             ["the", "look", "fails"] => self.members.failed(),
             [ref renewing @ .., "renew" | "renews"] => self.renew(renewing),
+            [id, "beats"] => self.beat(id),
             ["see", "lease", which, "at", when] => {
                 keys(which)
                     .iter()
@@ -269,6 +277,13 @@ impl MembersCase {
             _ => return false,
         }
         true
+    }
+
+    /// The worker's own row moves, and none of its leases.
+    fn beat(&mut self, id: &str) {
+        if let Some(row) = self.workers.get_mut(&id.into()) {
+            *row = row.next();
+        }
     }
 
     /// A scan of the whole table. Rows that are written while it lasts are not modelled: the case
@@ -320,6 +335,14 @@ impl MembersCase {
                 expires.map_or_else(
                     || "it does not".to_owned(),
                     |when| format!("at {}", at(when)),
+                )
+            }
+            ["what", "is", "killed", "for", which] => {
+                let row = &self.rows[&LeaseKey::single(which)];
+                let killed = members.lease(row).held_by_heartbeats_of(members);
+                killed.map_or_else(
+                    || "nothing".to_owned(),
+                    |row| format!("{} {}", row.worker, row.counter),
                 )
             }
             ["when", "did", id, "last", "live"] => members
@@ -376,7 +399,7 @@ impl MembersCase {
     }
 
     fn plan(&self, now: Moment) -> String {
-        write(&self.with_me(|me| plan(me, &self.members, now, &self.timing)))
+        plan_text::write(&self.with_me(|me| plan(me, &self.members, now, &self.timing)))
     }
 }
 
@@ -430,69 +453,4 @@ pub(crate) fn lease(key: LeaseKey, words: &[&str]) -> Lease {
         }
     }
     row
-}
-
-/// A plan in the words of the cases, `nothing` if it is empty.
-fn write(plan: &Plan) -> String {
-    let mut lines = Vec::new();
-    let mut takes: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for take in &plan.take {
-        takes
-            .entry((take.at, take.rank))
-            .or_default()
-            .push(&take.key);
-    }
-    for ((when, rank), keys) in takes {
-        let after = if rank == 0 {
-            String::new()
-        } else {
-            format!(" after {rank}")
-        };
-        lines.push(format!("take {} at {}{after}", names(keys), at(when)));
-    }
-    let mut list = |what: &str, keys: &[LeaseKey]| {
-        if !keys.is_empty() {
-            lines.push(format!("{what} {}", names(keys)));
-        }
-    };
-    list("claim", &plan.claim);
-    list("give back", &plan.give_back);
-    let by_owner = |asks: &[Ask]| {
-        let mut by_owner: BTreeMap<WorkerId, Vec<LeaseKey>> = BTreeMap::new();
-        asks.iter().for_each(|ask| {
-            by_owner
-                .entry(ask.of.clone())
-                .or_default()
-                .push(ask.key.clone());
-        });
-        by_owner
-    };
-    lines.extend(
-        by_owner(&plan.request)
-            .iter()
-            .map(|(of, keys)| format!("ask {of} for {}", names(keys))),
-    );
-    lines.extend(
-        by_owner(&plan.withdraw)
-            .iter()
-            .map(|(of, keys)| format!("ask {of} no more for {}", names(keys))),
-    );
-    lines.extend(
-        plan.steal
-            .iter()
-            .map(|ask| format!("take {} from {}", ask.key, ask.of)),
-    );
-    lines.extend(
-        plan.reap
-            .iter()
-            .map(|worker| format!("delete the row of {worker}")),
-    );
-    if !plan.left.is_empty() {
-        lines.push(format!("{} left for want of room", plan.left.len()));
-    }
-    if lines.is_empty() {
-        "nothing".to_owned()
-    } else {
-        lines.join("\n")
-    }
 }

@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
+use crate::lease::WorkerRow;
 use crate::model::{Lease, Moment, WorkerId};
 
 use super::Members;
+use super::lease_evidence::LeaseEvidence;
 use super::lease_observation::LeaseObservation;
 
 /// A lease: its row as it is known, and what an observer has seen of it over time.
@@ -61,14 +63,37 @@ impl<'a> SeenLease<'a> {
         }
     }
 
-    /// When it expires if its counter stays as in this row. `None` if no worker holds it, or if the
-    /// row is not the newest that was seen. The span is that of the holder's own failover time, if
-    /// it declares a longer one.
+    /// When it expires if its counter stays as in this row, or its holder's row as it is. `None` if
+    /// no worker holds it, or if the row is not the newest that was seen. The span is that of the
+    /// holder's own failover time, if it declares a longer one.
     #[must_use]
     pub fn expires_at(&self, members: &Members, timing: &Timing) -> Option<Moment> {
         let seen = self.newest()?;
-        let span = members.silence(self.holder()?, seen.foreign, timing);
-        Some(seen.since + span)
+        let holder = self.holder()?;
+        let span = members.silence(holder, seen.foreign, timing);
+        match members.evidence(self.row, holder) {
+            LeaseEvidence::Counter => Some(seen.since + span),
+            LeaseEvidence::Heartbeats { since, .. } => Some(since + span),
+            LeaseEvidence::Killed => Some(Moment::default()),
+            LeaseEvidence::Gone { since } => Some(seen.since.max(since) + span),
+        }
+    }
+
+    /// The row of its holder, if it is the heartbeats of that row that hold the lease. Whoever wants
+    /// the lease has to kill this very row first.
+    #[must_use]
+    pub fn held_by_heartbeats_of<'m>(&self, members: &'m Members) -> Option<&'m WorkerRow> {
+        match members.evidence(self.row, self.holder()?) {
+            LeaseEvidence::Heartbeats { row, .. } => Some(row),
+            LeaseEvidence::Counter | LeaseEvidence::Killed | LeaseEvidence::Gone { .. } => None,
+        }
+    }
+
+    /// Whether its holder was seen to keep it: it has moved the counter, or the heartbeats of its row
+    /// hold the lease. A row that shows neither may be left over from a crash.
+    #[must_use]
+    pub fn is_kept(&self, members: &Members) -> bool {
+        self.moves() > 0 || self.held_by_heartbeats_of(members).is_some()
     }
 
     /// Whether a worker of this framework has handed it over to the worker that it names, which has

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::lease::WorkerRow;
+use crate::lease::{KeepAlive, WorkerRow};
 use crate::model::Moment;
 
 use super::watched_row::WatchedRow;
@@ -13,6 +13,12 @@ use super::watched_row::WatchedRow;
 pub(super) struct WorkerObservation {
     /// Its row, or `None` while it has none. A KCL worker never has one.
     pub(super) row: Option<WatchedRow>,
+    /// Since when its row has stood as it is, or since all ages started again. It is what heartbeats
+    /// are judged by.
+    pub(super) still_since: Moment,
+    /// When its row was first seen to be of this incarnation, or to be missing; or when all ages
+    /// started again.
+    pub(super) incarnation_since: Moment,
     /// The failover time that it last declared. It stays when the row is gone: leases that it still
     /// names are judged by it.
     pub(super) failover: Option<Duration>,
@@ -42,19 +48,32 @@ impl WorkerObservation {
     /// changed.
     pub(super) fn see(&mut self, row: &WorkerRow, at: Moment) -> bool {
         (self.read, self.is_reaped) = (Some(at), false);
-        let was_leaving = self.row.as_ref().map(|before| before.row().leaving);
-        let is_alive = match &mut self.row {
+        let before = self
+            .row
+            .as_ref()
+            .map(|before| (before.row().leaving, before.row().incarnation.clone()));
+        let has_moved = match &mut self.row {
             Some(before) => before.see(row.clone(), at),
             None => {
                 self.row = Some(WatchedRow::new(row.clone(), at));
                 true
             }
         };
-        if is_alive {
-            self.failover = Some(row.failover);
+        if !has_moved {
+            return false;
+        }
+        self.failover = Some(row.failover);
+        self.still_since = at;
+        if before.as_ref().map(|(_, of)| of) != Some(&row.incarnation) {
+            self.incarnation_since = at;
+        }
+        if row.keep_alive == KeepAlive::Killed {
+            // Another worker has written it.
+            (self.life, self.since) = (None, None);
+        } else {
             self.lives(at);
         }
-        is_alive && was_leaving != Some(row.leaving)
+        before.map(|(leaving, _)| leaving) != Some(row.leaving)
     }
 
     /// Notes that its row was looked for and does not exist: a worker that had a row has left, or
@@ -65,6 +84,7 @@ impl WorkerObservation {
         let left = self.row.take().is_some();
         if left {
             (self.life, self.since) = (None, None);
+            self.incarnation_since = at;
         }
         left
     }
@@ -72,5 +92,6 @@ impl WorkerObservation {
     /// Starts its ages again. `life` stays: it tells when, not for how long.
     pub(super) fn start_anew(&mut self, at: Moment) {
         self.since = self.since.map(|_| at);
+        (self.still_since, self.incarnation_since) = (at, at);
     }
 }

@@ -65,6 +65,10 @@ impl Writer {
                 }
                 None
             }
+            Order::Doubted => {
+                self.keeping.is_wanted = true;
+                None
+            }
             Order::HandOver { to } => {
                 if self.requester() == Some(&to) {
                     self.heir = Some(to);
@@ -146,14 +150,13 @@ impl Writer {
         make: impl Fn(&Lease) -> Write,
     ) -> Option<TenancyEnd> {
         let now = self.settler.clock.now();
-        if now >= self.keeping.deadline() {
+        if now >= self.deadline() {
             let reason = self.shared.out_of_time();
             let _ = answer.send(Err(OrderError::Lost(Some(reason.clone()))));
             return Some(TenancyEnd::Lost(reason));
         }
         // The caller hears of a busy table well before the lease is in danger.
         let until = self
-            .keeping
             .deadline()
             .min(now + self.keeping.timing.call_limit * 2);
         // Asked anew of each row that is adopted: an earlier checkpoint without an answer may have
@@ -210,7 +213,7 @@ impl Writer {
         let carried = self.carried();
         let make = |row: &Lease| make(row).map(|write| along(write, carried, row));
         loop {
-            let until = self.keeping.deadline();
+            let until = self.deadline();
             let outcome = self.settler.pursue(&mut self.row, until, &make).await;
             let vanished = matches!(outcome, WriteOutcome::Vanished);
             self.take_in(outcome).await?;

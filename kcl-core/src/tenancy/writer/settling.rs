@@ -1,7 +1,11 @@
 //! What became of a write on the lease.
 
+use std::sync::atomic::Ordering;
+
+use crate::decide::keeping::KeptBy;
 use crate::lease::{Error, Write, with_causes};
 use crate::model::{Lease, LossReason, Moment};
+use crate::tenancy::pulse::Footing;
 use crate::tenancy::table_client::{FIRST_PAUSE, WriteOutcome};
 
 use super::{Failed, TenancyEnd, Writer, along};
@@ -13,7 +17,7 @@ impl Writer {
         &mut self,
         make: impl Fn(&Lease) -> Option<Write>,
     ) -> Result<(), TenancyEnd> {
-        let (until, carried) = (self.keeping.deadline(), self.carried());
+        let (until, carried) = (self.deadline(), self.carried());
         let make = |row: &Lease| make(row).map(|write| along(write, carried, row));
         let outcome = self.settler.pursue(&mut self.row, until, make).await;
         match self.take_in(outcome).await {
@@ -81,9 +85,22 @@ impl Writer {
     /// A write is settled that was sent at this moment, from which the lease is valid anew.
     fn renewed(&mut self, sent: Moment) {
         self.shared.set_unsettled(None);
+        self.shared
+            .counter
+            .store(self.row.counter, Ordering::Release);
         self.keeping.sent = sent;
+        self.keeping.is_wanted = false;
         self.shared.set_stored(self.row.checkpoint.clone());
-        self.shared.set_valid_until(self.keeping.deadline());
+        if self.leaning.is_some() {
+            if self.pulse.footing() != Footing::Renewals {
+                return;
+            }
+            // By its own renewals from now on, within what the heartbeats still allow.
+            self.keeping.kept_by = KeptBy::Renewals;
+            self.leaning = None;
+        }
+        self.shared
+            .set_valid_until(self.keeping.sent + self.keeping.timing.valid_for);
     }
 
     /// The row has gone under us: it is made again with the last checkpoint that was acknowledged,
@@ -93,7 +110,7 @@ impl Writer {
     /// to its end, and deleted its row.
     pub(super) async fn put_back(&mut self) -> Result<(), Failed> {
         let sent = self.settler.clock.now();
-        if sent >= self.keeping.deadline() {
+        if sent >= self.deadline() {
             return Err(Failed::Tenancy(TenancyEnd::Lost(LossReason::Lost(
                 "its row was deleted by somebody, and its time is over".into(),
             ))));

@@ -1,14 +1,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
 use crate::decide::expiry::Timing;
-use crate::decide::fleet::Scan;
+use crate::decide::fleet::{OwnTokens, Scan};
 use crate::lease::malformed::Malformed;
-use crate::lease::{Consistency, Error, MalformedRow, ScanPage, with_causes};
+use crate::lease::{Changed, Consistency, Error, MalformedRow, ScanPage, with_causes};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 use crate::runtime::Clock;
 use crate::tenancy::table_client::TableClient;
@@ -18,6 +18,7 @@ use crate::worker::worker::WorkerInner;
 
 use super::create::AT_ONCE;
 use super::error::CoordinationError;
+use super::kills::EndedIncarnations;
 use super::link::WantedPhase;
 use super::listing::APART;
 
@@ -43,6 +44,10 @@ pub(super) struct Context {
     rows: SingleFlight<ScanPage, CoordinationError>,
     /// Turns of those who read the rows of parents.
     parents: Semaphore,
+    /// Incarnations of other workers of which no heartbeat can land any more.
+    pub(super) ended: EndedIncarnations,
+    /// The way to the announcer, which ends with the loop.
+    pub(super) announcer: OnceLock<mpsc::WeakUnboundedSender<Changed>>,
 }
 
 /// What an audit has shown and done.
@@ -103,6 +108,8 @@ impl Context {
             rows: SingleFlight::default(),
             // A consistent read of one row is a small call, so more of them than of creations.
             parents: Semaphore::new(AT_ONCE * 4),
+            ended: EndedIncarnations::default(),
+            announcer: OnceLock::new(),
         }
     }
 
@@ -125,13 +132,18 @@ impl Context {
     pub(super) async fn snapshot(&self, consistency: Consistency) -> Result<ScanPage, Error> {
         let mut whole = self.whole_table(consistency).await?;
         let mut replaced = None;
+        let mut strays = Vec::new();
         whole.leases.retain(|lease| {
             let is_known = self.knows(&lease.key);
+            if !is_known && self.settler.begun.is_abandoned(lease) {
+                strays.push(lease.clone());
+            }
             if !is_known && replaced.is_none() {
                 replaced = self.inner.parts.streams.replaced_by(&lease.key);
             }
             is_known
         });
+        self.free(strays).await;
         if let Some(of) = replaced {
             // Somebody else has seen it first. When that is not so, the rows are those of nobody,
             // and the question is cheap.
@@ -140,6 +152,21 @@ impl Context {
             }
         }
         Ok(whole)
+    }
+
+    /// Frees leases of streams that this worker does not read any more, and whose release was not
+    /// settled. Nobody works on them, and its heartbeats would hold them for as long as it lives. What
+    /// is not freed now is found by the next scan.
+    async fn free(&self, strays: Vec<Lease>) {
+        for row in strays {
+            let is_mine = row.actual_owner() == Some(self.me());
+            if is_mine
+                && self.is_working()
+                && let Err(error) = self.give_back(&row, None).await
+            {
+                tracing::debug!(lease = %row.key, error = %with_causes(&error), "an abandoned lease was not freed");
+            }
+        }
     }
 
     /// The whole table, with the leases of all streams.
@@ -171,6 +198,18 @@ impl Context {
     /// out the renewals.
     pub(super) async fn parents_turn(&self) -> Option<SemaphorePermit<'_>> {
         self.parents.acquire().await.ok()
+    }
+
+    /// Tells the other workers of a change, as long as the loop runs.
+    pub(super) fn tell_all(&self, changed: Changed) {
+        if let Some(announcer) = self
+            .announcer
+            .get()
+            .and_then(mpsc::WeakUnboundedSender::upgrade)
+        {
+            // Nobody is left to hear it otherwise.
+            let _ = announcer.send(changed);
+        }
     }
 
     /// How many audits this worker has done.

@@ -1,11 +1,11 @@
 //! This worker's own row: it lets the others see a worker that holds nothing yet, and one that is
 //! about to leave. [`OwnRow`] decides; this makes the calls, one after another.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use crate::decide::fleet::{OwnRow, RowCommand, RowEvent, RowFailure};
-use crate::lease::Changed;
-use crate::runtime::random_token;
+use crate::lease::{Changed, KeepAlive};
 use crate::watermark::Watermark;
 use crate::worker::error::RunError;
 use crate::worker::worker::Stop;
@@ -63,10 +63,9 @@ impl Heartbeat {
             // this name adopt leases whose handlers may still be inside a call.
             return Ok(());
         }
-        self.end(RowEvent::Leave).await?;
         // The row, with its mark, outlives the leases: others see a worker that leaves, and none whose
-        // leases they have to wait for.
-        left.reaches(1).await;
+        // leases they have to wait for. Until the last lease is given up, its heartbeats may hold those that are left.
+        self.leave(left.reaches(1)).await?;
         let keeps = self.context.inner.stop_kind() == Some(Stop::Keep);
         self.end(RowEvent::Left { keeps }).await
     }
@@ -74,25 +73,65 @@ impl Heartbeat {
     /// Shows life until the worker is to stop. A call that is given up then may land later: the
     /// condition of the next write finds out.
     async fn live(&mut self, wanted: &WantedPhase) -> Result<(), RunError> {
-        let clock = Arc::clone(self.context.clock());
-        let mut event = RowEvent::Keep;
-        loop {
-            let done = tokio::select! {
-                biased;
-                () = wanted.drain() => return Ok(()),
-                done = self.carry_out(event) => done,
-            };
-            done.map_err(|failure| self.fatal(failure))?;
-            let wakes = self.row.next_wakeup().unwrap_or_default();
-            tokio::select! {
-                biased;
-                () = wanted.drain() => return Ok(()),
-                () = clock.sleep_until(wakes) => event = self.wake(),
-            }
+        tokio::select! {
+            biased;
+            () = wanted.drain() => Ok(()),
+            failed = self.go_on(RowEvent::Keep) => failed,
         }
     }
 
-    /// Marks or deletes the row, as far as that can be done.
+    /// Marks the row, and shows life as long as leases depend on it, until they are given up (`left`).
+    /// A call that is under way then is answered first: what became of the row has to be known.
+    async fn leave(&mut self, left: impl Future<Output = ()>) -> Result<(), RunError> {
+        let mut left = pin!(left);
+        let mut event = RowEvent::Leave;
+        loop {
+            let done = self.carry_out(event).await;
+            done.map_err(|failure| self.fatal(failure))?;
+            let wakes = self.row.next_wakeup();
+            let clock = Arc::clone(self.context.clock());
+            tokio::select! {
+                biased;
+                () = left.as_mut() => return Ok(()),
+                () = clock.sleep_until(wakes.unwrap_or_default()), if wakes.is_some() => {}
+            }
+            event = self.wake();
+        }
+    }
+
+    /// Carries an event out, and what is due after it, for ever: until it fails.
+    async fn go_on(&mut self, mut event: RowEvent) -> Result<(), RunError> {
+        let clock = Arc::clone(self.context.clock());
+        let mut wanted = self.context.settler.begun.pulse.wanted();
+        let mut pulse = self.context.settler.begun.pulse.now();
+        let mut followed = pulse.changes().now();
+        loop {
+            let done = self.carry_out(event).await;
+            done.map_err(|failure| self.fatal(failure))?;
+            let current = self.context.settler.begun.pulse.now();
+            if !Arc::ptr_eq(&pulse, &current) {
+                (followed, pulse) = (0, current);
+            }
+            let wakes = self.row.next_wakeup().unwrap_or_default();
+            loop {
+                tokio::select! {
+                    biased;
+                    // Something else is to hold the leases: that does not wait for the next turn.
+                    Ok(()) = wanted.changed() => break,
+                    () = pulse.changes().reaches(followed + 1) => {
+                        followed = pulse.changes().now();
+                        if pulse.has_returned() {
+                            break;
+                        }
+                    }
+                    () = clock.sleep_until(wakes) => break,
+                }
+            }
+            event = self.wake();
+        }
+    }
+
+    /// Deletes the row, as far as that can be done.
     async fn end(&mut self, mut event: RowEvent) -> Result<(), RunError> {
         let clock = Arc::clone(self.context.clock());
         loop {
@@ -108,8 +147,12 @@ impl Heartbeat {
 
     /// The clock has come to what was planned. The number of audits goes out with each heartbeat.
     fn wake(&self) -> RowEvent {
+        let own = &self.context.settler.begun.pulse;
+        let bump_every = self.context.inner.parts.settings.liveness.bump_every();
+        let wanted = *own.wanted().borrow();
         RowEvent::Wake {
             audits: self.context.audits(),
+            keep_alive: own.now().next_keep_alive(wanted, bump_every),
         }
     }
 
@@ -120,10 +163,29 @@ impl Heartbeat {
         loop {
             // At most one of the commands of an event makes a call, so there is one answer at most.
             let mut answer = None;
-            for command in self.row.on(event, clock.now(), &mut random_token) {
+            let own = &table.begun.pulse;
+            let mut incarnation = || own.now().incarnation().clone();
+            for command in self.row.on(event, clock.now(), &mut incarnation) {
                 let written = match command {
                     RowCommand::Create(row) => table.create_worker(&row).await,
-                    RowCommand::Replace { seen, next } => table.replace_worker(&seen, &next).await,
+                    RowCommand::Replace { seen, next } => {
+                        own.now()
+                            .is_sending(next.keep_alive, context.timing.valid_for);
+                        if next.keep_alive == KeepAlive::Heartbeats {
+                            table.replace_worker_soon(&seen, &next).await
+                        } else {
+                            table.replace_worker(&seen, &next).await
+                        }
+                    }
+                    RowCommand::Shown { keep_alive, sent } => {
+                        let valid_for = context.timing.valid_for;
+                        own.now().shown(keep_alive, sent, clock.now(), valid_for);
+                        continue;
+                    }
+                    RowCommand::Lost => {
+                        own.begins_anew();
+                        continue;
+                    }
                     RowCommand::Delete(row) => table.delete_worker(&row).await,
                     RowCommand::Read => {
                         let row = table.read(table.table.get_worker(context.me())).await;

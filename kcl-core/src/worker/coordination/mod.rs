@@ -38,6 +38,7 @@ mod describe;
 mod error;
 mod gate;
 mod heartbeat;
+mod kills;
 mod link;
 mod listing;
 mod moves;

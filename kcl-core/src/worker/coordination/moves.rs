@@ -1,7 +1,7 @@
 //! The writes that move a lease between workers, each carried out until it is known what became of
 //! it.
 
-use crate::lease::{Error, Write};
+use crate::lease::{Error, WorkerRow, Write};
 use crate::model::{Lease, WorkerId};
 use crate::runtime::pause;
 use crate::tenancy::table_client::WriteOutcome;
@@ -20,7 +20,8 @@ pub(super) struct WriteResult {
 
 impl Context {
     /// Takes a lease that was judged free. Nothing when somebody else was first. With `look_first`
-    /// the row is read before: somebody who comes before this worker may have it already.
+    /// the row is read before: somebody who comes before this worker may have it already. `kill` is
+    /// the row whose heartbeats have held the lease.
     ///
     /// Pursued until it is known what became of it: a take that lands later would leave a row that
     /// names a worker which does not read.
@@ -28,12 +29,16 @@ impl Context {
         &self,
         seen: &Lease,
         look_first: bool,
+        kill: Option<&WorkerRow>,
     ) -> Result<Option<Acquired>, Error> {
         if look_first {
             let row = self.settler.read(self.settler.table.get(&seen.key)).await?;
             if row.is_none_or(|row| row.counter != seen.counter || row.token != seen.token) {
                 return Ok(None);
             }
+        }
+        if !self.is_let_go(seen, kill).await? {
+            return Ok(None);
         }
         self.begin_tenancy(seen, Write::take).await
     }
@@ -123,8 +128,19 @@ impl Context {
         .await
     }
 
-    /// Frees a lease that was handed over to this worker and that it has no use for.
-    pub(super) async fn give_back(&self, seen: &Lease) -> Result<WriteResult, Error> {
+    /// Frees a lease that was handed over to this worker and that it has no use for, or that nobody
+    /// works on. `kill` is the row whose heartbeats have held the lease.
+    pub(super) async fn give_back(
+        &self,
+        seen: &Lease,
+        kill: Option<&WorkerRow>,
+    ) -> Result<WriteResult, Error> {
+        if !self.is_let_go(seen, kill).await? {
+            return Ok(WriteResult {
+                done: false,
+                row: Some(seen.clone()),
+            });
+        }
         let write = Write::release(seen, None);
         self.repeat(seen, &write, |row| row.owner.is_none()).await
     }

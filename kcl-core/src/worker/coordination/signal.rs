@@ -23,6 +23,7 @@ impl Announcer {
     /// everything is said.
     pub(super) fn new(context: Arc<Context>) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (say, said) = mpsc::unbounded_channel();
+        let _ = context.announcer.set(say.downgrade());
         (Self(say), announce_all(context, said))
     }
 

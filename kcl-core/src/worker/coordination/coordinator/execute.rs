@@ -47,16 +47,20 @@ impl Coordinator {
             match command {
                 // The only command without a call.
                 FleetCommand::TellLeft(leases) => self.tell_left(leases),
-                FleetCommand::GiveBack(row) => self.job(async move {
-                    let answer = context.give_back(&row).await;
+                FleetCommand::GiveBack { row, kill } => self.job(async move {
+                    let answer = context.give_back(&row, kill.as_ref()).await;
                     JobResult::GivenBack(row.key, answer)
                 }),
                 FleetCommand::Claim(row) => self.job(async move {
                     let answer = context.claim(&row).await;
                     JobResult::Taken(row.key, answer)
                 }),
-                FleetCommand::Take { row, look_first } => self.job(async move {
-                    let answer = context.take(&row, look_first).await;
+                FleetCommand::Take {
+                    row,
+                    look_first,
+                    kill,
+                } => self.job(async move {
+                    let answer = context.take(&row, look_first, kill.as_ref()).await;
                     JobResult::Taken(row.key, answer)
                 }),
                 FleetCommand::Steal(row) => self.job(async move {

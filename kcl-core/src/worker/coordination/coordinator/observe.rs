@@ -68,6 +68,12 @@ impl Coordinator {
     /// All rows were read and taken in, by a scan or by an audit in the place of one, begun at
     /// `now`.
     pub(super) fn has_looked(&mut self, now: Moment) {
+        for (key, orders) in &self.orders {
+            let row = self.engine.leases.row(key);
+            if row.is_some_and(|row| orders.is_edited(row)) {
+                orders.doubted();
+            }
+        }
         self.engine.settle_moves(now, true);
         self.has_seen(now);
         self.list_for_the_quiet(now);
@@ -150,6 +156,16 @@ impl Coordinator {
     /// plan.
     pub(super) fn has_seen(&mut self, now: Moment) {
         let works = self.context.is_working();
+        self.choose_keep_alive(now);
+        for key in self
+            .engine
+            .leases
+            .newly_doubted(&self.context.settler.begun)
+        {
+            if let Some(orders) = self.orders.get(&key) {
+                orders.doubted();
+            }
+        }
         for key in self.engine.newly_paused() {
             if let Some(orders) = self.orders.get(&key) {
                 orders.give_up();
@@ -174,6 +190,14 @@ impl Coordinator {
         }
         self.plan(now);
         self.finish_reading(now);
+    }
+
+    /// Says what is to hold the leases of this worker from now on, by what is known of the fleet.
+    fn choose_keep_alive(&mut self, now: Moment) {
+        let liveness = self.context.inner.parts.settings.liveness;
+        let own = &self.context.settler.begun.pulse;
+        let incarnation = own.now().incarnation().clone();
+        own.want(self.engine.keep_alive(liveness, &incarnation, now));
     }
 
     /// A writer has something to say while it goes on.

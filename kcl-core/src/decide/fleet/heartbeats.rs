@@ -1,0 +1,55 @@
+//! What heartbeats mean for the leases: whether this worker's may hold its own, and whose have to be
+//! made impossible before a lease is taken.
+
+use std::collections::BTreeSet;
+
+use crate::decide::liveness::{FleetTraits, Liveness, keep_alive};
+use crate::lease::{KeepAlive, WorkerRow};
+use crate::model::{Lease, Moment, Token, WorkerId};
+
+use super::engine::Engine;
+
+impl Engine {
+    /// The row of the holder of a lease, if the heartbeats of that row hold the lease.
+    pub(super) fn kill_first(&self, row: &Lease) -> Option<WorkerRow> {
+        let seen = self.members.lease(row);
+        let holder = seen.held_by_heartbeats_of(&self.members)?;
+        (holder.worker != self.settings.me).then(|| holder.clone())
+    }
+
+    /// What may hold the leases of this worker: the heartbeats of its row, if all others judge by them
+    /// and can see them. `liveness` is the user's setting, `incarnation` that of the worker's row.
+    pub fn keep_alive(
+        &mut self,
+        liveness: Liveness,
+        incarnation: &Token,
+        now: Moment,
+    ) -> KeepAlive {
+        let (me, timing) = (&self.settings.me, &self.settings.timing);
+        let is_shown = self
+            .members
+            .rows()
+            .any(|row| row.worker == *me && row.incarnation == *incarnation);
+        let know: BTreeSet<&WorkerId> = self
+            .members
+            .rows()
+            .filter(|row| row.keep_alive != KeepAlive::Unknown)
+            .map(|row| &row.worker)
+            .collect();
+        let mut others = self.members.live(now, timing);
+        others.retain(|worker| worker != me);
+        let chosen = keep_alive(
+            liveness,
+            FleetTraits {
+                is_shown,
+                all_know: others.iter().all(|worker| know.contains(worker)),
+                kcl_may_share: self.may_share
+                    || self.led.is_some()
+                    || self.members.sees_foreign_leases(),
+            },
+        );
+        let is_watchful = chosen == KeepAlive::Heartbeats && liveness == Liveness::Auto;
+        self.schedule.watch_for_a_kcl(is_watchful);
+        chosen
+    }
+}

@@ -1,0 +1,115 @@
+//! What follows from the answers to the calls.
+
+use crate::decide::fleet::row_call::RowCall;
+use crate::decide::fleet::row_event::{RowCommand, RowFailure};
+use crate::lease::{Error, WorkerRow};
+use crate::model::{Moment, Token};
+
+use super::{NameState, OwnRow};
+
+/// Answers.
+impl OwnRow {
+    pub(super) fn written(&mut self, answer: Result<(), Error>, now: Moment) -> Vec<RowCommand> {
+        let Some(call) = self.call.take() else {
+            return Vec::new();
+        };
+        match (call, answer) {
+            (RowCall::Create(joining), Ok(())) => self.joined(joining.fresh, now),
+            (RowCall::Succeed(joining), Ok(())) => {
+                self.former_left = true;
+                self.joined(joining.fresh, now)
+            }
+            (RowCall::Adopt(row), Ok(())) => self.joined(row, now),
+            (RowCall::Beat(row), Ok(())) => {
+                let mut commands = vec![self.shown(&row, self.sent)];
+                self.name = NameState::Own(row);
+                commands.extend(self.settled(now));
+                commands
+            }
+            (RowCall::Mark(row), Ok(())) => {
+                let mut commands = vec![self.shown(&row, self.sent)];
+                self.name = NameState::Own(row);
+                commands.extend(self.ended(now));
+                commands
+            }
+            (RowCall::Delete, Ok(())) => self.ended(now),
+
+            (RowCall::Create(joining), Err(Error::Conflict { .. })) => {
+                self.call(RowCall::ReadToJoin(joining), RowCommand::Read)
+            }
+            (RowCall::Succeed(joining), Err(Error::Conflict { .. })) => {
+                self.create_again(joining, now)
+            }
+            // A write without an answer has landed before it, or another process has written.
+            (RowCall::Beat(wrote) | RowCall::Mark(wrote), Err(Error::Conflict { .. })) => {
+                self.call(RowCall::FindOwn { wrote }, RowCommand::Read)
+            }
+            (RowCall::Delete, Err(Error::Conflict { .. })) => {
+                self.call(RowCall::ReadToDelete, RowCommand::Read)
+            }
+
+            // Whose the row is cannot be told: it is left alone until it is repaired, and the leases
+            // alone show life.
+            (
+                RowCall::Create(_) | RowCall::Succeed(_) | RowCall::Beat(_),
+                Err(Error::Malformed(_)),
+            ) => self.settled(now),
+            (RowCall::Create(_) | RowCall::Succeed(_), Err(error)) => {
+                self.unanswered.get_or_insert(self.sent);
+                self.not_joined(error, now)
+            }
+            (RowCall::Beat(_), Err(error)) if error.is_transient() => {
+                self.is_unanswered();
+                self.settled(now)
+            }
+            (RowCall::Beat(_), Err(error)) => vec![RowCommand::Fail(RowFailure::Table(error))],
+            (RowCall::Mark(_) | RowCall::Delete, Err(error)) if error.is_transient() => {
+                self.unanswered.get_or_insert(self.sent);
+                self.end_later(now)
+            }
+            (RowCall::Mark(_) | RowCall::Delete, Err(_)) => self.ended(now),
+            // The next wake-up looks again. Nor is a write what a read was asked for.
+            (RowCall::Adopt(_), Err(_))
+            | (
+                RowCall::ReadToJoin(_)
+                | RowCall::FindOwn { .. }
+                | RowCall::Watch
+                | RowCall::ReadToDelete,
+                _,
+            ) => self.settled(now),
+        }
+    }
+
+    pub(super) fn read(
+        &mut self,
+        answer: Result<Option<WorkerRow>, Error>,
+        now: Moment,
+        token: &mut dyn FnMut() -> Token,
+    ) -> Vec<RowCommand> {
+        let Some(call) = self.call.take() else {
+            return Vec::new();
+        };
+        match (call, answer) {
+            (RowCall::ReadToJoin(joining), Ok(Some(row))) => self.found(row, joining, now),
+            (RowCall::ReadToJoin(joining), Ok(None)) => self.create_again(joining, now),
+            (RowCall::ReadToJoin(_), Err(Error::Malformed(_))) => self.settled(now),
+            (RowCall::ReadToJoin(_), Err(error)) => self.not_joined(error, now),
+            (RowCall::FindOwn { wrote }, Ok(found)) => self.found_own(found, &wrote, now),
+            (RowCall::FindOwn { .. }, Err(_)) => {
+                self.is_unanswered();
+                self.settled(now)
+            }
+            (RowCall::Watch, Ok(found)) => self.watched(found, now, token),
+            (RowCall::ReadToDelete, Ok(Some(row))) if self.is_own(&row) => {
+                self.name = NameState::Own(row);
+                self.settled(now)
+            }
+            (RowCall::ReadToDelete, _) => self.ended(now),
+            (_, _) => self.settled(now),
+        }
+    }
+
+    fn is_own(&self, row: &WorkerRow) -> bool {
+        matches!(&self.name, NameState::Own(own) if own.incarnation == row.incarnation)
+    }
+}
