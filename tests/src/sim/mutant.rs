@@ -67,6 +67,11 @@ mutants! {
     StartOnSight,
     /// Renewals are not sent and count as answered.
     RenewalNotSent,
+    /// A heartbeat is stored whatever the row is by now.
+    BeatWithoutCondition,
+    /// The row of a worker that seems dead is not killed, and counts as killed, as it was seconds
+    /// ago.
+    TakeWithoutKill,
     /// The owner's deadline counts from the answer, not from the request.
     DeadlineFromAnswer,
     /// The clock stands still while the process does.

@@ -1,10 +1,11 @@
 //! What mutants do to the calls on the lease table.
 
-use kcl_core::lease::{Change, Error, Expect, Match};
-use kcl_core::model::{Checkpoint, Lease, Position};
+use kcl_core::lease::{Change, Error, Expect, KeepAlive, Match, WorkerRow};
+use kcl_core::model::{Checkpoint, Lease, Position, WorkerId};
 
 use crate::sim::link::Life;
 use crate::sim::mutant::Mutant;
+use crate::sim::runtime::At;
 use crate::sim::state::WorldState;
 use crate::sim::truth::wall;
 
@@ -69,6 +70,38 @@ pub(super) fn is_unsent(life: &Life, change: &Change) -> bool {
         (Some(Mutant::StartOnSight), Change::Claim { .. })
             | (Some(Mutant::RenewalNotSent), Change::Renew)
     )
+}
+
+/// Whether the row of another worker is not killed, and counts as killed.
+pub(super) fn is_kill_unsent(life: &Life, row: Option<&WorkerRow>) -> bool {
+    life.sim.mutant() == Some(Mutant::TakeWithoutKill)
+        && row.is_some_and(|row| row.keep_alive == KeepAlive::Killed && row.worker != life.worker)
+}
+
+/// The row of a worker that a write of it expects.
+pub(super) fn seen_worker(
+    life: &Life,
+    state: &WorldState,
+    worker: &WorkerId,
+    seen: Option<WorkerRow>,
+) -> Option<WorkerRow> {
+    let is_own = life.sim.mutant() == Some(Mutant::BeatWithoutCondition) && *worker == life.worker;
+    if is_own {
+        state.table.worker(worker).cloned()
+    } else {
+        seen
+    }
+}
+
+/// The row of a worker as it is read by itself.
+pub(super) fn read_worker(life: &Life, state: &WorldState, worker: &WorkerId) -> Option<WorkerRow> {
+    let is_stale = life.sim.mutant() == Some(Mutant::TakeWithoutKill) && *worker != life.worker;
+    if !is_stale {
+        return state.table.worker(worker).cloned();
+    }
+    let before = At(life.sim.now().0.saturating_sub(3_000));
+    let mut rows = state.table.workers_at(before).into_iter();
+    rows.find(|row| row.worker == *worker)
 }
 
 /// The row as a worker would see it whose write was carried out.

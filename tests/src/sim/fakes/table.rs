@@ -223,8 +223,12 @@ impl LeaseTable for SimTable {
     ) -> Result<(), Error> {
         let (worker, seen, row) = (worker.clone(), seen.cloned(), row.cloned());
         let life = Arc::clone(&self.life);
+        if mutated::is_kill_unsent(&life, row.as_ref()) {
+            return Ok(());
+        }
         let carry_out = move |state: &mut WorldState, _: Sent| {
             let now = life.sim.now();
+            let seen = mutated::seen_worker(&life, state, &worker, seen.clone());
             let result = state
                 .table
                 .worker_write(&worker, seen.as_ref(), row.as_ref(), now);
@@ -242,7 +246,7 @@ impl LeaseTable for SimTable {
 
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
         self.life
-            .read(|state| state.table.worker(worker).cloned())
+            .read(|state| mutated::read_worker(&self.life, state, worker))
             .await
     }
 

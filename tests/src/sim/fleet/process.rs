@@ -231,6 +231,7 @@ fn build(
         .coordination_on(CoordinationOn::CallersRuntime)
         .initial_position(initial)
         .failover(millis(fleet.failover_of(life.slot)))
+        .liveness(fleet.liveness_of(life.slot))
         .max_leases(if sim.mutant() == Some(Mutant::NoRoomIsRoom) {
             usize::MAX
         } else {

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use kcl_core::lease::Change;
+use kcl_core::lease::{Change, KeepAlive};
 use kcl_core::model::{Checkpoint, Facts, LeaseKey, Token, WorkerId};
 
 use crate::sim::history::{
@@ -44,12 +44,16 @@ pub(crate) struct LifeInfo {
     pub(crate) worker: WorkerId,
     /// Its place in the fleet.
     pub(crate) slot: usize,
+    pub(crate) began: At,
     /// It has said that shards are unread because it has no room.
     pub(crate) says_left: bool,
     /// It has said that the row of a lease cannot be read.
     pub(crate) says_malformed: bool,
     pub(crate) alive: bool,
     pub(crate) crashed: bool,
+    /// When its own row last said that its heartbeats hold the leases of an incarnation; `None` if
+    /// what it wrote last says otherwise.
+    pub(crate) beat: Option<(At, Token)>,
     /// When it ended because its stream was made again.
     pub(crate) replaced: Option<At>,
 }
@@ -111,6 +115,16 @@ impl Board {
         &self.processors[id.0 as usize]
     }
 
+    /// When it was last shown that a tenancy goes on: by its last write or, where heartbeats hold the
+    /// lease, by the last of those.
+    pub(crate) fn shown(&self, tenancy: &Tenancy) -> At {
+        let owner = self.lives.get(&tenancy.life);
+        match owner.and_then(|life| life.beat.as_ref()) {
+            Some((at, of)) if tenancy.token.incarnation() == Some(of.as_str()) => *at,
+            _ => tenancy.written,
+        }
+    }
+
     pub(crate) fn tenancy_of(&self, id: ProcessorId) -> Option<&Tenancy> {
         self.processor(id)
             .tenancy
@@ -141,10 +155,12 @@ impl Board {
                 let info = LifeInfo {
                     worker: worker.clone(),
                     slot: *slot,
+                    began: entry.at,
                     says_left: false,
                     says_malformed: false,
                     alive: true,
                     crashed: false,
+                    beat: None,
                     replaced: None,
                 };
                 self.lives.insert(*life, info);
@@ -163,6 +179,18 @@ impl Board {
             } => {
                 if let Some(info) = self.lives.get_mut(life) {
                     info.says_malformed = true;
+                }
+            }
+            Event::WorkerRow {
+                life,
+                worker,
+                row: Some(row),
+                accepted: true,
+            } => {
+                let info = self.lives.get_mut(life);
+                if let Some(info) = info.filter(|info| info.worker == *worker) {
+                    let holds = row.keep_alive == KeepAlive::Heartbeats;
+                    info.beat = holds.then(|| (entry.at, row.incarnation.clone()));
                 }
             }
             Event::Crashed { life } => self.end_life(*life, true),

@@ -9,6 +9,9 @@ use crate::sim::truth::{StreamTruth, TableTruth};
 use super::fold::{See, Sink};
 use super::judge::Judge;
 
+/// How long a process may take from its start to its first look at the table, in milliseconds.
+const STARTING: u64 = 15_000;
+
 /// Whether a lease is one of a stream that was deleted: it stays as it was left.
 fn is_deleted(row: &Lease, stream: &StreamTruth) -> bool {
     stream
@@ -206,11 +209,10 @@ impl Judge {
         {
             return;
         }
-        let is_said = self
-            .board
-            .lives
-            .values()
-            .any(|life| life.alive && life.says_malformed);
+        let alive = || self.board.lives.values().filter(|life| life.alive);
+        // One that has just been started may not have got through to the table yet.
+        let is_up = alive().any(|life| life.began.plus(STARTING) <= at);
+        let is_said = !is_up || alive().any(|life| life.says_malformed);
         if let Some(key) = table.malformed().filter(|_| !is_said) {
             self.not_alive(
                 at,
@@ -242,8 +244,12 @@ impl Judge {
             .current_of(&row.key)
             .filter(|tenancy| alive.contains_key(&tenancy.life))?;
         let slot = self.board.lives.get(&tenancy.life)?.slot;
-        (self.at <= tenancy.written.plus(self.world.fleet.failover_of(slot)))
-            .then_some(tenancy.life)
+        (self.at
+            <= self
+                .board
+                .shown(tenancy)
+                .plus(self.world.fleet.failover_of(slot)))
+        .then_some(tenancy.life)
     }
 
     fn cap_of(&self, life: LifeId) -> usize {

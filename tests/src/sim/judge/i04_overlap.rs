@@ -7,7 +7,7 @@ use crate::sim::history::{Call, Entry, Event};
 use super::fold::{Fold, See, Sink};
 
 /// I4: nothing is handed out in a tenancy that has ended, nor later than its own deadline after its
-/// last write. So two owners overlap by no more than the calls that are under way.
+/// last write or, where heartbeats hold its leases, its last heartbeat. So two owners overlap by no more than the calls that are under way.
 ///
 /// One change of owner has a bound in place of a ban: a process that adopts the leases under its
 /// own id does so earlier than others (a restart must be quick), so a twin that cannot reach the
@@ -41,16 +41,16 @@ impl Fold for Overlap {
             });
             return;
         };
-        let failover = see.world.fleet.failover_of(
-            see.board
-                .lives
-                .get(&tenancy.life)
-                .map_or(0, |life| life.slot),
-        );
+        let owner = see.board.lives.get(&tenancy.life);
+        let failover = see
+            .world
+            .fleet
+            .failover_of(owner.map_or(0, |life| life.slot));
+        let shown = see.board.shown(tenancy);
         let own = Timing::for_failover(Duration::from_millis(failover)).valid_for;
         // A slow clock reaches the deadline later; a millisecond is the resolution of the world.
         let longest = own.as_secs_f64() * 1000.0 / (1.0 - see.world.fleet.drift_ppm as f64 / 1e6);
-        let valid_until = tenancy.written.plus(longest as u64 + 2);
+        let valid_until = shown.plus(longest as u64 + 2);
         sink.check(entry.at <= valid_until, || {
             format!(
                 "{}: {:?} is given {call} after its own deadline {valid_until}",

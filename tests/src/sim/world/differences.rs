@@ -3,6 +3,8 @@
 //! Each is drawn with dice of its own: a world in which all of it is off is the one that its seed
 //! gave before there was any of it.
 
+use kcl_core::worker::Liveness;
+
 use crate::sim::dice::Dice;
 
 use super::{Style, World};
@@ -68,6 +70,18 @@ pub(super) fn draw(world: &mut World) {
     // have shown that they read all.
     if world.chaos.out_of_reach_ms == 0 && dice.chance(0.15) {
         world.chaos.pauses_every_ms = dice.log(4_000.0, 40_000.0) as u64;
+    }
+    let mut dice = Dice::new(seed, "liveness");
+    if dice.chance(0.2) {
+        world.fleet.liveness = vec![Liveness::Kcl; workers];
+    } else if dice.chance(0.4) {
+        let settings = [
+            Liveness::Auto,
+            Liveness::Fleet,
+            Liveness::Compatible,
+            Liveness::Kcl,
+        ];
+        world.fleet.liveness = (0..workers).map(|_| dice.pick(&settings)).collect();
     }
     let mut dice = Dice::new(seed, "false ends");
     world.stream.false_end = dice.rate(0.2, 0.003, 0.1);

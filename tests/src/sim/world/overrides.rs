@@ -19,7 +19,7 @@ type Switch = (&'static str, fn(&mut World));
 
 impl Overrides {
     /// What can be switched off.
-    pub const OFF: [Switch; 45] = [
+    pub const OFF: [Switch; 46] = [
         ("crash", |w| w.chaos.crash_every_ms = 0),
         ("stop", |w| w.chaos.stop_every_ms = 0),
         ("freeze", |w| w.chaos.freeze_every_ms = 0),
@@ -59,6 +59,7 @@ impl Overrides {
         ("table-faults", |w| w.table = LinkFaults::quiet()),
         ("caps", |w| w.fleet.caps.clear()),
         ("failovers", |w| w.fleet.failovers_ms.clear()),
+        ("liveness", |w| w.fleet.liveness.clear()),
         ("out-of-reach", |w| w.chaos.out_of_reach_ms = 0),
         ("capacities", |w| w.fleet.capacities.clear()),
         ("malformed", |w| w.chaos.malformed_ms = 0),

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use kcl_core::worker::Liveness;
+
 use crate::sim::dice::Dice;
 
 use super::{Chaos, FanOut, Handlers, LinkFaults, Overrides, SimLoad, differences};
@@ -15,6 +17,8 @@ pub struct SimFleet {
     pub failovers_ms: Vec<u64>,
     /// `max_leases` of each worker where there are bounds.
     pub caps: Vec<usize>,
+    /// `liveness` of each worker where they differ.
+    pub liveness: Vec<Liveness>,
     /// `max_records`.
     pub max_records: u32,
     /// `calls_per_second`.
@@ -79,6 +83,12 @@ impl SimFleet {
         self.caps.get(slot).copied().unwrap_or(usize::MAX)
     }
 
+    /// `liveness` of the worker in this place.
+    #[must_use]
+    pub fn liveness_of(&self, slot: usize) -> Liveness {
+        self.liveness.get(slot).copied().unwrap_or(Liveness::Auto)
+    }
+
     /// `capacity` of the worker in this place. Not the number of cores: that would be another world
     /// on another machine.
     #[must_use]
@@ -118,6 +128,7 @@ impl World {
             failover_ms,
             failovers_ms: Vec::new(),
             caps: Vec::new(),
+            liveness: Vec::new(),
             max_records: dice.pick(&[5, 20, 100, 10_000, 10_000]),
             calls_per_second: dice.pick(&[1, 2, 5]),
             idle_ms: dice.pick(&[1_000, 2_000, 5_000, 5_000]),
@@ -188,6 +199,7 @@ impl World {
             failover_ms,
             failovers_ms: Vec::new(),
             caps: Vec::new(),
+            liveness: Vec::new(),
             max_records: 10_000,
             calls_per_second: 5,
             idle_ms: 60_000,
