@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::iter;
 
 use crate::model::LeaseKey;
@@ -18,13 +19,13 @@ pub(super) const AT_ONCE: usize = 16;
 ///
 /// After a failure no call is begun any more, and those that are under way are waited for: it is
 /// known then of every lease whether it was changed.
-pub(super) async fn for_each<'a, T, F>(
+///
+/// The calls are boxed, because the compiler cannot prove of an async closure that what it returns
+/// may be sent to another thread.
+pub(super) async fn for_each<'a, T>(
     leases: &'a [LeaseKey],
-    call: impl Fn(&'a LeaseKey) -> F,
-) -> (Vec<T>, Result<(), SteerError>)
-where
-    F: Future<Output = Result<T, SteerError>>,
-{
+    call: impl Fn(&'a LeaseKey) -> BoxFuture<'a, Result<T, SteerError>>,
+) -> (Vec<T>, Result<(), SteerError>) {
     let has_failed = AtomicBool::new(false);
     let has_failed = &has_failed;
     let calls: Vec<_> = leases

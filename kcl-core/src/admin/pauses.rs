@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+
 use crate::lease::{Changed, Error, LeaseTable, Write};
 use crate::model::{Lease, LeaseKey, Timestamp, WorkerId};
 use crate::runtime::{Clock, pause as wait};
@@ -75,17 +77,19 @@ pub async fn pause(
     leases: &[LeaseKey],
     at: Timestamp,
 ) -> Result<Vec<Lease>, SteerError> {
-    let (_, outcome) = for_each(leases, async |key| {
-        let row = read(table, key).await?;
-        match (&row.owner, &row.token, &row.checkpoint_owner) {
-            (Some(holder), None, None) => Err(SteerError::Foreign {
-                lease: key.clone(),
-                holder: holder.clone(),
-            }),
-            _ => Ok(()),
-        }
-    })
-    .await;
+    let check = |key| {
+        Box::pin(async move {
+            let row = read(table, key).await?;
+            match (&row.owner, &row.token, &row.checkpoint_owner) {
+                (Some(holder), None, None) => Err(SteerError::Foreign {
+                    lease: LeaseKey::clone(key),
+                    holder: holder.clone(),
+                }),
+                _ => Ok(()),
+            }
+        }) as BoxFuture<'_, _>
+    };
+    let (_, outcome) = for_each(leases, check).await;
     outcome?;
     write_all(table, leases, &Write::pause(at)).await
 }
@@ -107,11 +111,13 @@ async fn write_all(
     leases: &[LeaseKey],
     write: &Write,
 ) -> Result<Vec<Lease>, SteerError> {
-    let (rows, outcome) = for_each(leases, async |key| {
-        let row = settled(table, key, write).await;
-        row.map_err(|error| refused(key, error))
-    })
-    .await;
+    let change = |key| {
+        Box::pin(async move {
+            let row = settled(table, key, write).await;
+            row.map_err(|error| refused(key, error))
+        }) as BoxFuture<'_, _>
+    };
+    let (rows, outcome) = for_each(leases, change).await;
     // Also after a failure: what was written is true all the same.
     announce(table, &rows).await;
     outcome.map(|()| rows)
@@ -171,12 +177,16 @@ pub async fn drained(
     let end = clock.now() + limit;
     let mut left = leases.to_vec();
     loop {
-        let (rows, outcome) = for_each(&left, async |key| match read(table, key).await {
-            Ok(row) => Ok(Some(row).filter(|row| row.actual_owner().is_some())),
-            Err(SteerError::Ended(_) | SteerError::Missing(_)) => Ok(None),
-            Err(error) => Err(error),
-        })
-        .await;
+        let look = |key| {
+            Box::pin(async move {
+                match read(table, key).await {
+                    Ok(row) => Ok(Some(row).filter(|row| row.actual_owner().is_some())),
+                    Err(SteerError::Ended(_) | SteerError::Missing(_)) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }) as BoxFuture<'_, _>
+        };
+        let (rows, outcome) = for_each(&left, look).await;
         outcome?;
         let held: Vec<Lease> = rows.into_iter().flatten().collect();
         if held.is_empty() || clock.now() >= end {

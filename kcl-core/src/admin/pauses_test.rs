@@ -123,3 +123,18 @@ async fn nothing_is_paused_if_one_of_the_leases_is_missing() {
     assert!(matches!(error, Err(SteerError::Missing(_))), "{error:?}");
     assert_eq!(table.writes.load(Ordering::SeqCst), 0);
 }
+
+/// Whoever steers a fleet from a server spawns these.
+#[test]
+fn what_an_operator_changes_can_be_done_in_a_task() {
+    async fn all(table: Box<dyn LeaseTable>, clock: Box<dyn Clock>) -> Result<(), SteerError> {
+        let (table, clock) = (&*table, &*clock);
+        let keys = [LeaseKey::single("shard")];
+        pause(table, &keys, Timestamp::from_millis(1)).await?;
+        drained(table, &keys, Duration::ZERO, clock).await?;
+        resume(table, &keys).await?;
+        Ok(())
+    }
+    fn is_sent<T: Send + 'static>(_: impl Fn(Box<dyn LeaseTable>, Box<dyn Clock>) -> T) {}
+    is_sent(all);
+}
