@@ -113,6 +113,19 @@ impl LoadMeter {
     }
 }
 
+/// Whether what is stored of a shard misleads those who balance by it, so that it is worth a write of
+/// its own: the shard carries less than half or more than twice as much `now`, and the difference is
+/// more than 1 KiB a second. Many shards that are quiet by now would together pass for a load otherwise.
+#[must_use]
+pub fn is_worth_a_write(stored: Option<Throughput>, now: Option<Throughput>) -> bool {
+    let Some(now) = now.map(Throughput::weight) else {
+        return false;
+    };
+    let stored = stored.map_or(0, Throughput::weight);
+    let (less, more) = (stored.min(now), stored.max(now));
+    more / 2 > less && more - less > 1024
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +161,20 @@ mod tests {
             rate = meter.measure(read(second), at(second), true);
         }
         rate.map(|rate| rate.bytes)
+    }
+
+    #[test]
+    fn only_a_load_that_halves_or_doubles_is_worth_a_write() {
+        let load = |kib: u64| {
+            Some(Throughput {
+                bytes: kib * 1024,
+                records: 0,
+            })
+        };
+        let differs = is_worth_a_write;
+        assert!(differs(load(1000), load(400)) && differs(load(0), load(100)));
+        assert!(!differs(load(1000), load(600)) && !differs(load(1), load(0)));
+        assert!(differs(None, load(100)) && !differs(load(100), None));
     }
 
     #[test]

@@ -23,17 +23,11 @@ impl Throughput {
         format!("{}.{:06}", rounded / 1_000_000, rounded % 1_000_000)
     }
 
-    /// Whether what is stored of a shard misleads those who balance by it: it is more than twice or
-    /// less than half of what the shard carries `now`, and by more than 1 KiB a second, where a record
-    /// counts as one KiB. Many shards that are quiet by now would together pass for a load otherwise.
-    pub(crate) fn differs_much(stored: Option<Self>, now: Option<Self>) -> bool {
-        let Some(now) = now else {
-            return false;
-        };
-        let weight = |of: Self| of.bytes.saturating_add(of.records.saturating_mul(1024));
-        let (stored, now) = (stored.map_or(0, weight), weight(now));
-        let (less, more) = (stored.min(now), stored.max(now));
-        more / 2 > less && more - less > 1024
+    /// What it weighs, in bytes per second: a record weighs as much as 1 KiB besides its bytes. Kinesis
+    /// takes 1 MB or 1,000 records a second for a full shard, and a record costs a worker about as much
+    /// as its copying, whatever its size.
+    pub(crate) const fn weight(self) -> u64 {
+        self.bytes.saturating_add(self.records.saturating_mul(1024))
     }
 
     /// The bytes per second of a `throughputKBps`, rounded. `None` if it is no such number: then
@@ -82,20 +76,6 @@ mod tests {
         ];
         assert_eq!(written, expected);
         assert_eq!(of(1536).to_string(), "1.5 KiB/s, 3 records/s");
-    }
-
-    #[test]
-    fn only_a_load_that_halves_or_doubles_is_worth_a_write() {
-        let load = |kib: u64| {
-            Some(Throughput {
-                bytes: kib * 1024,
-                records: 0,
-            })
-        };
-        let differs = Throughput::differs_much;
-        assert!(differs(load(1000), load(400)) && differs(load(0), load(100)));
-        assert!(!differs(load(1000), load(600)) && !differs(load(1), load(0)));
-        assert!(differs(None, load(100)) && !differs(load(100), None));
     }
 
     #[test]

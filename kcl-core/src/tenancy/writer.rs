@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, watch};
 use crate::BoxError;
 use crate::decide::expiry::Timing;
 use crate::decide::keeping::{ConsumerProgress, KeepStep, Keeping, KeptBy};
-use crate::decide::load_meter::LoadMeter;
+use crate::decide::load_meter::{LoadMeter, is_worth_a_write};
 use crate::lease::{Error, Write, with_causes};
 use crate::model::{
     Checkpoint, Fence, Lease, LeaseKey, LossReason, Moment, Position, Throughput, WorkerId,
@@ -281,7 +281,7 @@ impl Writer {
                 self.tell_reach();
                 // Others balance by it, and no other write would tell them.
                 let carried = self.carried();
-                self.keeping.is_wanted |= Throughput::differs_much(self.row.throughput, carried);
+                self.keeping.is_wanted |= is_worth_a_write(self.row.throughput, carried);
                 None
             }
             KeepStep::Renew => {

@@ -45,9 +45,6 @@ use crate::model::Throughput;
 use super::fleet::Fleet;
 use super::planned_lease::PlannedLease;
 
-/// What a record counts beside its bytes.
-const RECORD: u64 = 1024;
-
 /// A shard below this is idle: less than a record per second, which is less than what asking for its
 /// records costs.
 const IDLE: u64 = 1024;
@@ -77,10 +74,7 @@ pub(super) const RESTS: Duration = Duration::from_secs(60);
 
 /// What a lease carries.
 pub(super) fn load(throughput: Throughput) -> u64 {
-    let load = throughput
-        .bytes
-        .saturating_add(throughput.records.saturating_mul(RECORD))
-        .min(MOST);
+    let load = throughput.weight().min(MOST);
     if load < IDLE { 0 } else { load }
 }
 
