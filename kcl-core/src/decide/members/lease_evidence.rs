@@ -34,9 +34,10 @@ impl<'a> LeaseEvidence<'a> {
     /// The evidence for a lease of this incarnation, by what was seen of its holder.
     pub(super) fn of(incarnation: &str, holder: &'a WorkerObservation) -> Self {
         let since = holder.incarnation_since;
-        let Some(row) = holder.row.as_ref().map(super::WatchedRow::row) else {
+        let Some(watched) = &holder.row else {
             return Self::Gone { since };
         };
+        let row = watched.row();
         if row.incarnation.as_str() != incarnation {
             return Self::Gone { since };
         }
@@ -44,7 +45,7 @@ impl<'a> LeaseEvidence<'a> {
             KeepAlive::Killed => Self::Killed,
             KeepAlive::Heartbeats => Self::Heartbeats {
                 row,
-                since: holder.still_since,
+                since: watched.since(),
             },
             KeepAlive::Unknown | KeepAlive::Renewals => Self::Counter,
         }

@@ -12,7 +12,7 @@ use crate::model::Moment;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchedRow {
     row: WorkerRow,
-    /// When the row was first seen as it is.
+    /// When the row was first seen as it is, or when all ages started again.
     since: Moment,
     /// How often it was seen to change.
     moves: u32,
@@ -48,6 +48,17 @@ impl WatchedRow {
             moves: self.moves + 1,
         };
         true
+    }
+
+    /// Since when the row has stood still, as far as its judge has watched.
+    #[must_use]
+    pub const fn since(&self) -> Moment {
+        self.since
+    }
+
+    /// Starts its age again: its judge has not watched for a while.
+    pub const fn start_anew(&mut self, at: Moment) {
+        self.since = at;
     }
 
     /// Whether the row has not changed for so long.

@@ -13,9 +13,6 @@ use super::watched_row::WatchedRow;
 pub(super) struct WorkerObservation {
     /// Its row, or `None` while it has none. A KCL worker never has one.
     pub(super) row: Option<WatchedRow>,
-    /// Since when its row has stood as it is, or since all ages started again. It is what heartbeats
-    /// are judged by.
-    pub(super) still_since: Moment,
     /// When its row was first seen to be of this incarnation, or to be missing; or when all ages
     /// started again.
     pub(super) incarnation_since: Moment,
@@ -63,7 +60,6 @@ impl WorkerObservation {
             return false;
         }
         self.failover = Some(row.failover);
-        self.still_since = at;
         if before.as_ref().map(|(_, of)| of) != Some(&row.incarnation) {
             self.incarnation_since = at;
         }
@@ -92,6 +88,9 @@ impl WorkerObservation {
     /// Starts its ages again. `life` stays: it tells when, not for how long.
     pub(super) fn start_anew(&mut self, at: Moment) {
         self.since = self.since.map(|_| at);
-        (self.still_since, self.incarnation_since) = (at, at);
+        self.incarnation_since = at;
+        if let Some(row) = &mut self.row {
+            row.start_anew(at);
+        }
     }
 }
