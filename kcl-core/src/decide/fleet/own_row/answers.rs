@@ -53,7 +53,11 @@ impl OwnRow {
             (
                 RowCall::Create(_) | RowCall::Succeed(_) | RowCall::Beat(_),
                 Err(Error::Malformed(_)),
-            ) => self.settled(now),
+            ) => {
+                // Sooner than at its turn it would be no better.
+                self.is_late = false;
+                self.settled(now)
+            }
             (RowCall::Create(_) | RowCall::Succeed(_), Err(error)) => {
                 self.unanswered.get_or_insert(self.sent);
                 self.not_joined(error, now)
