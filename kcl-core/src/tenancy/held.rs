@@ -156,6 +156,11 @@ impl HeldState {
         lock(&self.stored).clone()
     }
 
+    /// Whether this is the checkpoint that the table has acknowledged last.
+    pub(super) fn is_stored(&self, checkpoint: &Checkpoint) -> bool {
+        *lock(&self.stored) == *checkpoint
+    }
+
     /// The newest position that is done. The consumer only moves it forwards.
     pub(crate) fn finished(&self) -> Option<Position> {
         lock(&self.finished).clone()

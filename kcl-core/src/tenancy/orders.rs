@@ -90,7 +90,7 @@ impl Orders {
     /// quiet lease, no write of its writer would find out.
     pub(crate) fn is_edited(&self, row: &Lease) -> bool {
         self.shared.counter.load(Ordering::Acquire) == row.counter
-            && self.shared.stored() != row.checkpoint
+            && !self.shared.is_stored(&row.checkpoint)
     }
 
     /// Stores a position. Dropping the future does not take the order back: the checkpoint may be

@@ -25,6 +25,10 @@ impl Engine {
         incarnation: &Token,
         now: Moment,
     ) -> KeepAlive {
+        if liveness == Liveness::Kcl {
+            // Whatever the fleet is like: this is asked with every news of it.
+            return KeepAlive::Renewals;
+        }
         let (me, timing) = (&self.settings.me, &self.settings.timing);
         let is_shown = self
             .members

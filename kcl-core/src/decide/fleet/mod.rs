@@ -52,8 +52,7 @@ pub use engine::{Engine, FleetSettings, NameIsTaken};
 pub use entries::{LeaseEntries, OwnTokens};
 #[cfg(test)]
 pub(crate) use lease_entry::HandedOver;
-pub use lease_entry::LeaseEntry;
-pub use lease_entry::LeaseWork;
+pub use lease_entry::{LeaseEntry, LeaseWork};
 pub use own_row::OwnRow;
 #[cfg(test)]
 pub(crate) use request::OwnRequest;
