@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
-use kcl_core::lease::{Change, Consistency, KeepAlive, LeaseTable, WorkerRow};
+use kcl_core::lease::{Change, KeepAlive, LeaseTable, WorkerRow};
 use kcl_core::model::{Lease, LeaseKey};
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{Builder, Liveness};
 
-use super::hand_over::{count, wait_for};
+use super::fleet;
+use super::hand_over::{count, rows, wait_for};
 use crate::support::{Call, Fault, Fleet, Run, Script, UnrulyTable, at, one_shard, until};
 
 const F: Duration = Duration::from_millis(1500);
@@ -18,22 +19,14 @@ async fn row_of(table: &UnrulyTable, worker: &str) -> Option<WorkerRow> {
     table.rows.get_worker(&worker.into()).await.unwrap()
 }
 
-async fn leases(table: &UnrulyTable) -> Vec<Lease> {
-    let all = table.rows.scan(None, Consistency::Strong).await.unwrap();
-    all.leases
-}
-
 /// Waits until the row of the worker says this.
 async fn says(table: &UnrulyTable, worker: &str, keep_alive: KeepAlive) {
-    loop {
-        if row_of(table, worker)
-            .await
-            .is_some_and(|row| row.keep_alive == keep_alive)
-        {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_for_row(table, worker, |row| row.keep_alive == keep_alive).await;
+}
+
+async fn wait_for_row(table: &UnrulyTable, worker: &str, wanted: impl Fn(&WorkerRow) -> bool) {
+    let is_so = async || row_of(table, worker).await.is_some_and(|row| wanted(&row));
+    fleet::wait_for("the row of a worker", is_so).await;
 }
 
 fn start(
@@ -58,15 +51,7 @@ fn renewals(table: &UnrulyTable) -> usize {
 /// Waits for so many heartbeats of the worker.
 async fn beats(table: &UnrulyTable, worker: &str, number: u64) {
     let before = row_of(table, worker).await.map_or(0, |row| row.counter);
-    loop {
-        if row_of(table, worker)
-            .await
-            .is_some_and(|row| row.counter >= before + number)
-        {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_for_row(table, worker, |row| row.counter >= before + number).await;
 }
 
 #[tokio::test]
@@ -77,11 +62,11 @@ async fn a_quiet_lease_costs_no_write() {
     says(&table, "w", KeepAlive::Heartbeats).await;
     // Each lease is renewed once after that, to go over.
     beats(&table, "w", 2).await;
-    let (before, counters) = (renewals(&table), leases(&table).await);
+    let (before, counters) = (renewals(&table), rows(&table).await);
     beats(&table, "w", 6).await;
     assert_eq!(renewals(&table), before);
     assert_eq!(
-        leases(&table).await,
+        rows(&table).await,
         counters,
         "nothing has moved for two failover times"
     );
@@ -97,7 +82,7 @@ async fn who_is_to_be_compatible_moves_every_counter() {
     wait_for(&table, "the leases", |rows| count(rows, "w") == 2).await;
     says(&table, "w", KeepAlive::Heartbeats).await;
     beats(&table, "w", 2).await;
-    let counters: Vec<u64> = leases(&table).await.iter().map(|row| row.counter).collect();
+    let counters: Vec<u64> = rows(&table).await.iter().map(|row| row.counter).collect();
     wait_for(&table, "the counters", |rows| {
         rows.iter()
             .zip(&counters)
@@ -172,7 +157,7 @@ async fn beside_a_worker_without_heartbeats_each_lease_is_renewed() {
         .write_worker(&old.worker, None, Some(&old))
         .await
         .unwrap();
-    let counters: Vec<u64> = leases(&table).await.iter().map(|row| row.counter).collect();
+    let counters: Vec<u64> = rows(&table).await.iter().map(|row| row.counter).collect();
     let renews = |rows: &[Lease]| {
         rows.iter()
             .zip(&counters)
@@ -186,7 +171,7 @@ async fn beside_a_worker_without_heartbeats_each_lease_is_renewed() {
             .await
             .unwrap();
         old = next;
-        if renews(&leases(&table).await) {
+        if renews(&rows(&table).await) {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -223,7 +208,7 @@ async fn a_row_that_was_deleted_is_put_back_with_its_checkpoint() {
     says(&table, "first", KeepAlive::Heartbeats).await;
     says(&table, "second", KeepAlive::Heartbeats).await;
     beats(&table, "second", 2).await;
-    for row in leases(&table).await {
+    for row in rows(&table).await {
         table
             .rows
             .delete(&row.key, &kcl_core::lease::Expect::default())
