@@ -187,34 +187,8 @@ impl DeadLetter for JsonLines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handler::Discarded;
-    use crate::model::{LeaseKey, RawRecord, Record, SequenceNumber, ShardId, ShardRef, Timestamp};
-
-    fn shard() -> ShardRef {
-        let shard = ShardId::new("shardId-000000000000");
-        ShardRef::new(
-            "orders".parse().unwrap(),
-            LeaseKey::single(shard.clone()),
-            shard,
-        )
-    }
-
-    fn record(number: u128, key: &str, data: &[u8]) -> Record {
-        Record::from(
-            RawRecord::new(SequenceNumber::from_u128(number), key, data.to_vec())
-                .arrived_at(Timestamp::from_millis(0)),
-        )
-    }
-
-    fn letter<'a>(shard: &'a ShardRef, record: &'a Record, error: &'a str) -> Letter<'a> {
-        Letter {
-            shard,
-            record,
-            why: Discarded::AttemptsExhausted,
-            attempts: 5,
-            error: Some(error),
-        }
-    }
+    use crate::handler::letter_scene::{letter, record, shard};
+    use crate::model::Record;
 
     fn path(name: &str) -> PathBuf {
         std::env::temp_dir().join(format!("{name}-{}.jsonl", std::process::id()))

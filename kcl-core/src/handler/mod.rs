@@ -60,6 +60,8 @@ mod json_lines;
 #[cfg(feature = "kinesis")]
 mod kinesis_letters;
 mod letter_json;
+#[cfg(test)]
+mod letter_scene;
 mod permanent;
 mod retries;
 mod rules;

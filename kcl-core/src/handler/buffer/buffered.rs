@@ -15,11 +15,12 @@ use crate::processor::{
 use super::BufferHandler;
 use super::work::{BufferPlan, BufferWork};
 
-/// As many records as one `GetRecords` returns at most.
-const RECORDS: usize = 10_000;
-/// 5 MiB, as Amazon Data Firehose buffers by default.
-const BYTES: u64 = 5 * 1024 * 1024;
-const AGE: Duration = Duration::from_secs(60);
+/// The default: as many records as one `GetRecords` returns at most.
+pub(in crate::handler) const RECORDS: usize = 10_000;
+/// The default: 5 MiB, as Amazon Data Firehose buffers by default.
+pub(in crate::handler) const BYTES: u64 = 5 * 1024 * 1024;
+/// The default.
+pub(in crate::handler) const AGE: Duration = Duration::from_secs(60);
 
 /// Gathers the records of each shard, and gives them to the handler together: for writing files,
 /// bulk inserts, and whatever costs as much for many records as for one.

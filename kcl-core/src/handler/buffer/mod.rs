@@ -6,5 +6,6 @@ mod state;
 mod traits;
 mod work;
 
+pub(super) use buffered::{AGE, BYTES, RECORDS};
 pub use buffered::{Buffered, BufferedProcessor, buffer};
 pub use traits::{BufferHandler, FlushCause, FlushContext};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::BoxError;
 use crate::decide::shared_buffer::SharedBounds;
 use crate::handler::Retries;
+use crate::handler::buffer::{AGE, BYTES, RECORDS};
 use crate::handler::filter::RecordFilter;
 use crate::model::{Record, ShardRef};
 use crate::processor::{
@@ -15,12 +16,6 @@ use crate::processor::{
 use super::SharedBufferHandler;
 use super::member::SharedMember;
 use super::work::{SharedPlan, SharedWork};
-
-/// As many records as one `GetRecords` returns at most.
-const RECORDS: usize = 10_000;
-/// 5 MiB, as Amazon Data Firehose buffers by default.
-const BYTES: u64 = 5 * 1024 * 1024;
-const AGE: Duration = Duration::from_secs(60);
 
 /// Gathers the records of all shards of a worker in one buffer, and gives them to the handler
 /// together: for fewer and larger files than with a [`buffer`](crate::handler::buffer()) of each
