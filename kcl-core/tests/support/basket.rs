@@ -1,11 +1,12 @@
+use std::ops::Deref;
 use std::sync::Arc;
 
 use kcl_core::Failure;
 use kcl_core::handler::{BufferHandler, FlushCause, FlushContext};
 use kcl_core::model::Record;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
-use super::PATIENCE;
+use super::call_log::{CallLog, FlushCall};
 
 type BasketWork = dyn Fn(&[String], &[Record]) -> Result<(), Failure> + Send + Sync;
 
@@ -21,9 +22,7 @@ pub(crate) struct Flushed {
 /// A handler of buffers that writes down what it is given when it begins and when it has done it.
 #[derive(Clone)]
 pub(crate) struct Basket {
-    pub(crate) begun: Arc<watch::Sender<Vec<Flushed>>>,
-    pub(crate) done: Arc<watch::Sender<Vec<Flushed>>>,
-    gate: Option<Arc<Semaphore>>,
+    log: CallLog<Flushed>,
     work: Arc<BasketWork>,
 }
 
@@ -35,9 +34,8 @@ impl Basket {
 
     /// Each call waits for a permit of the returned semaphore.
     pub(crate) fn gated() -> (Self, Arc<Semaphore>) {
-        let gate = Arc::new(Semaphore::new(0));
         let mut basket = Self::open();
-        basket.gate = Some(Arc::clone(&gate));
+        let gate = basket.log.close();
         (basket, gate)
     }
 
@@ -45,18 +43,15 @@ impl Basket {
     pub(crate) fn with(
         work: impl Fn(&[String], &[Record]) -> Result<(), Failure> + Send + Sync + 'static,
     ) -> Self {
-        let list = || Arc::new(watch::Sender::new(Vec::new()));
         Self {
-            begun: list(),
-            done: list(),
-            gate: None,
+            log: CallLog::open(),
             work: Arc::new(work),
         }
     }
 
     /// The payloads of each call that was done.
     pub(crate) fn done(&self) -> Vec<Vec<String>> {
-        let done = self.done.borrow();
+        let done = self.log.done.borrow();
         done.iter().map(|flush| flush.payloads.clone()).collect()
     }
 
@@ -64,24 +59,19 @@ impl Basket {
     pub(crate) fn payloads(&self) -> Vec<String> {
         self.done().concat()
     }
+}
 
-    pub(crate) async fn until_begun(&self, flushes: usize) {
-        Self::wait(&self.begun, |all| all.len() >= flushes).await;
+impl FlushCall for Flushed {
+    fn payloads(&self) -> &[String] {
+        &self.payloads
     }
+}
 
-    pub(crate) async fn until_done(&self, payloads: usize) {
-        Self::wait(&self.done, |all| {
-            all.iter().map(|flush| flush.payloads.len()).sum::<usize>() >= payloads
-        })
-        .await;
-    }
+impl Deref for Basket {
+    type Target = CallLog<Flushed>;
 
-    async fn wait(list: &watch::Sender<Vec<Flushed>>, wanted: impl Fn(&[Flushed]) -> bool) {
-        let mut list = list.subscribe();
-        let waited = tokio::time::timeout(PATIENCE, list.wait_for(|all| wanted(all)))
-            .await
-            .map(|found| found.is_ok());
-        assert!(waited.is_ok(), "still waiting: {:?}", *list.borrow());
+    fn deref(&self) -> &CallLog<Flushed> {
+        &self.log
     }
 }
 
@@ -96,12 +86,7 @@ impl BufferHandler for Basket {
             attempt: context.attempt,
             key: context.key.as_ref().map(ToString::to_string),
         };
-        self.begun.send_modify(|begun| begun.push(flushed.clone()));
-        if let Some(gate) = &self.gate {
-            gate.acquire().await?.forget();
-        }
-        (self.work)(&flushed.payloads, records)?;
-        self.done.send_modify(|done| done.push(flushed));
-        Ok(())
+        let work = |flushed: &Flushed| (self.work)(&flushed.payloads, records);
+        self.log.call(flushed, work).await
     }
 }

@@ -8,6 +8,7 @@
 
 mod alone;
 mod basket;
+mod call_log;
 mod clock;
 mod counters;
 mod cut;

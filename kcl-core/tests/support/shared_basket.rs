@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use kcl_core::Failure;
 use kcl_core::handler::{FlushCause, ShardRecord, SharedBufferHandler, SharedFlushContext};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
-use super::PATIENCE;
+use super::call_log::{CallLog, FlushCall};
 
 type SharedWork = dyn Fn(&[ShardRecord]) -> Result<(), Failure> + Send + Sync;
 
@@ -22,9 +23,7 @@ pub(crate) struct SharedCall {
 /// A handler of a shared buffer that writes down its calls when they begin and when they are done.
 #[derive(Clone)]
 pub(crate) struct SharedBasket {
-    pub(crate) begun: Arc<watch::Sender<Vec<SharedCall>>>,
-    pub(crate) done: Arc<watch::Sender<Vec<SharedCall>>>,
-    gate: Option<Arc<Semaphore>>,
+    log: CallLog<SharedCall>,
     work: Arc<SharedWork>,
 }
 
@@ -36,9 +35,8 @@ impl SharedBasket {
 
     /// Each call waits for a permit of the returned semaphore.
     pub(crate) fn gated() -> (Self, Arc<Semaphore>) {
-        let gate = Arc::new(Semaphore::new(0));
         let mut basket = Self::open();
-        basket.gate = Some(Arc::clone(&gate));
+        let gate = basket.log.close();
         (basket, gate)
     }
 
@@ -46,11 +44,8 @@ impl SharedBasket {
     pub(crate) fn with(
         work: impl Fn(&[ShardRecord]) -> Result<(), Failure> + Send + Sync + 'static,
     ) -> Self {
-        let list = || Arc::new(watch::Sender::new(Vec::new()));
         Self {
-            begun: list(),
-            done: list(),
-            gate: None,
+            log: CallLog::open(),
             work: Arc::new(work),
         }
     }
@@ -62,26 +57,21 @@ impl SharedBasket {
             payloads.sort();
             payloads
         };
-        self.done.borrow().iter().map(payloads).collect()
+        self.log.done.borrow().iter().map(payloads).collect()
     }
+}
 
-    pub(crate) async fn until_begun(&self, calls: usize) {
-        Self::wait(&self.begun, |all| all.len() >= calls).await;
+impl FlushCall for SharedCall {
+    fn payloads(&self) -> &[String] {
+        &self.payloads
     }
+}
 
-    pub(crate) async fn until_done(&self, payloads: usize) {
-        Self::wait(&self.done, |all| {
-            all.iter().map(|call| call.payloads.len()).sum::<usize>() >= payloads
-        })
-        .await;
-    }
+impl Deref for SharedBasket {
+    type Target = CallLog<SharedCall>;
 
-    async fn wait(list: &watch::Sender<Vec<SharedCall>>, wanted: impl Fn(&[SharedCall]) -> bool) {
-        let mut list = list.subscribe();
-        let waited = tokio::time::timeout(PATIENCE, list.wait_for(|all| wanted(all)))
-            .await
-            .map(|found| found.is_ok());
-        assert!(waited.is_ok(), "still waiting: {:?}", *list.borrow());
+    fn deref(&self) -> &CallLog<SharedCall> {
+        &self.log
     }
 }
 
@@ -99,12 +89,6 @@ impl SharedBufferHandler for SharedBasket {
             cause: context.cause,
             attempt: context.attempt,
         };
-        self.begun.send_modify(|begun| begun.push(call.clone()));
-        if let Some(gate) = &self.gate {
-            gate.acquire().await?.forget();
-        }
-        (self.work)(records)?;
-        self.done.send_modify(|done| done.push(call));
-        Ok(())
+        self.log.call(call, |_| (self.work)(records)).await
     }
 }
