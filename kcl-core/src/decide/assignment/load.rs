@@ -15,7 +15,7 @@
 //! | | if | then |
 //! |---|---|---|
 //! | **relief** | A carries more than [`LIGHT`], has another lease, and B carries at least a tenth less | B ends with no more than A, or with at most nine tenths of what A had |
-//! | **spread** | A has two leases more than B, and either the lease is idle and B is not the busier one, or B stays below half of [`LIGHT`] | the counts come closer |
+//! | **spread** | A has two leases more than B, and either the lease is idle and B is not the busier one, or B stays below half of [`LIGHT`], or both stay below [`LIGHT`] and end about alike | the counts come closer |
 //!
 //! In a fleet in which nothing is known of the loads, or all shards are idle, only spreads are left,
 //! and they are exactly the balance by count.
@@ -34,7 +34,7 @@
 //! # Why noise moves nothing
 //!
 //! To undo a relief, B would have to carry a tenth more than A, after it ended with less. To undo a
-//! spread by a relief, a worker below half of `LIGHT` would have to come above it. A published load is
+//! spread by a relief, a worker at most nine tenths of `LIGHT` would have to come above it. A published load is
 //! a mean over some [thirteen renewals](crate::decide::load_meter), in which noise of 20 % is 4 %; and
 //! a lease that has moved rests for [`RESTS`].
 
@@ -168,6 +168,10 @@ impl Share {
     /// Whether a lease that carries `load` may move to `to` because this worker has more leases.
     pub(super) fn is_spread_to(&self, to: &Self, load: u64) -> bool {
         let is_idle = load == 0 && to.relative() <= self.relative() * SAME;
-        self.has() >= to.count + 2 && (is_idle || to.with(load) <= LIGHT / 2.0)
+        let ends_with = to.with(load);
+        // A tenth below the limit, or noise would make it a worker to be relieved.
+        let stays_light = self.burden() <= LIGHT && ends_with <= LIGHT * TENTH_LESS;
+        let ends_alike = stays_light && ends_with <= self.without(load) * SAME;
+        self.has() >= to.count + 2 && (is_idle || ends_with <= LIGHT / 2.0 || ends_alike)
     }
 }
