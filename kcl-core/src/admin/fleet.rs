@@ -274,7 +274,7 @@ pub struct Moved {
 )]
 pub enum Stuck {
     /// No worker is alive. It is given for every unfinished lease, as no other reason matters then.
-    NobodyAlive,
+    NoLiveWorker,
     /// The worker that holds it is dead. It is taken within the failover time by a live worker with
     /// room.
     HolderDead {
@@ -312,7 +312,7 @@ pub enum Stuck {
 impl fmt::Display for Stuck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NobodyAlive => f.write_str("no worker of this application is alive"),
+            Self::NoLiveWorker => f.write_str("no worker of this application is alive"),
             Self::HolderDead { worker } => write!(f, "its holder {worker} is dead"),
             Self::NotRenewed { worker } => {
                 write!(f, "its holder {worker} is alive but does not renew it")

@@ -192,7 +192,7 @@ impl Seen<'_> {
             .find(|parent| spoilt.contains(&row.key.sibling((*parent).clone())));
         let stuck = match (state, &holder) {
             (LeaseState::Ended | LeaseState::Paused, _) => None,
-            _ if nobody => Some(Stuck::NobodyAlive),
+            _ if nobody => Some(Stuck::NoLiveWorker),
             (_, Some(worker)) if life(worker) == Life::Dead => Some(Stuck::HolderDead {
                 worker: worker.clone(),
             }),

@@ -106,7 +106,7 @@ fn a_lease_that_a_live_worker_does_not_renew_is_stuck() {
 #[test]
 fn a_free_lease_is_stuck_when_nobody_lives_or_nobody_takes_it() {
     let alone = watched([page(vec![lease("0", None, 3)], vec![])]);
-    assert_eq!(alone.leases[0].stuck, Some(Stuck::NobodyAlive));
+    assert_eq!(alone.leases[0].stuck, Some(Stuck::NoLiveWorker));
     let look = |second| page(vec![lease("0", None, 3)], vec![worker("a", second)]);
     let young = watched((0..3).map(look));
     assert_eq!(young.leases[0].stuck, None, "somebody is about to take it");

@@ -35,7 +35,7 @@ pub(crate) use crate::decide::keeping::Limits;
 #[derive(Debug)]
 pub(crate) struct Writer {
     /// Carries each write out until it is known what became of it.
-    settler: TableClient,
+    client: TableClient,
     /// This worker's name: a row that shows it as the previous owner is a request to it.
     me: WorkerId,
     /// The row as the table has shown it last. The next write is made of it, and expects its counter
@@ -105,7 +105,7 @@ impl Writer {
     /// The writer of a lease that was acquired by a write sent at `sent`, and the consumer's side
     /// of it.
     pub(crate) fn new(
-        settler: TableClient,
+        client: TableClient,
         timing: Timing,
         limits: Limits,
         (row, sent): (Lease, Moment),
@@ -114,8 +114,8 @@ impl Writer {
     ) -> (Self, Held) {
         let (loss, seen) = watch::channel(None);
         let (give, orders) = mpsc::unbounded_channel();
-        let now = settler.clock.now();
-        let pulse = settler.begun.pulse.of(row.token.as_ref());
+        let now = client.clock.now();
+        let pulse = client.begun.pulse.of(row.token.as_ref());
         let shared = Arc::new(HeldState::new(
             row.key.clone(),
             Fence(row.counter),
@@ -128,7 +128,7 @@ impl Writer {
         let held = Held::new(Arc::clone(&shared), give, seen);
         (
             Self {
-                settler,
+                client,
                 me,
                 meter: LoadMeter::new(row.throughput),
                 row,
@@ -168,7 +168,7 @@ impl Writer {
 
     /// The loop, until the tenancy is over.
     async fn keep(&mut self) -> TenancyEnd {
-        let clock = Arc::clone(&self.settler.clock);
+        let clock = Arc::clone(&self.client.clock);
         loop {
             self.look_at_owners();
             self.follow_pulse();
@@ -226,7 +226,7 @@ impl Writer {
                 } else if let Some(leaning) = self.pulse.lean() {
                     self.leaning = Some(leaning);
                     self.keeping.kept_by = KeptBy::Heartbeats { bump_every };
-                    self.keeping.looked = self.settler.clock.now();
+                    self.keeping.looked = self.client.clock.now();
                     self.shared.leans_on_heartbeats();
                 }
             }
@@ -258,7 +258,7 @@ impl Writer {
 
     /// The clock says that something is due.
     async fn on_time(&mut self) -> Option<TenancyEnd> {
-        let now = self.settler.clock.now();
+        let now = self.client.clock.now();
         let mut step = self.step(now);
         if step == KeepStep::RefuseHandOver {
             self.keeping.drain_until = None;
@@ -333,7 +333,7 @@ impl Writer {
     fn carried(&mut self) -> Option<Throughput> {
         let is_read = self.shared.answered.load(Ordering::Acquire) != IDLE;
         let intake = *lock(&self.shared.intake);
-        let now = self.settler.clock.now();
+        let now = self.client.clock.now();
         let in_call = self.shared.progress.in_call_for(now);
         let now = now - in_call.unwrap_or_default();
         self.meter.measure(intake, now, is_read)

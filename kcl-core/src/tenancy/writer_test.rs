@@ -146,7 +146,7 @@ impl Bench {
         let row =
             Lease::new(key.clone(), Checkpoint::TrimHorizon).owned_by("me".into(), "token".into());
         table.create(&row).await.unwrap();
-        let settler = TableClient::new(table.clone(), clock.clone(), timing.call_limit);
+        let client = TableClient::new(table.clone(), clock.clone(), timing.call_limit);
         let limits = Limits {
             checkpoint_every,
             handler_budget: SECOND * 20,
@@ -155,7 +155,7 @@ impl Bench {
         };
         let (note, notes) = mpsc::unbounded_channel();
         let (writer, held) = Writer::new(
-            settler,
+            client,
             timing,
             limits,
             (row, clock.now()),

@@ -125,13 +125,13 @@ impl Worker {
 /// that starts between the second scan and the removal is not seen. It loses its subscriptions, and
 /// registers the consumer again.
 async fn retire(parts: &WorkerParts) -> Result<usize, RetireError> {
-    let settler = TableClient::new(
+    let client = TableClient::new(
         Arc::clone(&parts.table),
         Arc::clone(&parts.clock),
         parts.settings.timing().call_limit,
     );
     let look = async || {
-        settler
+        client
             .whole_table(Consistency::Strong)
             .await
             .map_err(RetireError::LeaseTable)

@@ -296,7 +296,7 @@ const fn state_name(state: LeaseState) -> &'static str {
 
 /// All reasons, so that a series of one is 0 and not absent while there is none.
 const REASONS: [&str; 7] = [
-    "nobody_alive",
+    "no_live_worker",
     "holder_dead",
     "not_renewed",
     "not_taken",
@@ -308,7 +308,7 @@ const REASONS: [&str; 7] = [
 /// The label of a reason: that of the JSON documents.
 const fn reason(why: &Stuck) -> &'static str {
     match why {
-        Stuck::NobodyAlive => REASONS[0],
+        Stuck::NoLiveWorker => REASONS[0],
         Stuck::HolderDead { .. } => REASONS[1],
         Stuck::NotRenewed { .. } => REASONS[2],
         Stuck::NotTaken => REASONS[3],

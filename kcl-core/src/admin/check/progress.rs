@@ -21,7 +21,7 @@ pub(super) fn paused(fleet: &FleetView, found: &mut Vec<Finding>) {
 pub(super) fn stuck(fleet: &FleetView, found: &mut Vec<Finding>) {
     let several = fleet
         .stuck()
-        .filter(|(_, why)| **why == Stuck::NobodyAlive)
+        .filter(|(_, why)| **why == Stuck::NoLiveWorker)
         .count();
     if several > 0 {
         found.push(Finding::problem(
@@ -36,7 +36,7 @@ pub(super) fn stuck(fleet: &FleetView, found: &mut Vec<Finding>) {
     }
     for (view, why) in fleet.stuck() {
         let advice = match why {
-            Stuck::NobodyAlive => continue,
+            Stuck::NoLiveWorker => continue,
             Stuck::HolderDead { .. } => {
                 "A live worker takes it within the failover time. If none does, each of them holds \
                  as many leases as it may (max_leases): start another worker."

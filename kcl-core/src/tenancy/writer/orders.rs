@@ -74,7 +74,7 @@ impl Writer {
                     self.heir = Some(to);
                     // What is given up anyway is not kept because that takes long.
                     self.keeping.drain_until = (!self.giving_up)
-                        .then(|| self.settler.clock.now() + self.keeping.limits.drain);
+                        .then(|| self.client.clock.now() + self.keeping.limits.drain);
                     self.shared.hand_over.ask();
                 }
                 None
@@ -149,7 +149,7 @@ impl Writer {
         answer: Reply<()>,
         make: impl Fn(&Lease) -> Write,
     ) -> Option<TenancyEnd> {
-        let now = self.settler.clock.now();
+        let now = self.client.clock.now();
         if now >= self.deadline() {
             let reason = self.shared.out_of_time();
             let _ = answer.send(Err(OrderError::Lost(Some(reason.clone()))));
@@ -164,11 +164,11 @@ impl Writer {
         let carried = self.carried();
         let make =
             |row: &Lease| (*wanted >= row.checkpoint).then(|| along(make(row), carried, row));
-        let mut outcome = self.settler.pursue(&mut self.row, until, make).await;
+        let mut outcome = self.client.pursue(&mut self.row, until, make).await;
         while matches!(outcome, WriteOutcome::Vanished) {
             // A row that was put back does not hold what is to be stored.
             outcome = match self.put_back().await {
-                Ok(()) => self.settler.pursue(&mut self.row, until, make).await,
+                Ok(()) => self.client.pursue(&mut self.row, until, make).await,
                 Err(failed) => return self.answer_progress(answer, now, Err(failed)),
             };
         }
@@ -214,7 +214,7 @@ impl Writer {
         let make = |row: &Lease| make(row).map(|write| along(write, carried, row));
         loop {
             let until = self.deadline();
-            let outcome = self.settler.pursue(&mut self.row, until, &make).await;
+            let outcome = self.client.pursue(&mut self.row, until, &make).await;
             let vanished = matches!(outcome, WriteOutcome::Vanished);
             self.take_in(outcome).await?;
             // After a row was put back, the write that was to end the tenancy has not been made

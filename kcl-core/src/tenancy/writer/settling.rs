@@ -19,7 +19,7 @@ impl Writer {
     ) -> Result<(), TenancyEnd> {
         let (until, carried) = (self.deadline(), self.carried());
         let make = |row: &Lease| make(row).map(|write| along(write, carried, row));
-        let outcome = self.settler.pursue(&mut self.row, until, make).await;
+        let outcome = self.client.pursue(&mut self.row, until, make).await;
         match self.take_in(outcome).await {
             Ok(()) => Ok(()),
             Err(Failed::Tenancy(tenancy)) => Err(tenancy),
@@ -64,7 +64,7 @@ impl Writer {
                 self.unsettled.get_or_insert(sent);
                 self.shared.set_unsettled(Some(with_causes(&error).into()));
                 self.shared.set_stored(self.row.checkpoint.clone());
-                self.keeping.retry_at = self.settler.clock.now() + FIRST_PAUSE;
+                self.keeping.retry_at = self.client.clock.now() + FIRST_PAUSE;
                 Err(Failed::Unsettled(error.into()))
             }
             WriteOutcome::Broken(error) => Err(Failed::Tenancy(TenancyEnd::Broken(error))),
@@ -109,7 +109,7 @@ impl Writer {
     /// Not after the lease's own deadline: somebody may have taken the lease meanwhile, brought it
     /// to its end, and deleted its row.
     pub(super) async fn put_back(&mut self) -> Result<(), Failed> {
-        let sent = self.settler.clock.now();
+        let sent = self.client.clock.now();
         if sent >= self.deadline() {
             return Err(Failed::Tenancy(TenancyEnd::Lost(LossReason::Lost(
                 "its row was deleted by somebody, and its time is over".into(),
@@ -123,7 +123,7 @@ impl Writer {
         // behind ours.
         row.counter = self.row.counter + 1;
         row.checkpoint_owner = None;
-        match self.settler.write(self.settler.table.create(&row)).await {
+        match self.client.write(self.client.table.create(&row)).await {
             Ok(row) => {
                 self.row = row;
                 self.renewed(sent);
@@ -148,7 +148,7 @@ impl Writer {
                 self.shared.set_unsettled(Some(with_causes(&error).into()));
                 // If it was made after all, the next write meets a row with this token and counter.
                 self.row = row;
-                self.keeping.retry_at = self.settler.clock.now() + FIRST_PAUSE;
+                self.keeping.retry_at = self.client.clock.now() + FIRST_PAUSE;
                 Err(Failed::Unsettled(error.into()))
             }
             Err(error) => Err(Failed::Tenancy(TenancyEnd::Broken(error))),

@@ -104,7 +104,7 @@ impl Context {
                 // Nobody hears of what was made for other streams: it is left to the next scan,
                 // which finds it abandoned.
                 for (row, _) in &audited.acquired {
-                    self.settler.begun.abandon_row(row);
+                    self.client.begun.abandon_row(row);
                 }
                 return Err(trouble);
             }
@@ -224,8 +224,8 @@ impl Context {
         for row in rows {
             if let Finished::Delete(expect) = judge_finished(row, &listing.graph, &leases) {
                 match self
-                    .settler
-                    .write(self.settler.table.delete(&row.key, &expect))
+                    .client
+                    .write(self.client.table.delete(&row.key, &expect))
                     .await
                 {
                     Ok(()) => {
@@ -253,8 +253,8 @@ impl Context {
         for (row, shard) in lacks.filter_map(|row| Some((row, graph.get(&row.key.shard)?))) {
             let write = Write::hash_range(shard.hash_range);
             if let Err(error) = self
-                .settler
-                .write(self.settler.table.update(&row.key, &write))
+                .client
+                .write(self.client.table.update(&row.key, &write))
                 .await
             {
                 // The next audit finds it again.

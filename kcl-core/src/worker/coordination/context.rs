@@ -28,7 +28,7 @@ pub(super) struct Context {
     /// The worker: its settings, streams, events, metrics.
     pub(super) inner: Arc<WorkerInner>,
     /// The calls of the table, each bounded in time.
-    pub(super) settler: TableClient,
+    pub(super) client: TableClient,
     /// The times that follow from the failover time.
     pub(super) timing: Timing,
     /// What the root wants: see [`is_working`](Self::is_working).
@@ -82,13 +82,13 @@ impl Context {
     /// events.
     pub(super) fn new(inner: Arc<WorkerInner>, wanted: WantedPhase) -> Self {
         let timing = inner.parts.settings.timing();
-        let settler = TableClient::new(
+        let client = TableClient::new(
             Arc::clone(&inner.parts.table),
             Arc::clone(&inner.parts.clock),
             timing.call_limit,
         );
         let outlet = inner.outlet.clone();
-        let mut settler = settler.telling(move |lease, error| {
+        let mut client = client.telling(move |lease, error| {
             outlet.say(Event::StepFailed {
                 what: "to write a lease",
                 stream: None,
@@ -96,11 +96,11 @@ impl Context {
             });
         });
         let told = Arc::clone(&inner);
-        settler.malformed = Malformed::new(move |row| tell(&told, row));
-        settler.health = inner.table_health.clone();
+        client.malformed = Malformed::new(move |row| tell(&told, row));
+        client.health = inner.table_health.clone();
         Self {
             inner,
-            settler,
+            client,
             timing,
             wanted,
             unlisted: Mutex::default(),
@@ -135,7 +135,7 @@ impl Context {
         let mut strays = Vec::new();
         whole.leases.retain(|lease| {
             let is_known = self.knows(&lease.key);
-            if !is_known && self.settler.begun.is_abandoned(lease) {
+            if !is_known && self.client.begun.is_abandoned(lease) {
                 strays.push(lease.clone());
             }
             if !is_known && replaced.is_none() {
@@ -171,7 +171,7 @@ impl Context {
 
     /// The whole table, with the leases of all streams.
     pub(super) async fn whole_table(&self, consistency: Consistency) -> Result<ScanPage, Error> {
-        self.settler.whole_table(consistency).await
+        self.client.whole_table(consistency).await
     }
 
     /// Whether the worker is to take and keep leases, not to give them up.

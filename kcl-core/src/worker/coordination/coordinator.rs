@@ -243,12 +243,12 @@ impl Coordinator {
         presence: &mut Option<Heartbeat>,
     ) -> Result<Audited, CoordinationError> {
         let context = Arc::clone(&self.context);
-        context.settler.setup().await?;
+        context.client.setup().await?;
         context.check_rows().await?;
         // Before the first scan, or what is announced between the two would not be heard.
         let signal = context
-            .settler
-            .read(context.settler.table.change_signal())
+            .client
+            .read(context.client.table.change_signal())
             .await
             .ok()
             .flatten()

@@ -36,7 +36,7 @@ impl Context {
         // A row at the shard's end has no owner: nothing is to be read.
         let owned = owned && !lease.checkpoint.is_shard_end();
         if owned {
-            lease = lease.owned_by(self.me().clone(), self.settler.begun.begin());
+            lease = lease.owned_by(self.me().clone(), self.client.begun.begin());
         }
         // Before the first try, for all of them: the one that is carried out may be any, and
         // validity must not be counted from a later one.
@@ -45,26 +45,26 @@ impl Context {
             if attempt > 0 {
                 pause(&**self.clock(), BETWEEN_TRIES * attempt).await;
             }
-            let error = match self.settler.write(self.settler.table.create(&lease)).await {
+            let error = match self.client.write(self.client.table.create(&lease)).await {
                 Ok(row) => return Ok(owned.then_some((row, sent))),
                 Err(Error::Conflict { row }) => {
                     // After a lost answer the row that stands there may be the one that was sent.
                     let mine = row.filter(|row| owned && row.token == lease.token);
                     if let (None, Some(token)) = (&mine, &lease.token) {
-                        self.settler.begun.forget(token);
+                        self.client.begun.forget(token);
                     }
                     return Ok(mine.map(|row| (*row, sent)));
                 }
                 // It exists, and is nobody's until it is repaired.
                 Err(Error::Malformed(_)) => {
-                    self.settler.begun.abandon_row(&lease);
+                    self.client.begun.abandon_row(&lease);
                     return Ok(None);
                 }
                 Err(error) => error,
             };
             if !error.is_transient() || attempt + 1 == TRIES {
                 // It may be there all the same, or land later.
-                self.settler.begun.abandon_row(&lease);
+                self.client.begun.abandon_row(&lease);
                 return Err(error);
             }
         }
@@ -113,7 +113,7 @@ impl Context {
             if let Some(error) = failed {
                 // What was made is left to the next scan, which finds it abandoned.
                 for (row, _) in &acquired {
-                    self.settler.begun.abandon_row(row);
+                    self.client.begun.abandon_row(row);
                 }
                 return Err(error);
             }

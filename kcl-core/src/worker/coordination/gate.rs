@@ -153,7 +153,7 @@ async fn read(
     let key = row.key.sibling(parent.clone());
     let _turn = context.parents_turn().await;
     Ok(context
-        .settler
-        .read(context.settler.table.get(&key))
+        .client
+        .read(context.client.table.get(&key))
         .await?)
 }

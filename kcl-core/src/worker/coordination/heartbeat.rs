@@ -102,13 +102,13 @@ impl Heartbeat {
     /// Carries an event out, and what is due after it, for ever: until it fails.
     async fn go_on(&mut self, mut event: RowEvent) -> Result<(), RunError> {
         let clock = Arc::clone(self.context.clock());
-        let mut wanted = self.context.settler.begun.pulse.wanted();
-        let mut pulse = self.context.settler.begun.pulse.now();
+        let mut wanted = self.context.client.begun.pulse.wanted();
+        let mut pulse = self.context.client.begun.pulse.now();
         let mut followed = pulse.changes().now();
         loop {
             let done = self.carry_out(event).await;
             done.map_err(|failure| self.fatal(failure))?;
-            let current = self.context.settler.begun.pulse.now();
+            let current = self.context.client.begun.pulse.now();
             if !Arc::ptr_eq(&pulse, &current) {
                 (followed, pulse) = (0, current);
             }
@@ -147,7 +147,7 @@ impl Heartbeat {
 
     /// The clock has come to what was planned. The number of audits goes out with each heartbeat.
     fn wake(&self) -> RowEvent {
-        let own = &self.context.settler.begun.pulse;
+        let own = &self.context.client.begun.pulse;
         let bump_every = self.context.inner.parts.settings.liveness.bump_every();
         let wanted = *own.wanted().borrow();
         RowEvent::Wake {
@@ -159,7 +159,7 @@ impl Heartbeat {
     /// Carries out what follows from an event, until no call is left to make.
     async fn carry_out(&mut self, mut event: RowEvent) -> Result<(), RowFailure> {
         let context = Arc::clone(&self.context);
-        let (clock, table) = (context.clock(), &context.settler);
+        let (clock, table) = (context.clock(), &context.client);
         loop {
             // At most one of the commands of an event makes a call, so there is one answer at most.
             let mut answer = None;

@@ -46,7 +46,7 @@ impl Context {
         let mut tries = 0;
         let is_let_go = loop {
             tries += 1;
-            let row = self.settler.read(self.settler.table.get_worker(holder));
+            let row = self.client.read(self.client.table.get_worker(holder));
             let row = match row.await {
                 // Its heartbeats fail, too.
                 Err(Error::Malformed(_)) => return Ok(kill.is_none()),
@@ -58,7 +58,7 @@ impl Context {
                 LetGo::No => return Ok(false),
                 LetGo::AfterKilling(row) => row,
             };
-            match self.settler.replace_worker(&row, &row.killed()).await {
+            match self.client.replace_worker(&row, &row.killed()).await {
                 Ok(()) => break true,
                 // It lives, or another worker was first.
                 Err(Error::Conflict { .. }) if tries < TRIES => {}

@@ -32,7 +32,7 @@ impl Context {
         kill: Option<&WorkerRow>,
     ) -> Result<Option<Acquired>, Error> {
         if look_first {
-            let row = self.settler.read(self.settler.table.get(&seen.key)).await?;
+            let row = self.client.read(self.client.table.get(&seen.key)).await?;
             if row.is_none_or(|row| row.counter != seen.counter || row.token != seen.token) {
                 return Ok(None);
             }
@@ -47,7 +47,7 @@ impl Context {
     /// when it is not that one's any more.
     pub(super) async fn steal(&self, seen: &Lease) -> Result<Option<Acquired>, Error> {
         // It renews each few seconds: what was seen a while ago would be refused.
-        let row = self.settler.read(self.settler.table.get(&seen.key)).await?;
+        let row = self.client.read(self.client.table.get(&seen.key)).await?;
         let same = |row: &Lease| {
             (&row.owner, &row.checkpoint_owner, &row.token)
                 == (&seen.owner, &seen.checkpoint_owner, &seen.token)
@@ -72,7 +72,7 @@ impl Context {
         seen: &Lease,
         make: impl Fn(&Lease, WorkerId, crate::model::Token) -> Write + Send,
     ) -> Result<Option<Acquired>, Error> {
-        let token = self.settler.begun.begin();
+        let token = self.client.begun.begin();
         let write = make(seen, self.me().clone(), token.clone());
         let until = self.clock().now() + self.timing.failover;
         let mut row = seen.clone();
@@ -80,7 +80,7 @@ impl Context {
         // The row is not ours yet: one that has moved on under a token of somebody else's, or under
         // none, is theirs.
         match self
-            .settler
+            .client
             .pursue(&mut row, until, |row| {
                 (row.counter == seen.counter).then(|| write.clone())
             })
@@ -92,16 +92,16 @@ impl Context {
             | WriteOutcome::Vanished
             | WriteOutcome::Superseded
             | WriteOutcome::Edited => {
-                self.settler.begun.forget(&token);
+                self.client.begun.forget(&token);
                 Ok(None)
             }
             // It may have been taken all the same: then it is found abandoned once it is repaired.
             WriteOutcome::Malformed(_) => {
-                self.settler.begun.abandon(&token);
+                self.client.begun.abandon(&token);
                 Ok(None)
             }
             WriteOutcome::Unsettled { error, .. } | WriteOutcome::Broken(error) => {
-                self.settler.begun.abandon(&token);
+                self.client.begun.abandon(&token);
                 Err(error)
             }
         }
@@ -156,8 +156,8 @@ impl Context {
         let mut tries = 0;
         loop {
             tries += 1;
-            let update = self.settler.table.update(&seen.key, write);
-            match self.settler.write(update).await {
+            let update = self.client.table.update(&seen.key, write);
+            match self.client.write(update).await {
                 Ok(row) => {
                     return Ok(WriteResult {
                         done: true,

@@ -51,8 +51,8 @@ async fn announce_all(context: Arc<Context>, mut said: mpsc::UnboundedReceiver<C
             }
             let all: Vec<_> = changed.iter().cloned().collect();
             match context
-                .settler
-                .write(context.settler.table.announce(&all))
+                .client
+                .write(context.client.table.announce(&all))
                 .await
             {
                 Ok(()) => break,
@@ -88,14 +88,14 @@ pub(super) async fn listen(
     heard: mpsc::UnboundedSender<ChangeNotice>,
 ) {
     let clock = Arc::clone(context.clock());
-    let every = context.settler.table.change_signal_interval();
+    let every = context.client.table.change_signal_interval();
     let mut asked = clock.now();
     loop {
         // Not all at the same moment.
         pause(&*clock, every.mul_f64(0.8 + 0.4 * jitter())).await;
         let news = match context
-            .settler
-            .read(context.settler.table.change_signal())
+            .client
+            .read(context.client.table.change_signal())
             .await
         {
             // The signal holds the last announcements. If ours is not among them any more, more has

@@ -20,7 +20,7 @@ impl Coordinator {
         let works = context.is_working();
         let acted = self
             .engine
-            .act(now, context.clock().now(), works, &context.settler.begun);
+            .act(now, context.clock().now(), works, &context.client.begun);
         match acted {
             Ok(commands) => self.carry_out(commands),
             // Two processes of one name would take each other's writes for their own, so the worker
@@ -108,7 +108,7 @@ impl Coordinator {
 impl super::Context {
     /// Deletes the row of a dead worker, if it is as it was seen.
     async fn reap(&self, row: &WorkerRow) -> Result<(), Error> {
-        match self.settler.delete_worker(row).await {
+        match self.client.delete_worker(row).await {
             // It lives, or somebody else was first.
             Err(Error::Conflict { .. }) => Ok(()),
             other => other,

@@ -106,7 +106,7 @@ impl Coordinator {
                     // Before the reads: what is read is at least as new.
                     let at = context.clock().now();
                     let leases = leases.into_iter().map(|key| async {
-                        let row = context.settler.read(context.settler.table.get(&key)).await;
+                        let row = context.client.read(context.client.table.get(&key)).await;
                         match row {
                             Ok(row) => Some((key, row)),
                             // Nothing to act on, like one that is not there.
@@ -116,8 +116,8 @@ impl Coordinator {
                     });
                     let workers = workers.into_iter().map(|worker| async {
                         let row = context
-                            .settler
-                            .read(context.settler.table.get_worker(&worker))
+                            .client
+                            .read(context.client.table.get_worker(&worker))
                             .await;
                         row.ok().map(|row| (worker, row))
                     });
@@ -160,7 +160,7 @@ impl Coordinator {
         for key in self
             .engine
             .leases
-            .newly_doubted(&self.context.settler.begun)
+            .newly_doubted(&self.context.client.begun)
         {
             if let Some(orders) = self.orders.get(&key) {
                 orders.doubted();
@@ -195,7 +195,7 @@ impl Coordinator {
     /// Says what is to hold the leases of this worker from now on, by what is known of the fleet.
     fn choose_keep_alive(&mut self, now: Moment) {
         let liveness = self.context.inner.parts.settings.liveness;
-        let own = &self.context.settler.begun.pulse;
+        let own = &self.context.client.begun.pulse;
         let incarnation = own.now().incarnation().clone();
         own.want(self.engine.keep_alive(liveness, &incarnation, now));
     }
@@ -253,8 +253,8 @@ impl Coordinator {
                 self.job(async move {
                     let at = context.clock().now();
                     let row = context
-                        .settler
-                        .read(context.settler.table.get_worker(&by))
+                        .client
+                        .read(context.client.table.get_worker(&by))
                         .await;
                     JobResult::Requester { lease, by, row, at }
                 });

@@ -56,7 +56,7 @@ impl Coordinator {
         let (now, works) = (context.clock().now(), context.is_working());
         let becomes = self.engine.acquired(&row, stream.is_some(), now, works);
         if becomes == AcquiredLease::Abandon {
-            context.settler.begun.abandon_row(&row);
+            context.client.begun.abandon_row(&row);
             return;
         }
         let settings = &context.inner.parts.settings;
@@ -68,7 +68,7 @@ impl Coordinator {
         };
         let tenancy = (row.clone(), sent);
         let (writer, held) = Writer::new(
-            context.settler.clone(),
+            context.client.clone(),
             context.timing,
             limits,
             tenancy,
@@ -134,7 +134,7 @@ impl Coordinator {
         };
         let now = self.context.clock().now();
         self.orders.remove(&key);
-        let begun = &self.context.settler.begun;
+        let begun = &self.context.client.begun;
         token.iter().for_each(|token| match &tenancy {
             TenancyEnd::Ended | TenancyEnd::Released | TenancyEnd::HandedOver(_) => {
                 begun.end(token);
