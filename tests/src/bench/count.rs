@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use kcl_core::model::Record;
 use kcl_core::processor::ProcessRecordsInput;
 use kcl_core::{Failure, RecordProcessor};
 use tokio::sync::Notify;
@@ -13,6 +14,7 @@ pub(super) struct Count {
     wanted: u64,
     records: AtomicU64,
     sum: AtomicU64,
+    first: Notify,
     done: Notify,
 }
 
@@ -24,12 +26,34 @@ impl Count {
             wanted,
             records: AtomicU64::default(),
             sum: AtomicU64::default(),
+            first: Notify::default(),
             done: Notify::default(),
         };
         if wanted == 0 {
             count.done.notify_one();
         }
         Arc::new(count)
+    }
+
+    /// Waits until one has come. For one to wait.
+    pub(super) async fn first(&self) {
+        self.first.notified().await;
+    }
+
+    /// Notes records that have come, and touches their bytes if the load says so.
+    pub(super) fn add(&self, records: &[Record]) {
+        let sum = records.iter().fold(0_u64, |sum, record| {
+            sum.wrapping_add(self.load.touched(&record.data))
+        });
+        self.sum.fetch_add(sum, Ordering::Relaxed);
+        let added = records.len() as u64;
+        let before = self.records.fetch_add(added, Ordering::Relaxed);
+        if before == 0 {
+            self.first.notify_one();
+        }
+        if before + added >= self.wanted {
+            self.done.notify_one();
+        }
     }
 
     /// Waits until all have come. For one to wait.
@@ -52,14 +76,7 @@ pub(super) struct Counter(pub(super) Arc<Count>);
 
 impl RecordProcessor for Counter {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
-        let sum = input.records.iter().fold(0_u64, |sum, record| {
-            sum.wrapping_add(self.0.load.touched(&record.data))
-        });
-        self.0.sum.fetch_add(sum, Ordering::Relaxed);
-        let added = input.records.len() as u64;
-        if self.0.records.fetch_add(added, Ordering::Relaxed) + added >= self.0.wanted {
-            self.0.done.notify_one();
-        }
+        self.0.add(&input.records);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //!   idle            server, worker                               CPU a second of shards at their tip
 //!   table           all of these, as a table
 //!   subscriptions   server, worker                               peak of memory of many subscriptions, some of stopped handlers
+//!   lanes           server, worker                               pace and peak of memory with a slow handler of records
 //!   latency         server, worker                               from an event's arrival to the call of the handler
 //! ```
 //!
@@ -26,6 +27,7 @@ mod count;
 mod floor;
 mod flow;
 mod h2c;
+mod lanes;
 mod latency;
 mod load;
 mod measure;
@@ -42,6 +44,7 @@ mod worker;
 pub use bare::bare;
 pub use compare::{Comparison, compare};
 pub use floor::floor;
+pub use lanes::lanes;
 pub use latency::latency;
 pub use load::{BenchLoad, LoadKeys, Reading};
 pub use measure::Figures;

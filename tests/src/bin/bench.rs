@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tests::bench::{
-    BenchLoad, BenchRow, Figures, LoadKeys, Reading, bare, compare, floor, idle, latency, quiet,
-    serve, subscriptions, table, worker,
+    BenchLoad, BenchRow, Figures, LoadKeys, Reading, bare, compare, floor, idle, lanes, latency,
+    quiet, serve, subscriptions, table, worker,
 };
 
 /// What a worker costs: CPU and memory beside a bare loop of the SDK, CPU of quiet shards, memory of
@@ -95,6 +95,25 @@ enum Command {
         /// Seconds of the measurement.
         #[arg(long, default_value_t = 60)]
         seconds: u64,
+    },
+    /// Prints how fast a worker does the records of one shard, of 1,000 partition keys, with a handler
+    /// that takes a while for each, and its peak of memory.
+    Lanes {
+        /// Records that are at work at the same time, as `by_key` takes it.
+        #[arg(long, default_value_t = 256)]
+        at_work: u16,
+        /// Milliseconds that the handler takes for a record.
+        #[arg(long, default_value_t = 20)]
+        takes: u64,
+        /// Records in the stream.
+        #[arg(long, default_value_t = 100_000)]
+        records: u64,
+        /// Bytes a record.
+        #[arg(long, default_value_t = 1024)]
+        size: usize,
+        /// The worker's byte budget, in MiB.
+        #[arg(long, default_value_t = 16)]
+        budget: usize,
     },
     /// The server process.
     #[command(hide = true)]
@@ -393,6 +412,27 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
             let (load, arguments) = (load.load(), load.arguments_at(Some(rate)));
             Ok(runtime()?
                 .block_on(latency(&load, warm_up, seconds, &arguments))
+                .map_err(|error| error.to_string())?)
+        }
+        Command::Lanes {
+            at_work,
+            takes,
+            records,
+            size,
+            budget,
+        } => {
+            let load = LoadOptions {
+                records,
+                size,
+                shards: 1,
+                limit: 10_000,
+                budget,
+                ..LoadOptions::polled()
+            };
+            let (load, arguments) = (load.load(), load.arguments());
+            let takes = Duration::from_millis(takes);
+            Ok(runtime()?
+                .block_on(lanes(&load, at_work, takes, &arguments))
                 .map_err(|error| error.to_string())?)
         }
         Command::Server { rate, load } => runtime()?.block_on(serve(&load.load(), rate)),

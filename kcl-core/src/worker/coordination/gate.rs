@@ -152,8 +152,5 @@ async fn read(
 ) -> Result<Option<Lease>, CoordinationError> {
     let key = row.key.sibling(parent.clone());
     let _turn = context.parents_turn().await;
-    Ok(context
-        .client
-        .read(context.client.table.get(&key))
-        .await?)
+    Ok(context.client.read(context.client.table.get(&key)).await?)
 }

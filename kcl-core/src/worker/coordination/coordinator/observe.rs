@@ -157,11 +157,7 @@ impl Coordinator {
     pub(super) fn has_seen(&mut self, now: Moment) {
         let works = self.context.is_working();
         self.choose_keep_alive(now);
-        for key in self
-            .engine
-            .leases
-            .newly_doubted(&self.context.client.begun)
-        {
+        for key in self.engine.leases.newly_doubted(&self.context.client.begun) {
             if let Some(orders) = self.orders.get(&key) {
                 orders.doubted();
             }
