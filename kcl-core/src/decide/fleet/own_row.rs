@@ -70,6 +70,9 @@ pub struct OwnRow {
     sent: Moment,
     /// When the first write was sent of which it is not known what became of it.
     unanswered: Option<Moment>,
+    /// The row by which this process was to take over another one's, where it is not known what became
+    /// of that write: it may be there, and is no other process's.
+    adopting: Option<WorkerRow>,
     former_left: bool,
 }
 
@@ -113,6 +116,7 @@ impl OwnRow {
             is_late: false,
             sent: Moment::from_origin(Duration::ZERO),
             unanswered: None,
+            adopting: None,
             former_left: false,
         }
     }
@@ -267,6 +271,7 @@ impl OwnRow {
     fn lost(&mut self, now: Moment) -> Vec<RowCommand> {
         self.name = NameState::None;
         (self.is_late, self.unanswered) = (false, None);
+        self.adopting = None;
         let mut commands = vec![RowCommand::Lost];
         commands.extend(self.settled(now));
         if self.aim == RowAim::Live {
@@ -307,6 +312,7 @@ impl OwnRow {
     fn joined(&mut self, row: WorkerRow, now: Moment) -> Vec<RowCommand> {
         let mut commands = vec![self.shown_by_reading(&row), RowCommand::Announce];
         self.name = NameState::Own(row);
+        self.adopting = None;
         commands.extend(self.settled(now));
         commands
     }
@@ -411,6 +417,18 @@ impl OwnRow {
         now: Moment,
         token: &mut dyn FnMut() -> Token,
     ) -> Vec<RowCommand> {
+        let is_mine = |row: &WorkerRow| {
+            let mine = self.adopting.as_ref();
+            mine.is_some_and(|mine| mine.incarnation == row.incarnation)
+        };
+        if let Some(row) = found.clone().filter(is_mine) {
+            return if row.keep_alive == KeepAlive::Killed {
+                self.lost(now)
+            } else {
+                // The answer to its take-over was lost.
+                self.joined(row, now)
+            };
+        }
         let (NameState::Watched(namesake), Some(row)) = (&mut self.name, found) else {
             self.name = NameState::None;
             return self.join(token);

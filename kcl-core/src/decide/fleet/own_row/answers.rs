@@ -72,9 +72,16 @@ impl OwnRow {
                 self.end_later(now)
             }
             (RowCall::Mark(_) | RowCall::Delete, Err(_)) => self.ended(now),
-            // The next wake-up looks again. Nor is a write what a read was asked for.
-            (RowCall::Adopt(_), Err(_))
-            | (
+            // The next wake-up looks again.
+            (RowCall::Adopt(row), Err(error)) => {
+                if error.is_transient() {
+                    self.unanswered.get_or_insert(self.sent);
+                    self.adopting = Some(row);
+                }
+                self.settled(now)
+            }
+            // A write is not what a read was asked for.
+            (
                 RowCall::ReadToJoin(_)
                 | RowCall::FindOwn { .. }
                 | RowCall::Watch
