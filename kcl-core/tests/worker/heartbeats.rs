@@ -7,7 +7,7 @@ use std::time::Duration;
 use kcl_core::lease::{Change, KeepAlive, LeaseTable, WorkerRow};
 use kcl_core::model::{Lease, LeaseKey};
 use kcl_core::stream::memory::MemoryStream;
-use kcl_core::worker::{Builder, Liveness};
+use kcl_core::worker::{Builder, Event, Liveness};
 
 use super::fleet;
 use super::hand_over::{count, rows, wait_for};
@@ -241,4 +241,51 @@ async fn an_edited_checkpoint_of_a_quiet_lease_is_noticed() {
     run.seen.wait_for_records(5).await;
     assert_eq!(run.seen.payloads(), ["0", "1", "2", "1", "2"]);
     run.stop().await.unwrap();
+}
+
+/// Its heartbeats would hold the lease for as long as the call lasts, although nobody reads the shard.
+#[tokio::test]
+async fn a_lease_that_was_lost_in_a_call_that_hangs_is_free_for_others() {
+    let (stream, table) = (MemoryStream::new("orders", 2), UnrulyTable::new());
+    let shards = stream.open_shards();
+    let (open, gate) = tokio::sync::watch::channel(false);
+    let hanging = Script::process(move |input| {
+        let mut gate = gate.clone();
+        async move {
+            if input.records.iter().any(|record| record.data == "hang") {
+                let _ = gate.wait_for(|open| *open).await;
+            }
+            Ok(())
+        }
+    });
+    let id = "first".to_owned();
+    let first = Fleet::new(&stream, &table)
+        .with(move |builder| {
+            let builder = builder.worker_id(id).failover(F);
+            builder.liveness(Liveness::Auto)
+        })
+        .start(hanging);
+    wait_for(&table, "the leases", |rows| count(rows, "first") == 2).await;
+    says(&table, "first", KeepAlive::Heartbeats).await;
+    stream.put_to(&shards[0], "k", "hang").unwrap();
+    until("the call", || {
+        first.seen.payloads().contains(&"hang".to_owned())
+    })
+    .await;
+    table.set_worker_rule(|_| Fault::LoseWrite);
+    let lost = |event: &Event| matches!(event, Event::LeaseLost { .. });
+    until("the loss", || first.heard.count(lost) == 2).await;
+    table.set_worker_rule(|_| Fault::None);
+    beats(&table, "first", 1).await;
+    let second = start(&stream, &table, "second", |builder| builder);
+    wait_for(&table, "the shard of the call that hangs", |rows| {
+        rows.iter().any(|row| {
+            row.key.shard == shards[0]
+                && row.actual_owner().is_some_and(|of| of.as_str() == "second")
+        })
+    })
+    .await;
+    open.send_replace(true);
+    second.stop().await.unwrap();
+    first.stop().await.unwrap();
 }

@@ -128,8 +128,10 @@ impl<'a> LeaseStanding<'a> {
     fn of_mine(lease: SeenLease<'_>, own: &LeaseEntry, fleet: &Fleet<'_>) -> Self {
         let (me, row) = (fleet.me, lease.row);
         if fleet.is_busy(&row.key, own) {
-            let is_idle = own.work() == LeaseWork::Nothing;
-            return if is_idle && me.tokens.is_abandoned(row) {
+            // A handler that is still inside a call keeps nobody: where heartbeats hold the lease, no
+            // other worker could ever take it.
+            let has_left = matches!(own.work(), LeaseWork::Nothing | LeaseWork::HandlerLeft);
+            return if has_left && me.tokens.is_abandoned(row) {
                 Self::Abandoned
             } else {
                 Self::Mine

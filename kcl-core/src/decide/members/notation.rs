@@ -211,6 +211,12 @@ impl MembersCase {
                 .iter()
                 .for_each(|key| drop(self.rows.remove(key))),
             ["busy", which] => keys(which).iter().for_each(|key| self.own.take(key)),
+            ["handler", "in", which] => {
+                for key in keys(which) {
+                    self.own.hold(&key, true);
+                    self.own.writer_ended(&key);
+                }
+            }
             ["of", "another", "process", which] => self.tokens.foreign.extend(keys(which)),
             ["abandoned", which] => self.tokens.abandoned.extend(keys(which)),
             ["refused", which] => {
