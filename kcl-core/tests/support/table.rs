@@ -71,6 +71,8 @@ struct State {
     scans: u64,
     /// How often each row was read by itself.
     reads: BTreeMap<LeaseKey, u64>,
+    /// How often the row of each worker was read by itself.
+    worker_reads: BTreeMap<WorkerId, u64>,
     /// The checkpoint of each row as the last update left it.
     checkpoints: BTreeMap<LeaseKey, Checkpoint>,
     /// Updates that took a checkpoint back.
@@ -128,6 +130,13 @@ impl UnrulyTable {
     /// How often this row was read by itself.
     pub(crate) fn reads_of(&self, key: &LeaseKey) -> u64 {
         locked(&self.state).reads.get(key).copied().unwrap_or(0)
+    }
+
+    /// How often the row of this worker was read by itself.
+    pub(crate) fn reads_of_worker(&self, worker: &str) -> u64 {
+        let worker = WorkerId::new(worker);
+        let state = locked(&self.state);
+        state.worker_reads.get(&worker).copied().unwrap_or_default()
     }
 
     /// How often all rows were read.
@@ -314,7 +323,16 @@ impl LeaseTable for UnrulyTable {
     }
 
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
-        self.rows.get_worker(worker).await
+        let row = self.rows.get_worker(worker).await;
+        let delay = {
+            let mut state = locked(&self.state);
+            *state.worker_reads.entry(worker.clone()).or_default() += 1;
+            state.slow_reads
+        };
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        row
     }
 
     async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {

@@ -18,7 +18,7 @@ use crate::worker::worker::WorkerInner;
 
 use super::create::AT_ONCE;
 use super::error::CoordinationError;
-use super::kills::EndedIncarnations;
+use super::kills::{EndedIncarnations, HolderRows};
 use super::link::WantedPhase;
 use super::listing::APART;
 
@@ -46,6 +46,8 @@ pub(super) struct Context {
     parents: Semaphore,
     /// Incarnations of other workers of which no heartbeat can land any more.
     pub(super) ended: EndedIncarnations,
+    /// The rows of workers whose leases are to be taken.
+    pub(super) holders: HolderRows,
     /// The way to the announcer, which ends with the loop.
     pub(super) announcer: OnceLock<mpsc::WeakUnboundedSender<Changed>>,
 }
@@ -109,6 +111,7 @@ impl Context {
             // A consistent read of one row is a small call, so more of them than of creations.
             parents: Semaphore::new(AT_ONCE * 4),
             ended: EndedIncarnations::default(),
+            holders: HolderRows::default(),
             announcer: OnceLock::new(),
         }
     }

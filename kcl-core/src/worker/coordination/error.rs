@@ -77,6 +77,17 @@ impl CoordinationError {
         matches!(self, Self::Stream(error) if matches!(error.kind, ErrorKind::Gone | ErrorKind::Transient))
     }
 
+    /// The error of a call of the lease table.
+    pub(super) fn of_table(self) -> Error {
+        match self {
+            Self::Table(error) => error,
+            other => Error::Fatal {
+                message: "it could not be read".to_owned(),
+                source: Some(other.into()),
+            },
+        }
+    }
+
     /// The same once more, for each of those who have asked for what did not work.
     pub(super) fn again(this: &Arc<Self>) -> Self {
         match &**this {

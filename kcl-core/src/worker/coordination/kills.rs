@@ -1,23 +1,32 @@
 //! A lease that heartbeats have held is taken only after they were made impossible.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 
 use crate::decide::members::{LetGo, is_let_go};
 use crate::lease::{Changed, Error, WorkerRow};
-use crate::model::{Lease, Token};
+use crate::model::{Lease, Token, WorkerId};
 use crate::runtime::pause;
+use crate::worker::single_flight::SingleFlight;
 
 use super::context::{BETWEEN_TRIES, Context, TRIES};
+use super::error::CoordinationError;
 
 /// The incarnations that were found to have no heartbeat any more. They never have one again.
 ///
-/// It is locked from the question until the answer: of a dead worker that has held a thousand leases,
+/// It is locked while a row is killed: of a dead worker whose heartbeats have held a thousand leases,
 /// one job kills the row and the others wait for it.
 pub(super) type EndedIncarnations = Mutex<BTreeSet<String>>;
 
-/// How many of them are remembered.
+/// The rows of holders that renew their leases, read consistently. Of a dead worker that has held a
+/// thousand leases, all that wait for its row while it is read share the next reading.
+pub(super) type HolderRows =
+    std::sync::Mutex<BTreeMap<WorkerId, Arc<SingleFlight<Option<WorkerRow>, CoordinationError>>>>;
+
+/// How many of each are remembered.
 const REMEMBERED: usize = 256;
 
 impl Context {
@@ -39,6 +48,9 @@ impl Context {
         if holder == self.me() {
             return Ok(true);
         }
+        let Some(still) = kill else {
+            return self.is_let_go_by_renewals(holder, incarnation).await;
+        };
         let mut ended = self.ended.lock().await;
         if ended.contains(incarnation) {
             return Ok(true);
@@ -49,10 +61,10 @@ impl Context {
             let row = self.client.read(self.client.table.get_worker(holder));
             let row = match row.await {
                 // Its heartbeats fail, too.
-                Err(Error::Malformed(_)) => return Ok(kill.is_none()),
+                Err(Error::Malformed(_)) => return Ok(false),
                 row => row?,
             };
-            let row = match is_let_go(incarnation, kill, row) {
+            let row = match is_let_go(incarnation, Some(still), row) {
                 LetGo::Yes => return Ok(true),
                 LetGo::ForEver => break true,
                 LetGo::No => return Ok(false),
@@ -68,13 +80,52 @@ impl Context {
             }
         };
         if is_let_go {
-            if ended.len() >= REMEMBERED {
-                ended.clear();
-            }
-            ended.insert(incarnation.to_owned());
+            remember(&mut ended, incarnation);
             drop(ended);
             self.tell_all(Changed::Worker(holder.clone()));
         }
         Ok(is_let_go)
     }
+
+    /// The same of a lease whose counter has stood still: nothing is killed. A worker dies with all of
+    /// its leases, and each of them is asked about before its take, so the readings are shared.
+    async fn is_let_go_by_renewals(
+        &self,
+        holder: &WorkerId,
+        incarnation: &str,
+    ) -> Result<bool, Error> {
+        let flight = {
+            let mut rows = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+            if rows.len() >= REMEMBERED && !rows.contains_key(holder) {
+                rows.clear();
+            }
+            Arc::clone(rows.entry(holder.clone()).or_default())
+        };
+        let read = async {
+            Ok(self
+                .client
+                .read(self.client.table.get_worker(holder))
+                .await?)
+        };
+        let row = flight.ask(&**self.clock(), Duration::ZERO, read).await;
+        let row = row.map_err(|error| CoordinationError::again(&error).of_table());
+        let row = match row {
+            // Its heartbeats fail, too.
+            Err(Error::Malformed(_)) => return Ok(true),
+            row => row?,
+        };
+        let judged = is_let_go(incarnation, None, Option::clone(&row));
+        if judged == LetGo::ForEver {
+            remember(&mut *self.ended.lock().await, incarnation);
+        }
+        Ok(matches!(judged, LetGo::Yes | LetGo::ForEver))
+    }
+}
+
+/// The oldest are not told apart from the newest: to forget one costs a reading.
+fn remember(ended: &mut BTreeSet<String>, incarnation: &str) {
+    if ended.len() >= REMEMBERED {
+        ended.clear();
+    }
+    ended.insert(incarnation.to_owned());
 }
