@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use kcl_core::lease::{Error, WorkerRow};
+use kcl_core::lease::{Error, KeepAlive, WorkerRow};
 use kcl_core::model::WorkerId;
 use tokio::sync::RwLock;
 
@@ -316,8 +316,9 @@ impl Inner {
 
     /// Replaces the row of a worker, in the table or in memory.
     ///
-    /// When Java workers appear, the heartbeat that follows moves the row from the table to memory.
-    /// It is deleted first: a crash in between leaves no row, which is what the table must show.
+    /// When Java workers appear, the first heartbeat that holds no leases moves the row from the table
+    /// to memory: until then, other workers judge the leases by the row, and must see it. It is deleted
+    /// first: a crash in between leaves no row, which is what the table must show.
     pub(crate) async fn update_worker(
         &self,
         seen: &WorkerRow,
@@ -330,13 +331,23 @@ impl Inner {
             unwritten.clone_from(row);
             return Ok(());
         }
-        if self.writes_rows_of_workers() {
+        if self.writes_rows_of_workers() || row.keep_alive == KeepAlive::Heartbeats {
             return self.update_written(seen, row).await;
         }
         // The row was written before Java workers appeared.
-        self.delete_written(seen).await?;
+        match self.delete_written(seen).await {
+            // The answer to an earlier try was lost.
+            Err(Error::Conflict { .. }) if !self.has_row(&seen.worker).await? => {}
+            deleted => deleted?,
+        }
         self.unwritten().insert(row.worker.clone(), row.clone());
         Ok(())
+    }
+
+    /// Whether the table has a row of this name, whoever wrote it.
+    async fn has_row(&self, worker: &WorkerId) -> Result<bool, Error> {
+        let item = self.calls.get(worker_key(worker), true).await?;
+        Ok(item.is_some())
     }
 
     /// Deletes the row of a worker, from the table or from memory.

@@ -331,36 +331,6 @@ async fn the_users_word_counts_more_than_old_leases() {
     assert!(kinds(&dynamo).contains(&"WORKER_METRIC_STATS".to_owned()));
 }
 
-#[tokio::test]
-async fn our_rows_go_with_the_next_heartbeat_after_an_old_kcl_comes() {
-    let dynamo = with(&[]);
-    let table = open(&dynamo, OpenOptions::new());
-    table.setup().await.unwrap();
-    live(&table).await;
-    put(&dynamo, &[old_lease()]);
-    table.scan(None, Consistency::Strong).await.unwrap();
-    assert_eq!(table.coexistence(), Coexistence::LeasesOnly);
-    let row = worker().next();
-    table
-        .write_worker(&row.worker, Some(&row), Some(&row.next()))
-        .await
-        .unwrap();
-    assert_eq!(
-        rows(&dynamo),
-        [old_lease()],
-        "the row of the worker and the signal are gone"
-    );
-    assert_eq!(
-        table.get_worker(&row.worker).await.unwrap(),
-        Some(row.next())
-    );
-    table
-        .write_worker(&row.next().worker, Some(&row.next()), None)
-        .await
-        .unwrap();
-    take(&table).await.unwrap();
-}
-
 /// Whatever a read finds that has to go, rows of ours where Java workers share the leases: a
 /// heartbeat takes it away.
 #[tokio::test(start_paused = true)]

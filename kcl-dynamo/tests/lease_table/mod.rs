@@ -9,5 +9,6 @@ mod golden;
 mod java_rows;
 mod kcl_compat;
 mod kcl_leader;
+mod rows_in_memory;
 mod setup;
 mod signal;
