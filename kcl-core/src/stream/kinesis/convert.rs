@@ -1,3 +1,16 @@
+//! From the SDK's types to the ones of this crate, and back for what a call is given.
+//!
+//! What the service promises and an answer lacks is an error only where a reader would go wrong
+//! without it:
+//!
+//! | what is missing or odd | what is made of it |
+//! |---|---|
+//! | a record's sequence number | an error: the record has no place in its shard |
+//! | a listed shard's hash keys | an error: whether they are read could not be told |
+//! | a record's key, or its arrival time | an empty key; no time |
+//! | the description of one child shard | no child is known; the listing tells them |
+//! | a consumer's status that has no name here | `Creating`: it is waited for |
+
 use std::time::Duration;
 
 use aws_sdk_kinesis::primitives::DateTime;
@@ -25,6 +38,8 @@ pub(super) fn raw_record(
         Some(EncryptionType::Kms) => Encryption::Kms,
         _ => Encryption::None,
     };
+    // It is no error where one is missing: an empty key has a hash key too, and nobody else would
+    // deliver the record.
     // The service gives every record its key.
     let key = record.partition_key.unwrap_or_default();
     let mut raw = RawRecord::new(sequence, key, record.data.into_bytes()).encrypted(encryption);
@@ -40,6 +55,8 @@ pub(super) fn raw_records(
 ) -> Result<Vec<RawRecord>, Error> {
     let mut raw = Vec::with_capacity(records.len());
     for record in records {
+        // One bad record refuses the page: without it the page would look whole, and the checkpoint
+        // would pass the record.
         raw.push(raw_record(operation, record)?);
     }
     Ok(raw)
@@ -72,6 +89,8 @@ pub(super) fn shard(shard: types::Shard) -> Result<Shard, Error> {
         let message = format!("{} is listed without its hash keys", shard.shard_id);
         return Err(malformed(KinesisOperation::ListShards, message));
     };
+    // A split names one parent. A merge names two, and the second is what the service calls
+    // adjacent.
     let parents = [shard.parent_shard_id, shard.adjacent_parent_shard_id]
         .into_iter()
         .flatten();
@@ -81,6 +100,7 @@ pub(super) fn shard(shard: types::Shard) -> Result<Shard, Error> {
             KinesisOperation::ListShards,
             &sequences.starting_sequence_number,
         )?);
+        // Only whether there is one: the reader learns from the shard itself where it ends.
         known.closed = sequences.ending_sequence_number.is_some();
     }
     Ok(known)
@@ -141,6 +161,7 @@ fn known_consumer(
     let status = match status {
         types::ConsumerStatus::Active => ConsumerStatus::Active,
         types::ConsumerStatus::Deleting => ConsumerStatus::Deleting,
+        // Also what the SDK says for one that the answer lacks.
         _ => ConsumerStatus::Creating,
     };
     let bad = |what| {

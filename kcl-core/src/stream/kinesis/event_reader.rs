@@ -13,6 +13,14 @@ use super::wire::{EventMessage, Unreadable};
 
 /// Takes the messages of an event stream off the body of a response, one after the other. A message
 /// that comes in several pieces is gathered in one buffer of its length.
+///
+/// ```text
+///   frames      |  ..][ len | message ][ le|n | mess|age ][ ..  |
+///                      `rest`: a slice      cut    coming: copied into one buffer
+/// ```
+///
+/// At most one of `cut` and `coming` holds something, and `rest` is empty before the next frame is
+/// awaited: nothing is in the future, so dropping it loses no byte.
 pub(super) struct EventReader {
     /// Nothing when it has ended.
     body: Option<SdkBody>,
@@ -20,7 +28,8 @@ pub(super) struct EventReader {
     pages: PagePool,
     /// What was taken from the body and belongs to no message yet.
     rest: Bytes,
-    /// As much of the next message's length as has come, when it was cut.
+    /// As much of the next message's length as has come, when it was cut: less than [`LENGTH`]
+    /// bytes.
     cut: Vec<u8>,
     /// The message that is coming, and its length.
     coming: Option<(PageBuffer, usize)>,
@@ -65,6 +74,7 @@ impl EventReader {
                 return Ok(None);
             };
             match poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
+                // A frame without data holds trailers, which say nothing that is of use here.
                 Some(Ok(frame)) => self.rest = frame.into_data().unwrap_or_default(),
                 Some(Err(error)) => return Err(self.ended(NoMessage::Lost(error))),
                 None => {
@@ -80,7 +90,8 @@ impl EventReader {
         }
     }
 
-    /// A whole message, if there is one.
+    /// A whole message, if there is one. The length is checked before a buffer of that length is
+    /// taken: it is the first thing that a server which does not speak this protocol gets wrong.
     fn gathered(&mut self) -> Result<Option<Bytes>, NoMessage> {
         if self.coming.is_none() {
             let missing = LENGTH - self.cut.len();
@@ -104,6 +115,7 @@ impl EventReader {
             }
             let mut buffer = self.pages.buffer(length);
             buffer.data.append(&mut self.cut);
+            // The length itself is part of the message: its checksum covers it.
             self.coming = Some((buffer, length));
         }
         let Some((buffer, length)) = &mut self.coming else {

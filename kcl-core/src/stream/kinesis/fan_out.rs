@@ -46,6 +46,9 @@ impl FanOut for KinesisStream {
         convert::consumer(&described)
     }
 
+    // A registration whose answer is lost may have been made all the same. Nothing is asked again
+    // here: the caller describes the consumer by its name, as the contract says, and finds it. A
+    // second registration would only be refused.
     async fn register_consumer(&self, name: &str) -> Result<Consumer, Error> {
         let operation = KinesisOperation::RegisterStreamConsumer;
         self.check(operation)?;
@@ -74,9 +77,12 @@ impl FanOut for KinesisStream {
             .consumer_arn(arn.as_str())
             .send()
             .await;
+        // The service answers before the consumer is gone: it is `DELETING` for some seconds, and
+        // its subscriptions end meanwhile.
         let Err(error) = sent else { return Ok(()) };
         let error = self.placed(rights(error_of(operation, error, None), arn.as_str()));
         match error.kind {
+            // Also after a lost answer that is asked again: gone is what was wanted.
             ErrorKind::Gone => Ok(()),
             // It is being made, or being removed: the latter is what was asked for.
             ErrorKind::Busy => match self
@@ -115,6 +121,8 @@ impl FanOut for KinesisStream {
             .config_override(self.subscribing.clone())
             .interceptor(body.clone())
             .mutate_request(move |request| request.add_extension(goes_with.clone()));
+        // One limit spans the head of the answer and the first message: an endpoint that grants and
+        // then says nothing would otherwise hold the shard, with neither records nor an error.
         let begun = async {
             let sent = call.send().with_subscriber(Dispatch::none()).await;
             sent.map_err(|error| rights(error_of(operation, error, None), consumer.as_str()))?;
@@ -148,6 +156,10 @@ impl KinesisStream {
         if let Some(arn) = self.stream.arn() {
             return Ok(arn);
         }
+        // The ARN holds the account and the region, which no setting of a stream by its name tells.
+        // Shards that start together ask once: the others wait for that answer, and the next one
+        // asks if it failed or was dropped. A stream that is deleted and created again under its
+        // name has the same ARN.
         let asked = self
             .arn_found
             .get_or_try_init(async || self.describe().await.map(|described| described.arn))

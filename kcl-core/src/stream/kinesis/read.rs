@@ -42,6 +42,8 @@ impl Stream for KinesisStream {
         let operation = KinesisOperation::DescribeStreamSummary;
         self.check(operation)?;
         let call = self
+            // The summary, and not `DescribeStream`: that lists the shards as well, page by page,
+            // and an account has 10 calls of it a second; of the summary it has 20.
             .client
             .describe_stream_summary()
             .set_stream_name(self.name())
@@ -113,6 +115,8 @@ impl Stream for KinesisStream {
                 .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
                 .starting_sequence_number(sequence.to_string()),
         };
+        // Without a subscriber, as in all calls that carry an iterator or records: the SDK logs
+        // what it sends and receives at its lower levels, and neither belongs in a log.
         let sent = call.send().with_subscriber(Dispatch::none()).await;
         let output = sent.map_err(|error| self.placed(error_of(operation, error, None)))?;
         match output.shard_iterator {

@@ -24,11 +24,20 @@ const OPERATION: KinesisOperation = KinesisOperation::GetRecords;
 pub(in crate::stream::kinesis) struct DirectCall {
     /// The connections, and the buffers that answers are received into.
     http: Http1Client,
-    /// Found out by the first call; nothing when the SDK has to make the calls.
+    /// Found out by the first call; nothing when the SDK has to make the calls. A failure is not
+    /// kept: a process that starts before its credentials are there asks again with the next call.
     signer: OnceCell<Option<Signer>>,
     /// In which form pages are asked for.
     cbor: CborUse,
-    /// Whether the SDK has to be asked as well: [`UNTRIED`], [`TRUSTED`] or [`LEFT`].
+    /// Whether the SDK has to be asked as well. It is settled once for the process, whichever shard
+    /// learns it first:
+    ///
+    /// ```text
+    ///                a page by a call of ours  -->  TRUSTED: an error is the service's word
+    ///   UNTRIED  ---<
+    ///                a page by the SDK after   -->  LEFT: no call of ours is made any more
+    ///                a refusal of ours
+    /// ```
     standing: AtomicU8,
 }
 
@@ -53,7 +62,7 @@ enum PageOutcome {
     Unreadable(Unreadable),
     /// Nothing came, or not all of it.
     NotAnswered(ConnectionFailure),
-    /// There were no credentials.
+    /// There were no credentials, or none that could be had in time. Nothing was sent.
     NotSigned(crate::BoxError),
 }
 
@@ -89,7 +98,10 @@ impl DirectCall {
     }
 
     /// A page; nothing when the SDK has to make the call, as it would do more than is done here.
-    /// Cancel safe: whoever asks again at the same place gets the same records.
+    ///
+    /// Cancel safe: a read changes nothing at the service, so whoever asks again at the same place
+    /// gets the same records. A call that is dropped half way costs its connection, and one of the
+    /// five calls a second that the shard allows.
     pub(in crate::stream::kinesis) async fn read(
         &self,
         stream: &KinesisStream,
@@ -103,6 +115,8 @@ impl DirectCall {
         let Some(signer) = finding.await? else {
             return Ok(None);
         };
+        // One limit for all that a page may take: signing, connecting, and the second call in JSON.
+        // With a limit for each, a reader could wait twice as long as for a call of the SDK.
         let asking = self.ask_as_understood(stream, signer, cursor, limit);
         let outcome = within(&*stream.clock, stream.call_limit, asking).await;
         let outcome = outcome.unwrap_or_else(|| {
@@ -112,6 +126,7 @@ impl DirectCall {
             )))
         });
         let page = page(outcome, cursor)?;
+        // Only a page counts. An error that is named may be due to what a call of ours lacks.
         self.stand(TRUSTED);
         Ok(Some(page))
     }
@@ -164,6 +179,8 @@ impl DirectCall {
             }
             return first;
         }
+        // It counts against the shard's five calls a second as well, so it is made only where the
+        // first answer may be due to its form.
         let second = self.ask(stream, signer, Form::Json, cursor, limit).await;
         if second.is_last_word(false) && second.is_answer() && self.cbor.give_up() {
             info!(

@@ -28,9 +28,12 @@ use super::super::wire::Form;
 const SIGNATURE_4: AuthSchemeId = AuthSchemeId::new("sigv4");
 /// Names the call in a protocol in which all calls are POSTs to `/` (AWS JSON 1.1).
 const TARGET: &str = "Kinesis_20131202.GetRecords";
+// The SDK's own user agent names its version and the system; a request that it did not make must
+// not claim to be one of its own.
 const USER_AGENT: &str = concat!("kcl-core/", env!("CARGO_PKG_VERSION"));
 
-/// An answer that took longer says nothing of the service's clock, as the SDK has it.
+/// An answer that took longer says nothing of the service's clock, as the SDK has it. A host that
+/// slept in between cannot tell how long ago the service wrote its date.
 const MAX_TRUSTED: Duration = Duration::from_mins(15);
 
 /// Makes requests to the endpoint that the SDK would use, signed with the credentials and by the
@@ -38,7 +41,7 @@ const MAX_TRUSTED: Duration = Duration::from_mins(15);
 pub(super) struct Signer {
     /// The SDK's credentials and their cache, and its clock.
     components: RuntimeComponents,
-    /// Empty: what the cache of credentials needs is in the components.
+    /// Empty, but asked for by each call of the cache: what that needs is in the components.
     bag: ConfigBag,
     /// The whole URL, which is signed.
     address: String,
@@ -50,13 +53,18 @@ pub(super) struct Signer {
     path: String,
     /// Part of what is signed.
     region: String,
-    /// How much the service's clock is ahead, in milliseconds; nothing when the client says that it
-    /// is not to be minded.
+    /// How much the service's clock is ahead of the SDK's, in milliseconds, by the last answer that
+    /// told; nothing when the client says that it is not to be minded. The service refuses what is
+    /// signed more than five minutes off, so a host with a wrong clock could not read at all.
     ahead: Option<AtomicI64>,
 }
 
 impl Signer {
     /// What the SDK uses for calls of this stream; nothing if it would do more than is done here.
+    ///
+    /// The SDK does not say which endpoint its rules choose, or with whose credentials it signs. So
+    /// a call is begun as any other and stopped by an interceptor at the last moment before it
+    /// would be signed: nothing is sent.
     ///
     /// # Errors
     /// When it could not make a call either, as that call would fail.
@@ -77,6 +85,8 @@ impl Signer {
         match (noted, sent) {
             (Some(noted), _) => Ok(noted.signer(stream)),
             (None, Err(error)) => Err(error_of(operation, error, None)),
+            // It was sent although the interceptor stops it: nothing is known of such an SDK, so it
+            // keeps its calls.
             (None, Ok(_)) => Ok(None),
         }
     }
@@ -103,6 +113,8 @@ impl Signer {
             .resolve_cached_identity(resolver, &self.components, &self.bag)
             .await?;
         let params = v4::SigningParams::builder()
+            // Credentials that expire are renewed by the SDK's cache: a session token of a role
+            // lives for an hour or so.
             .identity(&identity)
             .region(&self.region)
             .name("kinesis")
@@ -115,6 +127,7 @@ impl Signer {
             ("content-type", form.content_type()),
             ("x-amz-target", TARGET),
         ];
+        // Only these are signed, and what the signature itself adds: a proxy may change the others.
         let signable = SignableRequest::new(
             "POST",
             &*self.address,
@@ -124,6 +137,7 @@ impl Signer {
         let (instructions, _) = sign(signable, &params)?.into_parts();
         let length = body.len().to_string();
         let own = [("user-agent", USER_AGENT), ("content-length", &*length)];
+        // 2 KiB for the head, of which a session token is most.
         let mut request = Vec::with_capacity(2 * 1024 + body.len());
         request.extend_from_slice(b"POST ");
         request.extend_from_slice(self.path.as_bytes());
@@ -143,7 +157,9 @@ impl Signer {
         Ok(request)
     }
 
-    /// Sets the time by an answer, as the SDK does by each of its own.
+    /// Sets the time by an answer, as the SDK does by each of its own. Not by one that was kept by
+    /// something on the way: its date is that of another call. Answers of several shards may come
+    /// in any order; each of them is as good as the last.
     pub(super) fn learn(&self, sent_at: SystemTime, head: &AnswerHead) {
         let Some(ahead) = self.ahead.as_ref().filter(|_| !head.is_cached) else {
             return;
@@ -203,6 +219,8 @@ impl NotedCall {
     /// an address or region that this does not understand.
     fn signer(self, stream: &KinesisStream) -> Option<Signer> {
         let config = stream.client.config();
+        // An address may hold a user and a password, which belong in no signature, host header or
+        // log.
         let address = without_userinfo(self.address.parse().ok()?).ok()?;
         if self.is_special {
             return None;

@@ -7,7 +7,15 @@ use crate::model::Timestamp;
 use super::reader::{MAX_DEPTH, Payload, Reader, count_of, from_seconds};
 use super::unreadable::Unreadable;
 
-/// Major types (RFC 8949, section 3.1).
+/// The major types (RFC 8949, section 3.1): the upper three bits of the first byte of a value.
+///
+/// ```text
+///   first byte   | major: 3 bits | info: 5 bits |
+///   info 0..=23  is the argument
+///        24..=27 the argument follows, in 1, 2, 4 or 8 bytes
+///        28..=30 are not in use
+///        31      there is no length: items follow up to BREAK
+/// ```
 const UNSIGNED: u8 = 0;
 const NEGATIVE: u8 = 1;
 const BYTES: u8 = 2;
@@ -17,15 +25,18 @@ const MAP: u8 = 5;
 const TAG: u8 = 6;
 const OTHER: u8 = 7;
 
-/// The tag of a time.
+/// The tag of a time since 1970. In seconds, says the RFC; in milliseconds, says the service.
 const EPOCH: u64 = 1;
-/// The end of what has no known length.
+/// The end of a list, map or string that gave no length.
 const BREAK: u8 = 0xFF;
 /// A whole number without a tag is a time in seconds below this, and in milliseconds from here on:
 /// the year 5138 in seconds, 1973 in milliseconds.
 const LEAST_MILLIS: u64 = 100_000_000_000;
 
 /// Takes values off a body in CBOR.
+///
+/// The service is said to give strings their length, and lists and maps none. So nothing can be
+/// reserved by the number of records, and each payload is one slice of the body.
 pub(super) struct Cbor<'a> {
     /// The whole body. Payloads are found by their places in it, so that they can be slices.
     body: &'a Bytes,
@@ -51,6 +62,7 @@ impl<'a> Cbor<'a> {
     }
 
     /// Takes the head of a value. Its argument is a length, a number or a tag, by the major type.
+    /// One that has more bytes than it needs is taken too: the RFC only prefers the shortest.
     #[inline]
     fn head(&mut self) -> Result<Head, Unreadable> {
         let first = self.take::<1>()?[0];
@@ -71,7 +83,9 @@ impl<'a> Cbor<'a> {
         })
     }
 
-    /// The same behind tags, and whether one of these says that it is a time.
+    /// The same behind tags, and whether one of these says that it is a time. All other tags are
+    /// passed over: they say nothing that changes how a member of a page is read. A loop and no
+    /// recursion, so that a body of nothing but tags uses up no stack.
     #[inline]
     fn untagged(&mut self) -> Result<(Head, bool), Unreadable> {
         let mut is_time = false;
@@ -98,6 +112,8 @@ impl<'a> Cbor<'a> {
     #[inline]
     fn part(&mut self, length: u64) -> Result<(usize, usize), Unreadable> {
         let from = self.at;
+        // The length is the sender's word. Added without a check, one near 2^64 would wrap round to
+        // a place inside the body.
         let to = usize::try_from(length)
             .ok()
             .and_then(|length| from.checked_add(length))
@@ -126,7 +142,7 @@ impl<'a> Cbor<'a> {
         }
     }
 
-    /// A string that comes in pieces of known length.
+    /// A string that comes in pieces of known length. It has to be copied, the only kind that is.
     fn pieces(&mut self, kind: u8) -> Result<Vec<u8>, Unreadable> {
         let mut joined = Vec::new();
         while !self.is_break() {
@@ -213,6 +229,7 @@ impl<'a> Reader<'a> for Cbor<'a> {
         }
         self.each(head, |cbor| {
             // A name may be tagged, or be no text at all; then the member is unknown.
+            // Where the name begins: one that is no text is skipped with its head, tags included.
             let before = cbor.at;
             let (name, _) = cbor.untagged()?;
             if name.major == TEXT {
@@ -275,6 +292,17 @@ impl<'a> Reader<'a> for Cbor<'a> {
         }
     }
 
+    /// A time: a whole number or one in floating point, with a tag or without.
+    ///
+    /// ```text
+    ///   whole, tag 1                 milliseconds: the service
+    ///   whole, from LEAST_MILLIS on  milliseconds: a server that forgot the tag
+    ///   whole, below that            seconds: emulators
+    ///   floating point               seconds: the RFC
+    /// ```
+    ///
+    /// A time that is out of bounds is none. It tells how old a record is, and not where in its
+    /// shard it is, so the page is not refused for it.
     #[inline]
     fn time(&mut self) -> Result<Option<Timestamp>, Unreadable> {
         if self.is_null()? {
@@ -288,6 +316,7 @@ impl<'a> Reader<'a> for Cbor<'a> {
         };
         match (head.major, head.argument) {
             (UNSIGNED, Some(whole)) => Ok(i64::try_from(whole).ok().map(in_millis)),
+            // The argument of a negative number is -1 minus the number.
             (NEGATIVE, Some(whole)) => Ok(i64::try_from(whole).ok().map(|whole| in_millis(!whole))),
             _ => match float(head) {
                 Some(seconds) => Ok(from_seconds(seconds)),
@@ -317,6 +346,8 @@ impl<'a> Reader<'a> for Cbor<'a> {
 
     fn finish(self) -> Result<Bytes, Unreadable> {
         if self.at == self.body.len() {
+            // The payloads are where they were received: this counts one more user of the body and
+            // copies nothing.
             Ok(self.body.clone())
         } else {
             Err(self.expected("the end"))
@@ -333,7 +364,8 @@ impl<'a> Reader<'a> for Cbor<'a> {
     }
 }
 
-/// The number, if the head is that of one in floating point.
+/// The number, if the head is that of one in floating point. `info` tells it from a simple value,
+/// which has the same major type and may have the same argument.
 fn float(head: Head) -> Option<f64> {
     let bits = head.argument.filter(|_| head.major == OTHER)?;
     match head.info {
@@ -350,9 +382,11 @@ fn float(head: Head) -> Option<f64> {
 fn half(bits: u16) -> f64 {
     let (exponent, fraction) = ((bits >> 10) & 0x1F, f64::from(bits & 0x3FF));
     let size = match exponent {
+        // Below the smallest normal number: there is no leading 1 before the fraction.
         0 => fraction * (-24_f64).exp2(),
         31 if fraction == 0.0 => f64::INFINITY,
         31 => f64::NAN,
+        // 1.fraction * 2^(exponent - 15), with 1 and the fraction in units of 2^-10.
         _ => (fraction + 1024.0) * (f64::from(exponent) - 25.0).exp2(),
     };
     if bits & 0x8000 == 0 { size } else { -size }

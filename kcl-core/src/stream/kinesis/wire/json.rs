@@ -10,7 +10,18 @@ use super::super::page_pool::{PageBuffer, PagePool};
 use super::reader::{MAX_DEPTH, Payload, Reader, count_of, from_seconds};
 use super::unreadable::Unreadable;
 
-/// Takes values off a body in JSON.
+/// Takes values off a body in JSON: what an endpoint without CBOR answers, and what every event of
+/// a subscription is, since the service has no CBOR there.
+///
+/// ```text
+///   {"Records":[{"Data":"AAEC","PartitionKey":"k","SequenceNumber":"4959..."},...],...}
+///                        ----                 -
+///                        decoded behind the   a slice of the body, which the page
+///                        payloads before it   adds to the text of its keys
+/// ```
+///
+/// Base64 is most of a page. It is searched once for its end and decoded once, straight to where
+/// the payload stays; a reader that first makes a text of each string costs several times as much.
 pub(super) struct Json<'a> {
     /// The whole body.
     body: &'a [u8],
@@ -70,6 +81,8 @@ impl<'a> Json<'a> {
     }
 
     /// What stands between quotes. Whether it is valid text has to be seen.
+    /// Neither control characters nor UTF-8 are looked at here. Base64 has neither, and its decoder
+    /// refuses what is no base64: a look would read most of a page once more.
     #[inline]
     fn string(&mut self) -> Result<Cow<'a, [u8]>, Unreadable> {
         self.take(b'"', "a string")?;
@@ -85,6 +98,8 @@ impl<'a> Json<'a> {
     }
 
     /// A string that has an escape behind `text`.
+    /// Kept out of `string`, so that the usual string, which has no escape, stays short enough to
+    /// be inlined.
     #[cold]
     fn escaped(&mut self, mut text: Vec<u8>) -> Result<Vec<u8>, Unreadable> {
         self.at += text.len();
@@ -115,7 +130,9 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The character that four digits name, or twice four for one beyond 16 bits.
+    /// The character that four digits name, or twice four for one beyond 16 bits. Half of such a
+    /// pair is refused: Rust's text cannot hold it, and with a substitute the partition key would
+    /// not be the one that the producer chose.
     fn character(&mut self) -> Result<char, Unreadable> {
         let first = self.four_digits()?;
         let code = if (0xD800..0xDC00).contains(&first) {
@@ -157,7 +174,8 @@ impl<'a> Json<'a> {
         Ok(text)
     }
 
-    /// What stands where a number is expected.
+    /// What stands where a number is expected, by JSON's own grammar: Rust would also read `inf`,
+    /// `+1` and `.5`, and then say that a body is fine which is not JSON.
     fn number(&mut self) -> Result<&'a str, Unreadable> {
         self.peek();
         let rest = self.rest();
@@ -195,7 +213,7 @@ impl<'a> Json<'a> {
     }
 
     /// The number in floating point. The grammar was checked, so this fails only where Rust's is
-    /// narrower.
+    /// narrower. One that is too large becomes infinite, which is out of all bounds for a time.
     fn float(&self, number: &str) -> Result<f64, Unreadable> {
         number.parse().map_err(|_| self.expected("a number"))
     }
@@ -225,6 +243,8 @@ impl<'a> Json<'a> {
 }
 
 impl<'a> Reader<'a> for Json<'a> {
+    /// A name is bytes to whoever reads it: it is compared with those that are known. Only where
+    /// none of them matches is it looked at as text, by `skip_member`.
     #[inline]
     fn members(
         &mut self,
@@ -237,6 +257,7 @@ impl<'a> Reader<'a> for Json<'a> {
         }
         loop {
             let name = self.string()?;
+            // One with an escape was looked through while the escape was taken out.
             if let Cow::Borrowed(name) = &name {
                 self.without_controls(name)?;
             }
@@ -306,7 +327,8 @@ impl<'a> Reader<'a> for Json<'a> {
         if self.payloads.data.capacity() == 0
             && let Some(pages) = self.pages
         {
-            // All that may follow, so that it never has to grow.
+            // All that may follow, so that it never has to grow: a buffer that grew would be
+            // copied, and would be longer than what the pool has lent and counts.
             let most = (base64.len() + self.rest().len()) / 4 * 3 + 3;
             self.payloads = pages.buffer(most);
         }
@@ -321,6 +343,8 @@ impl<'a> Reader<'a> for Json<'a> {
         }
     }
 
+    /// The service writes `1603149588.042`. That number has no exact `f64`, so it is read by its
+    /// digits, and only what looks different goes the longer way.
     #[inline]
     fn time(&mut self) -> Result<Option<Timestamp>, Unreadable> {
         if self.is_null()? {
@@ -366,6 +390,7 @@ impl<'a> Reader<'a> for Json<'a> {
 }
 
 /// Seconds of up to 12 digits with up to three decimals, in milliseconds: what the service writes.
+/// Nothing for a number with a sign or an exponent, or a longer one.
 fn short_seconds(number: &[u8]) -> Option<i64> {
     let (mut millis, mut decimals) = (0, None);
     if number.len() > 16 {

@@ -34,7 +34,9 @@ impl NextMember {
 pub(crate) struct WirePage {
     /// In the order of the answer, which is that of the shard.
     pub(crate) records: Vec<RawRecord>,
-    /// Where the next page begins; nothing when it was null or not there.
+    /// Where the next page begins; nothing when it was null or not there. Of an answer an iterator,
+    /// which is good for five minutes and opens the shard to whoever has it; of an event a sequence
+    /// number.
     pub(crate) next: Option<String>,
     /// How far this page is behind the tip, in milliseconds. Some emulators do not say it.
     pub(crate) millis_behind_latest: Option<u64>,
@@ -46,6 +48,9 @@ pub(crate) struct WirePage {
 /// The page that a body holds, all of it or nothing, and its form. Payloads that have to be decoded
 /// are decoded into a buffer of `pages`.
 ///
+/// The records of half a page would be delivered as if they were all of it, and the next iterator,
+/// if it was in the half that came, leads past the others: they would be lost without a sign.
+///
 /// # Errors
 /// If any of it is not what the service promises.
 pub(crate) fn page_of(
@@ -54,7 +59,7 @@ pub(crate) fn page_of(
     next: NextMember,
     pages: &PagePool,
 ) -> Result<(WirePage, Form), Unreadable> {
-    // Keys are found by numbers of 32 bits.
+    // Keys are found by numbers of 32 bits. A page of the service has 10 MiB of payloads at most.
     if u32::try_from(body.len()).is_err() {
         return Err(Unreadable::Unexpected {
             expected: "less than 4 GiB",
@@ -75,7 +80,8 @@ pub(crate) fn page_of(
 struct PageDraft {
     /// The records, with empty keys and payloads.
     page: WirePage,
-    /// The keys, one behind the other, and where each ends.
+    /// The keys, one behind the other. One text for all of them, which the page's records share: a
+    /// `String` each would be up to 10,000 small allocations a page.
     keys: String,
     /// Where each key ends in `keys`, by record.
     key_ends: Vec<u32>,
@@ -90,9 +96,11 @@ struct PageDraft {
 }
 
 impl PageDraft {
-    /// Reads a body to its end before anything of it is used.
+    /// Reads a body to its end before anything of it is used. Members come in any order: servers
+    /// were seen to send `MillisBehindLatest` before the records.
     fn read<'a>(mut reader: impl Reader<'a>, next: &[u8]) -> Result<WirePage, Unreadable> {
         let mut draft = Self::default();
+        // What each record has until `finish`: cloning it allocates nothing.
         let no_key = Key::from("");
         reader.members(|reader, name| {
             let known = match name {
@@ -208,7 +216,8 @@ fn text_or_null<'a>(reader: &mut impl Reader<'a>) -> Result<Option<String>, Unre
     Ok(Some(reader.text()?.into_owned()))
 }
 
-/// The shards that follow, all of them or none.
+/// The shards that follow, all of them or none. One that is not described well empties the list for
+/// good; those behind it are still read, as the body has to be read to its end.
 fn children<'a>(reader: &mut impl Reader<'a>) -> Result<Vec<ChildShard>, Unreadable> {
     let mut children = Some(Vec::new());
     if !reader.is_null()? {
@@ -224,7 +233,8 @@ fn children<'a>(reader: &mut impl Reader<'a>) -> Result<Vec<ChildShard>, Unreada
     Ok(children.unwrap_or_default())
 }
 
-/// A shard that follows, if it is described well.
+/// A shard that follows, if it is described well. One without an id could be given no lease; of one
+/// without its hash keys nobody could say whether they are read.
 fn child<'a>(reader: &mut impl Reader<'a>) -> Result<Option<ChildShard>, Unreadable> {
     let (mut id, mut range, mut parents) = (None, None, Vec::new());
     reader.members(|reader, name| {

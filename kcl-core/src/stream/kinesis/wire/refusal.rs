@@ -25,9 +25,12 @@ pub(crate) fn refusal_of(
         Ok(Form::Cbor) => said(Cbor::new(body)),
         Ok(Form::Json) => said(Json::new(body, None)),
         // HTML of a proxy, or nothing: then the status alone is known.
+        // Likewise where a body begins well and cannot be read to the end of its object. It is no
+        // error of its own: the call was refused, and how is said by its status.
         Err(unreadable) => Err(unreadable),
     };
     let mut refusal = said.unwrap_or_default();
+    // Proxies and emulators replace bodies sooner than headers, and the SDK goes by it as well.
     if let Some(named) = named {
         refusal.code = Some(named.to_owned());
     }

@@ -1,7 +1,11 @@
 use super::reader::Form;
 
-/// The body of a call of `GetRecords`.
+/// The body of a call of `GetRecords`. `arn` is there only for a stream that was named by it.
+///
+/// Written by hand, because the SDK's own writer of requests cannot be had without the rest of its
+/// call.
 pub(crate) fn get_records(form: Form, iterator: &str, limit: u32, arn: Option<&str>) -> Vec<u8> {
+    // 64: the names of the members, the punctuation and the limit. So it is allocated once.
     let mut body = Vec::with_capacity(iterator.len() + arn.map_or(0, str::len) + 64);
     match form {
         Form::Json => {
@@ -29,7 +33,8 @@ pub(crate) fn get_records(form: Form, iterator: &str, limit: u32, arn: Option<&s
     body
 }
 
-/// Major types (RFC 8949, section 3.1), in their place in the first byte.
+/// Major types (RFC 8949, section 3.1), already in the upper three bits of the first byte, so that
+/// an argument is added by an `or`.
 const UNSIGNED: u8 = 0 << 5;
 const TEXT: u8 = 3 << 5;
 const MAP: u8 = 5 << 5;
@@ -62,6 +67,7 @@ fn json_text(body: &mut Vec<u8>, text: &str) {
         match byte {
             b'"' | b'\\' => body.extend_from_slice(&[b'\\', byte]),
             0..0x20 => body.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            // What is not ASCII stays as it is: the body is UTF-8.
             _ => body.push(byte),
         }
     }
