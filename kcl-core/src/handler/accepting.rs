@@ -28,6 +28,8 @@ pub(super) fn claim(
     owner: &WorkOwner,
     misuse: &Misuse,
 ) -> Result<(), &'static str> {
+    // Another acquisition has another `Background`, even of the same shard by the same worker: its
+    // records may lie before those that this one has done.
     if before.is_some_and(|before| !before.is_same(background)) {
         return Err(misuse.other_shard);
     }
@@ -59,6 +61,8 @@ pub(super) async fn accept_whole(
         }
         tokio::select! {
             biased;
+            // First the consumer's wish: a hand-over must not wait for room. Then the room: where
+            // both it and the limit are there, because this was polled late, more is accepted.
             () = background.leaves() => return Ok(()),
             () = room.notified() => {}
             () = pause(&**background.clock(), WAIT_FOR_ROOM) => return Ok(()),

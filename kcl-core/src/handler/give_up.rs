@@ -23,6 +23,14 @@ pub(super) enum GivenUp {
 
 /// Does with a record what its last resort says, and tells of it. The checkpoint may pass it only
 /// when it was passed.
+///
+/// ```text
+///   last resort   Stop               the worker stops              Left
+///                 Skip               told                          Passed
+///                 DeadLetter         taken, and so told            Passed
+///                                    refused, or it panicked       NotTaken
+///                                    the lease is over by now      Left
+/// ```
 pub(super) async fn give_up(
     last_resort: &LastResort,
     background: &Background,
@@ -44,6 +52,8 @@ pub(super) async fn give_up(
             if background.may_begin().is_none() {
                 return GivenUp::Left;
             }
+            // If this is dropped while the target works, the letter may have been taken: it comes a
+            // second time from the next owner. The other order would lose the record.
             let cause = match AssertUnwindSafe(to.deliver(letter)).catch_unwind().await {
                 Ok(Ok(())) => {
                     background.tell_dead_lettered(position, letter.attempts, letter.why);

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::Letter;
 
-/// What is kept of an error where the letter has to be short, in bytes.
+/// What is kept of an error where the letter has to be short, in bytes. A message of SQS or a
+/// record of Kinesis has room for it beside names and positions.
 const SHORT_ERROR: usize = 8 * 1024;
 
 impl Letter<'_> {
@@ -37,11 +38,14 @@ impl Letter<'_> {
         } else {
             0
         };
+        // Mostly enough for names, positions and an error, so that only a long error makes it grow.
         let mut line = String::with_capacity(512 + data);
         line.push_str("{\"stream\":");
         text(&mut line, shard.stream.name());
         line.push_str(",\"shard\":");
         text(&mut line, shard.shard.as_str());
+        // As a string: it has up to 56 digits, and readers of JSON round what they take for a
+        // number.
         let _ = write!(line, ",\"sequence_number\":\"{}\"", record.sequence());
         let _ = write!(
             line,
@@ -101,7 +105,8 @@ fn text(line: &mut String, value: &str) {
     line.push('"');
 }
 
-/// RFC 4648, with padding.
+/// RFC 4648, with padding. Written here because without the feature `kinesis` this crate has no
+/// library for it.
 fn base64(line: &mut String, data: &[u8]) {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for chunk in data.chunks(3) {

@@ -34,7 +34,9 @@ pub(super) struct FailureRules {
 }
 
 impl FailureRules {
-    /// By the word of the application, or else by the worker's.
+    /// By the word of the application, or else by the worker's. The two are not mixed: an
+    /// application that gives `Retries` decides all of it, and may leave only the pauses to the
+    /// worker.
     pub(super) fn new(retries: Option<&Retries>, worker: WorkRules) -> Self {
         if let Some(retries) = retries {
             return Self {
@@ -88,6 +90,7 @@ pub(super) fn first_too_old(
     clock: &dyn Clock,
 ) -> Option<usize> {
     limits.max_age?;
+    // Once for all of them, so that the judgement is of one moment.
     let wall = clock.wall();
     span.clone()
         .find(|index| too_old_at(limits, &records[*index], wall).is_some())
@@ -127,6 +130,7 @@ impl From<Arc<str>> for ErrorSaid {
 }
 
 /// Whether the error, or one beneath it, was marked by the application as one that no retry cures.
+/// Beneath, because handlers wrap what their decoders return.
 fn is_permanent(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     // No more of them: a chain without an end would be followed for ever.
@@ -157,6 +161,8 @@ pub(super) async fn call_within<T>(
     clock: &dyn Clock,
     call: impl Future<Output = T>,
 ) -> Result<T, Arc<str>> {
+    // What the handler has left half changed by a panic is its own, and it knows: it is called
+    // again, as after an error.
     let call = AssertUnwindSafe(call).catch_unwind();
     let returned = match limit {
         None => call.await,

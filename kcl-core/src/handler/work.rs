@@ -54,6 +54,16 @@ pub(super) struct WorkPlan {
 }
 
 /// The work on the records of one shard. Dropping it ends all of it.
+///
+/// ```text
+///   a batch --> accept --> lanes --> workers, a task each, with one record at a time
+///                 ^                    |  Ok: done, and the end of the finished prefix
+///                 |   room             |      goes to the consumer
+///                 +--------------------+  Err: failed; its lane waits until it is tried again
+/// ```
+///
+/// Tasks are started when there are records for them, and end when there is none: an idle shard has
+/// none. A task holds one record at a time; everything that must outlive it is in the state.
 pub(super) struct RecordWork<H: RecordHandler>(Arc<WorkShared<H>>);
 
 struct WorkShared<H> {
@@ -69,6 +79,8 @@ struct WorkShared<H> {
     /// There is room for more records. One waits for it.
     room: Notify,
     /// Nothing is at work. One waits for it.
+    /// Like `room`, it keeps one notice for whoever waits next, so none is missed between a look
+    /// and a wait.
     drained: Notify,
 }
 
@@ -132,6 +144,7 @@ impl<H: RecordHandler> RecordWork<H> {
 
     /// Begins nothing more, waits for what is at work as long as it may be, and ends what is left.
     pub(super) async fn drain(&self) {
+        // None before the first batch: then nothing is at work either.
         let background = {
             let mut state = self.0.state();
             state.phase = WorkPhase::Leaving;
@@ -150,6 +163,7 @@ impl<H: RecordHandler> RecordWork<H> {
         };
         // Waits until each is dropped, so that no handler runs on after the lease is given up.
         tasks.end().await;
+        // Otherwise a status would show the work of an owner that has gone.
         if let Some(background) = &self.0.state().background {
             background.works_since(None, 0);
             background.has_lanes(0);
@@ -191,6 +205,8 @@ impl<H: RecordHandler> WorkShared<H> {
         let room = self.state().lanes.room();
         let next = &batch.records[before..batch.records.len().min(before + room)];
         let (wanted, failure) = self.plan.filter.of(next);
+        // The filter has run without the lock: it is the application's code, and may be slow or
+        // panic.
         let (mut state, mut passed) = (self.state(), 0);
         for (record, is_wanted) in next.iter().zip(wanted) {
             if is_wanted {
@@ -234,6 +250,8 @@ impl<H: RecordHandler> WorkShared<H> {
         // A worker that is between two records takes one of those that can begin: `at_work` counts
         // those that are within one.
         let wanted = state.lanes.at_work() + state.lanes.can_begin();
+        // Tasks that have ended are kept until somebody takes them out. That is done here, where a
+        // new one is needed: it costs nothing while there are enough.
         if state.workers < wanted {
             state.tasks.forget_ended();
         }
@@ -266,6 +284,7 @@ impl<H: RecordHandler> WorkShared<H> {
         }
         let attempt = self.state().called(job.number);
         if attempt > 1 {
+            // Before the call, so that a call that hangs is seen as the retry that it is.
             job.background.tell_retried();
         }
         let context = RecordContext {
@@ -313,10 +332,12 @@ impl<H: RecordHandler> WorkShared<H> {
         self.pass(&mut state, job);
     }
 
-    /// The record is done, or is passed as if it were.
+    /// The record is done, or is passed as if it were. The order matters: it leaves the oldest work
+    /// before it leaves the lanes, by whose numbers it is found there.
     fn pass(self: &Arc<Self>, state: &mut WorkState, job: &RecordJob) {
         state.left(job.number);
         let grown = state.lanes.done(job.number);
+        // Still under the lock: ends that are reported must only grow.
         let end = state.grown(grown);
         job.background.has_lanes(state.lanes.lanes());
         job.background.fails_no_more(&job.record().position);
@@ -338,6 +359,7 @@ impl<H: RecordHandler> WorkShared<H> {
         if let (Some(error), Some(record)) = (error, state.accepted(job.number)) {
             record.error = Some(error);
         }
+        // After the drain has begun nothing begins any more, so nothing has to wake up for it.
         if state.phase == WorkPhase::Working {
             let (shared, number, clock) = (
                 Arc::clone(self),

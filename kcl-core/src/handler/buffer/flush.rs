@@ -17,6 +17,18 @@ use super::work::BufferShared;
 use super::{BufferHandler, FlushContext};
 
 /// One flush: its records, until all of them are done, given up or given back.
+///
+/// ```text
+///    tried in one call          not yet
+///   [ 0 1 2 3 4 5 6 7 8 9 ] [ 10 11 12 ... ]      10 is too old, so it ends the span
+///
+///   Ok                   0 to 9 are done; 10 is given up, 11 and later are tried next
+///   Err at record 5      0 to 4 are done; that was an attempt of 5
+///   Err without a record none is done; 0 to 4 are tried next
+///   no answer            the lease is over: everything is given back
+/// ```
+///
+/// Which records are tried next is [`Bisection`]'s to say; this only calls, pauses and reports.
 pub(super) struct Flush<H> {
     /// The buffers that it came from, and that learn of its end.
     pub(super) work: Arc<BufferShared<H>>,
@@ -25,6 +37,8 @@ pub(super) struct Flush<H> {
     /// As the handler is told it.
     pub(super) shard: ShardRef,
     /// Which records, of which key, and why now.
+    /// Its numbers are those of the shard's buffers. Everything else here counts from 0, within
+    /// this flush.
     pub(super) flush: BeginningFlush<Key>,
     /// The same records as handles, at the same indexes: a slice of them is what the handler is
     /// given.
@@ -35,11 +49,13 @@ pub(super) struct Flush<H> {
 type FailedCall = (Option<Position>, ErrorSaid);
 
 impl<H: BufferHandler> Flush<H> {
-    /// Until the flush is over. Dropped in between, its records were neither done nor given back:
-    /// the whole work ends then.
+    /// Until the flush is over. Dropped in between, its records are neither done nor given back,
+    /// and their key stays at work for ever. So it is dropped only with all the work on the shard,
+    /// and the next owner gets the records again.
     pub(super) async fn run(self) {
-        // Nothing that an application has made ends a flush without a word: its records would be at
-        // work for ever.
+        // A panic of the handler, or of a dead letter's target, is caught where it is called and
+        // counts as an error. This one comes from around them, and what was done is not known: the
+        // worker stops. Without a word the records would be at work for ever.
         let whole = AssertUnwindSafe(self.flush()).catch_unwind().await;
         let whole = whole.unwrap_or_else(|panic| {
             let cause = panic_text(panic);
@@ -61,7 +77,8 @@ impl<H: BufferHandler> Flush<H> {
         self.work.changed.notify_one();
     }
 
-    /// Whether all of its records are done.
+    /// Whether all of its records are done. If not, what is left of them is given back with all
+    /// later records of the key, which must not overtake them.
     async fn flush(&self) -> bool {
         let rules = FailureRules::new(self.work.plan.retries.as_ref(), self.background.rules());
         self.background.tell_flushes(self.flush.cause.as_str());
@@ -70,6 +87,7 @@ impl<H: BufferHandler> Flush<H> {
         let mut error: Option<Arc<str>> = None;
         while let Some(span) = split.next() {
             let clock = &**self.background.clock();
+            // Asked anew before each attempt: a record grows older while others are tried.
             let old = first_too_old(rules.limits, &self.records, &span, clock);
             let (index, why, attempts) = if old == Some(span.start) {
                 (span.start, Discarded::TooOld, split.attempts())
@@ -78,6 +96,8 @@ impl<H: BufferHandler> Flush<H> {
                 match self.call(&rules, &tried, split.failures() + 1).await {
                     None => return false,
                     Some(Ok(())) => {
+                        // Which of these had failed is not known after a split, so it is taken off
+                        // all of them.
                         let has_failed = error.take().is_some();
                         if has_failed {
                             let first = &self.records[tried.start].position;
@@ -98,9 +118,12 @@ impl<H: BufferHandler> Flush<H> {
                             split.failures() + 1,
                             &text,
                         );
+                        // The shard is given up: trying again would only delay the hand-over.
                         if self.work.is_leaving() {
                             return false;
                         }
+                        // `OnFailure::Stop`: the first failure counts, and the cause is told as it
+                        // came.
                         if !rules.bisects {
                             self.background.fail(match at {
                                 Some(at) => Failure::at(&self.records[at], &*text),
@@ -140,6 +163,7 @@ impl<H: BufferHandler> Flush<H> {
                         .tell_failed(position, attempts.max(1), &cause);
                     self.pause(&rules, split.failures().max(1)).await;
                     if self.work.is_leaving() {
+                        // Nobody took the letter, and the next owner shall try: it is not passed.
                         return false;
                     }
                 }
@@ -149,7 +173,8 @@ impl<H: BufferHandler> Flush<H> {
         true
     }
 
-    /// One call of the handler. With nothing, the time of the lease is over.
+    /// One call of the handler. With nothing, the time of the lease is over. Dropped while the
+    /// handler runs, its call stays noted in the state, which is cleared with the end of the work.
     async fn call(
         &self,
         rules: &FailureRules,
@@ -164,6 +189,8 @@ impl<H: BufferHandler> Flush<H> {
         };
         // With no await between the question and the hand-out.
         let now = self.background.may_begin()?;
+        // Two flushes may begin at the same moment; the number of their first record tells them
+        // apart.
         let call = (now, self.flush.numbers[tried.start]);
         if attempt > 1 {
             self.background.tell_retried();
@@ -186,6 +213,8 @@ impl<H: BufferHandler> Flush<H> {
         })
     }
 
+    /// The record at this position, if it is one of this flush. An application that names another
+    /// names none: then all are tried again, rather than some passed that nobody has processed.
     fn index_of(&self, position: &Position) -> Option<usize> {
         self.records
             .binary_search_by(|record| record.position.cmp(position))
@@ -204,6 +233,8 @@ impl<H: BufferHandler> Flush<H> {
         }
         let mut state = self.work.state();
         let numbers = &self.flush.numbers[span];
+        // 0 as long as a record of another key that precedes them is not done: the finished prefix
+        // is the shard's.
         let grown = numbers
             .iter()
             .map(|number| state.buffers.done(*number))

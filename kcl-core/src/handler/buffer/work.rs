@@ -24,7 +24,7 @@ const MISUSE: Misuse = Misuse {
                  checkpoint what the other has not done: expected is one, whose handler calls both",
 };
 /// Memory that the reader has waited for so long does not come by itself: what is gathered is
-/// flushed. Long for handlers of other shards that are at work.
+/// flushed. What handlers of other shards are about to free mostly comes sooner.
 const SHORT_OF_MEMORY: Duration = Duration::from_millis(200);
 
 /// How records are gathered.
@@ -55,10 +55,14 @@ pub(super) struct BufferShared<H> {
     /// Never held while a handler runs or anything is awaited.
     state: Mutex<BufferState>,
     /// There are more records, a flush is over, or the phase is another. One waits for it.
+    /// `notify_one` keeps one notice for whoever waits next, so a change between a look and the
+    /// wait is not missed; one is enough, as each look sees all changes.
     pub(super) changed: Notify,
     /// There is room for more records. One waits for it.
     pub(super) room: Notify,
     /// The shard is given up: nothing waits any more to be tried again.
+    /// All flushes wait for it, so it is told by `notify_waiters`, which keeps no notice: they look
+    /// at the phase after they have enabled the wait.
     leaves: Notify,
     /// Nothing is at work, and nothing begins. One waits for it.
     drained: Notify,
@@ -111,6 +115,7 @@ impl<H: BufferHandler> BufferWork<H> {
         // owner.
         self.0.leaves.notify_waiters();
         self.0.changed.notify_one();
+        // If this is dropped, the consumer is dropped with it: a crash, and the records come again.
         drain(background, self.0.all_ended()).await;
         self.end().await;
     }
@@ -122,6 +127,7 @@ impl<H: BufferHandler> BufferWork<H> {
             state.phase = BufferPhase::Over;
             std::mem::take(&mut state.tasks)
         };
+        // No handler runs on after this: the lease may be another worker's a moment later.
         tasks.end().await;
         let mut state = self.0.state();
         state.calls(std::collections::BTreeSet::clear);
@@ -169,6 +175,8 @@ impl<H: BufferHandler> BufferShared<H> {
         let next = &records[before..records.len().min(before + room)];
         let (wanted, failure) = self.plan.filter.of(next);
         let now = background.clock().now();
+        // The room was asked for under another lock. The filter runs without one: it is the
+        // application's code, and may be slow or panic.
         let (mut state, mut passed) = (self.state(), 0);
         for (record, is_wanted) in next.iter().zip(wanted) {
             if is_wanted {
@@ -187,6 +195,8 @@ impl<H: BufferHandler> BufferShared<H> {
             });
             *accepted += 1;
         }
+        // Under the lock: a flush that begins now could otherwise finish a record of which the
+        // consumer does not know yet.
         if *accepted > before {
             background.accept(records[*accepted - 1].position.clone());
         }
@@ -224,6 +234,8 @@ impl<H: BufferHandler> BufferShared<H> {
                         state.phase = BufferPhase::Emptying(FlushCause::End);
                     }
                 }
+                // Each turn begins the span anew. While the reader waits for memory there is hardly
+                // a turn: the records that would begin one are those that do not come.
                 () = background.memory().lasts(SHORT_OF_MEMORY, &**background.clock()), if may_flush && !is_short => is_short = true,
                 () = async {
                     match wake_at {

@@ -26,7 +26,7 @@ pub(super) struct TriedRecords {
 pub(super) enum CallResult {
     /// All of them are processed.
     Done,
-    /// At this record, if that is known.
+    /// At this record, by its index in the flush, if that is known.
     Failed(Option<usize>, ErrorSaid),
     /// None of its shards is held any more.
     Gone,
@@ -86,14 +86,19 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
             cause: self.flush.cause,
             attempt,
         };
+        // It counts for each shard in it, so a call that exceeds the handler budget costs the
+        // leases of all: nobody can say whose record holds it up.
         for background in tried.backgrounds.values() {
             background.works_since(Some(tried.now), 1);
         }
+        // One retry, whatever the number of shards in it.
         if attempt > 1
             && let Some(background) = tried.backgrounds.values().next()
         {
             background.tell_retried();
         }
+        // Without a gap between them, which is the usual case, the handler is given a slice of the
+        // flush.
         let (first, last) = (tried.indexes[0], tried.indexes[tried.indexes.len() - 1]);
         let apart: Vec<ShardRecord>;
         let records = if last - first + 1 == tried.indexes.len() {

@@ -19,6 +19,16 @@ use super::work::SharedWork;
 use super::{ShardRecord, SharedBufferHandler};
 
 /// One flush: its records, until each of them is done, given up or given back.
+///
+/// It differs from the flush of one shard in that a shard may leave in the middle of it:
+///
+/// ```text
+///   records of the flush   [ 1 1 3 2 1 3 3 ]      by shard
+///   shard 1 is lost        [ . . 3 2 . 3 3 ]      the next call gets these
+/// ```
+///
+/// The indexes stay those of the whole flush, with gaps. What is left out is not done: at the end
+/// its shard, if it is still a member, is given back from there on.
 pub(super) struct SharedFlush<H> {
     /// The buffer that it came from, and that learns of its end.
     pub(super) work: Arc<SharedWork<H>>,
@@ -27,6 +37,8 @@ pub(super) struct SharedFlush<H> {
     /// Which records of which shards, and why now.
     pub(super) flush: BeginningSharedFlush<MemberId>,
     /// The time of the members that it belongs to: see `SharedState::epoch`.
+    /// Without it the end of an old flush would count as that of the one in progress, and another
+    /// would begin beside it.
     pub(super) epoch: u64,
     /// Those of the flush, at the same indexes.
     pub(super) records: Vec<ShardRecord>,
@@ -56,7 +68,9 @@ enum AfterTry {
 impl<H: SharedBufferHandler> SharedFlush<H> {
     /// Until the flush is over, for whichever of its shards are left by then.
     pub(super) async fn run(self) {
-        // Nothing that an application has made ends a flush without a word: its records would be at
+        // A panic of the handler, or of a dead letter's target, is caught where it is called and
+        // counts as an error. This one comes from around them, and what was done is not known: the
+        // worker stops, as each shard that is left says. Without a word the records would be at
         // work for ever.
         let ended = AssertUnwindSafe(self.flush()).catch_unwind().await;
         if let Err(panic) = ended {
@@ -74,7 +88,8 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
     }
 
     /// Calls the handler with what is live of the records, until each is done, given up or given
-    /// back. It is looked anew before each call: a shard may have left during a pause.
+    /// back. It is looked anew before each call: a shard may have left during a pause, or its lease
+    /// may have expired.
     async fn flush(&self) {
         let mut progress = FlushProgress {
             split: Bisection::new(self.records.len()),
@@ -83,6 +98,8 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
         let mut is_first = true;
         while let Some(span) = progress.split.next() {
             let Some(tried) = self.live(span.clone()) else {
+                // Done for the split only: none of them is reported, so none is passed by a
+                // checkpoint.
                 progress.split.done_up_to(span.end);
                 continue;
             };
@@ -93,6 +110,7 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
                 // Once, whatever the number of shards in it.
                 background.tell_flushes(self.flush.cause.as_str());
             }
+            // By any of the shards: they are of one worker, and have its rules.
             let rules = FailureRules::new(self.work.plan.retries.as_ref(), background.rules());
             let next = self.try_next(&rules, tried, span.end, &mut progress).await;
             let goes_on = match next {
@@ -130,6 +148,7 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
         }
         let attempt = split.failures() + 1;
         let (at, said) = match self.call(rules, &tried, attempt).await {
+            // All that was called for is gone; there may be others behind it.
             CallResult::Gone => return AfterTry::Goes,
             CallResult::Done => {
                 let has_failed = error.take().is_some();
@@ -151,9 +170,12 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
         let (before, rest) = tried
             .indexes
             .split_at(tried.indexes.partition_point(|index| *index < first));
+        // The handler says that these are processed, also of shards that have left since: their
+        // reports are ignored.
         self.done(&tried, before, error.is_some());
         let ErrorSaid { text, is_permanent } = said;
         let failing = if at.is_some() { &rest[..1] } else { rest };
+        // Once a shard and not once a record: it is one failure to whoever is told.
         for (background, index) in self.firsts(&tried, failing) {
             background.tell_failed(&self.records[index].record.position, attempt, &text);
         }
@@ -174,6 +196,8 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
                 AfterTry::Goes
             }
             AfterSplit::GiveUp(index, attempts) => {
+                // A letter may take long. The drains of shards that leave do not wait for it: their
+                // records come again at their next owners.
                 self.work.state().give_back_leaving(&self.flush);
                 AfterTry::GiveUp((index, rules.limits.why(is_permanent), attempts))
             }
@@ -212,12 +236,15 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
                 background.tell_failed(&record.position, attempts.max(1), &cause);
                 self.pause(rules, progress.split.failures().max(1)).await;
             }
+            // With `Stop` the worker ends. Otherwise the lease of this one shard is over, and the
+            // others go on.
             GivenUp::Left => return !matches!(rules.last_resort, LastResort::Stop),
         }
         true
     }
 
-    /// These records are done, or passed. One of them may have failed before.
+    /// These records are done, or passed. One of them may have failed before. Shards that were full
+    /// can accept again.
     fn done(&self, tried: &TriedRecords, indexes: &[usize], has_failed: bool) {
         let mut state = self.work.state();
         let mut grown = BTreeSet::new();

@@ -23,10 +23,19 @@ const MISUSE: Misuse = Misuse {
                  checkpoint what the other has not done: expected is one, whose handler calls both",
 };
 /// Memory that the reader has waited for so long does not come by itself: what is gathered is
-/// flushed. Long for handlers of other shards that are at work.
+/// flushed. What handlers of other shards are about to free mostly comes sooner.
 const SHORT_OF_MEMORY: Duration = Duration::from_millis(200);
 
 /// The part of one shard in the buffer of its worker. Dropping it ends that part.
+///
+/// ```text
+///   consumer of shard 1 --> SharedMember --\
+///   consumer of shard 2 --> SharedMember ----> SharedWork: one buffer, one flush at a time
+///   consumer of shard 3 --> SharedMember --/
+/// ```
+///
+/// One member is one acquisition of the lease. A shard that comes back to this worker is another
+/// member, so a report about the earlier one cannot be taken for one about the later.
 pub(super) struct SharedMember<H: SharedBufferHandler> {
     /// What all members share.
     work: Arc<SharedWork<H>>,
@@ -76,6 +85,8 @@ impl<H: SharedBufferHandler> SharedMember<H> {
         if let Some((id, background)) = self.joined.clone() {
             {
                 let mut state = self.work.state();
+                // A flush now would take what the other shards have gathered too, long before the
+                // buffer is full: where each flush writes an object, it would be a small one.
                 if self.work.plan.gives_back {
                     state.buffer.give_back(&id);
                     state.tell_gathered(id);
@@ -90,8 +101,12 @@ impl<H: SharedBufferHandler> SharedMember<H> {
         self.end().await;
     }
 
-    /// Leaves at once. What is in a flush may go on for the other shards in it.
+    /// Leaves at once. What is in a flush may go on for the other shards in it; what it does with
+    /// the records of this one is not reported any more, and they come again at the next owner.
+    ///
+    /// Dropped in between, the rest is done by the drop.
     pub(super) async fn end(&mut self) {
+        // First: a watcher could otherwise put the id back into a set that the member has left.
         self.watchers.end().await;
         if let Some(mut tasks) = self.leave() {
             tasks.end().await;
@@ -119,6 +134,7 @@ impl<H: SharedBufferHandler> SharedMember<H> {
         }
         let id = {
             let mut state = self.work.state();
+            // Under one lock with the joining: two shards that begin together start one task.
             let is_first = state.members.is_empty();
             let notices = [Arc::clone(&self.room), Arc::clone(&self.drained)];
             let id = state.join(background.clone(), shard.clone(), notices);
@@ -134,6 +150,9 @@ impl<H: SharedBufferHandler> SharedMember<H> {
         Ok(id)
     }
 
+    /// Watches two things that are of one shard and that the buffer acts on: that no more of its
+    /// records follow, so that what is gathered would wait for its age in vain, and that its reader
+    /// waits for memory, which the records of any shard may hold.
     fn watch(&mut self, id: MemberId, background: &Background) {
         let (work, watched) = (Arc::clone(&self.work), background.clone());
         let end = async move {
@@ -146,6 +165,8 @@ impl<H: SharedBufferHandler> SharedMember<H> {
         let memory = async move {
             let clock = Arc::clone(watched.clock());
             loop {
+                // Repeated while the want lasts: `SharedState::begin` takes it off as soon as the
+                // reader has memory.
                 watched.memory().lasts(SHORT_OF_MEMORY, &*clock).await;
                 work.state().short.insert(id);
                 work.changed.notify_one();
@@ -154,6 +175,8 @@ impl<H: SharedBufferHandler> SharedMember<H> {
         self.watchers.start(memory.in_current_span());
     }
 
+    /// Accepts the next records of a batch while this shard's window has room. What was accepted is
+    /// reported at once, so that it is not delivered again.
     fn accept(
         &self,
         id: MemberId,

@@ -106,9 +106,11 @@ impl SharedState {
         if !self.members.is_empty() {
             return None;
         }
-        // A flush that ends with its task does not say so.
+        // A flush that is ended with its task does not report its end, and this buffer would wait
+        // for it.
         self.buffer = SharedBuffer::new(self.bounds);
         self.epoch += 1;
+        // With what it has begun: the caller waits until no handler runs any more.
         Some(std::mem::take(&mut self.tasks))
     }
 
@@ -159,11 +161,15 @@ impl SharedState {
         now: Moment,
     ) -> Option<(BeginningSharedFlush<MemberId>, Vec<ShardRecord>)> {
         let members = &self.members;
+        // Nothing else takes them off: a reader says when it waits, and not that it has memory
+        // again.
         self.short.retain(|id| {
             members
                 .get(id)
                 .is_some_and(|member| member.background.memory().is_on())
         });
+        // In this order, because the first is the cause that the handler is told. A shard that
+        // leaves has a deadline, one that ends holds its children up, and memory is wanted by all.
         let waits = |ids: &BTreeSet<MemberId>| ids.iter().any(|id| self.buffer.gathered(id).0 > 0);
         let all = if waits(&self.leaving) {
             Some(FlushCause::Leaving)
@@ -204,6 +210,7 @@ impl SharedState {
 
     /// A flush is over, of this epoch: the next one may begin.
     pub(super) fn flushed(&mut self, flush: &BeginningSharedFlush<MemberId>, epoch: u64) {
+        // What it was about has left with the last member; the buffer is another one since.
         if epoch != self.epoch {
             return;
         }

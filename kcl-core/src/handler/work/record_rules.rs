@@ -25,6 +25,8 @@ impl<H: RecordHandler> WorkShared<H> {
         };
         let rules = self.rules(job);
         match after_failure(rules.limits, rules.backoff, failed, jitter()) {
+            // The lane of the record waits meanwhile, and others go on: its place among those at
+            // work is free.
             AfterAttempt::Again(span) => self.pause(job, span, Some(error)),
             AfterAttempt::Discard(why) => {
                 self.discard(job, &rules, (why, attempt), Some(error)).await;
@@ -70,13 +72,15 @@ impl<H: RecordHandler> WorkShared<H> {
     }
 
     /// Tries the record again although no call of the handler has failed: what failed was around
-    /// it, so no attempt is counted.
+    /// it, so no attempt is counted. The pauses grow with the rounds instead, so that a target of
+    /// dead letters that is down is not called without a pause.
     fn try_again(self: &Arc<Self>, job: &RecordJob, backoff: Backoff, error: &str) {
         // Who hears of it may have been what panicked.
         let _ = contained(|| {
             job.background
                 .tell_failed(&job.record().position, job.round, &error.into());
         });
+        // Without an error: what the handler said last stays for the letter.
         self.pause(job, pause_after(backoff, job.round, jitter()), None);
     }
 
@@ -87,6 +91,7 @@ impl<H: RecordHandler> WorkShared<H> {
 
     /// Whether the record is too old to be tried.
     pub(super) fn too_old(&self, job: &RecordJob) -> Option<Discarded> {
+        // Only `Retries` have an age: the worker's own policy gives no record up for it.
         let limits = self.plan.retries.as_ref()?.limits;
         too_old(limits, job.record(), &**job.background.clock())
     }
