@@ -33,7 +33,8 @@ struct Shared {
     answer_limit: Duration,
     /// Whether one failed child ends the daemon.
     on_error: OnChildError,
-    /// Why the daemon has to end, if a child failed and the settings say so.
+    /// Why the daemon has to end, if a child failed and the settings say so. A `watch`, so that the
+    /// reason is still there for who asks late: a child may fail while the worker is being built.
     failed: watch::Sender<Option<String>>,
 }
 
@@ -100,7 +101,8 @@ pub struct ChildProcessor {
     shard: ShardRef,
     /// `None` before `initialize`, and after it has failed or was dismissed.
     child: Option<ChildProcess>,
-    /// Of the newest batch that the child was given: a checkpoint of everything is its end.
+    /// Of the newest batch that the child was given: a checkpoint of everything is its end. Kept
+    /// between the calls for checkpoints that come late, and for the end of the shard.
     last: Option<Checkpointer>,
 }
 
@@ -142,6 +144,9 @@ impl Desk for ShardDesk<'_> {
                 let Ok(sequence) = sequence.parse() else {
                     return Err("IllegalArgumentException");
                 };
+                // Three of the libraries cannot name a sub-sequence number. 0 is the first user
+                // record of an aggregate: after a restart the others of it come again, and none is
+                // lost.
                 let position = Position::new(sequence, wish.sub_sequence.unwrap_or(0));
                 checkpointer.checkpoint_at_position(&position).await
             }
@@ -153,8 +158,9 @@ impl Desk for ShardDesk<'_> {
     }
 }
 
-/// The name of the exception of the Java KCL that says the same: the libraries pass it on, and
-/// their users compare with it.
+/// The name of the exception of the Java KCL that says the same. The libraries pass it on, and
+/// their users compare with it: a `ThrottlingException` is tried again, a `ShutdownException` is
+/// not.
 const fn exception(error: &CheckpointError) -> &'static str {
     match error {
         CheckpointError::OutOfRange(_) => "IllegalArgumentException",
@@ -166,7 +172,10 @@ const fn exception(error: &CheckpointError) -> &'static str {
 
 impl ChildProcessor {
     /// Asks the child. If that fails, the child is ended: nothing that it did after the stored
-    /// checkpoint can be relied on.
+    /// checkpoint can be relied on, and the next one begins there.
+    ///
+    /// Not cancel safe for the child, which is left in the middle of a message; a consumer that
+    /// drops this drops the processor as well.
     async fn ask(
         &mut self,
         question: Question<'_>,
@@ -192,6 +201,8 @@ impl ChildProcessor {
         let Err(error) = asked else {
             return Ok(());
         };
+        // Ended before the error is told, so that the next child of the shard does not write to the
+        // same files as this one.
         if let Some(child) = self.child.take() {
             child.end().await;
         }
@@ -217,6 +228,8 @@ impl ChildProcessor {
 
 impl RecordProcessor for ChildProcessor {
     async fn initialize(&mut self, input: InitializeInput) -> Result<(), BoxError> {
+        // Not started for this call, as a rule: a spare one has had the time to load its
+        // interpreter. A failure is tried again by the worker; the Java daemon would end.
         let child = self.shared.launcher.take().await?;
         child.works_for(&self.shard);
         tracing::info!(shard = %self.shard, pid = child.pid(), "a child works on the shard");
@@ -277,6 +290,8 @@ impl RecordProcessor for ChildProcessor {
     }
 
     async fn lease_lost(&mut self, input: LeaseLostInput) {
+        // None if no child was ever asked, or the last one has failed: then nobody needs to be
+        // told.
         if self.child.is_some() {
             let asked = self
                 .ask(
@@ -300,6 +315,9 @@ impl RecordProcessor for ChildProcessor {
         // The KCL wants the checkpoint of a shard's end from the child, and the libraries send it;
         // the worker stores that end itself once this call has returned.
         let last = self.last.clone();
+        // A crash between the child's answer and the worker's write of the end gives the shard to
+        // another owner, whose child is asked once more: an end may be told twice, and is never
+        // left out.
         self.ask(
             Question::Message(Message::ShardEnded),
             last.as_ref(),

@@ -79,8 +79,9 @@ impl Launcher {
         Ok(())
     }
 
-    /// Whether the command can be found: a slash makes it a path, and otherwise it is searched for on
-    /// `PATH`.
+    /// Whether the command can be found: a slash makes it a path, and otherwise it is searched for
+    /// on `PATH`. Asked once at the start, so that a typing error ends the daemon at once and does
+    /// not fail each shard in turn.
     pub(crate) fn find(&self) -> Result<(), ChildError> {
         let program = self.command.first().map_or("", String::as_str);
         let is_there = if program.contains('/') {

@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use crate::protocol::{Line, Lines, Said};
 use crate::runtime::within;
 
-/// How much is read at once: what a pipe holds on Linux.
+/// How much is read at once: what a pipe holds on Linux, so that a child which has filled it goes
+/// on after one read.
 const PIECE: usize = 64 * 1024;
 /// How long the beginning of a line of standard error is kept before it is logged without its end.
 /// The sample of the Python library writes its log without any.

@@ -11,21 +11,22 @@ use super::keys::{self, Effect};
 use super::values::Values;
 use super::{PropertiesError, Setting};
 
-/// How long a child may take for an answer where the file does not say it. The Java daemon waits
-/// for ever, and a child that hangs stops its shard without a word.
+/// How long a child may be silent where the file does not say it. The Java daemon waits for ever,
+/// and a child that hangs stops its shard without a word. A worker gives any handler as long.
 const ANSWER_LIMIT: Duration = Duration::from_secs(300);
 /// How long a stop may take where the file does not say it. The Java daemon gives up at once, so
 /// that no child hears of the stop, and records are processed twice.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
-/// The pauses while a child is to hear of a quiet shard: the pause between two calls of the Java
-/// daemon.
+/// How often a child hears of a quiet shard where the file does not say it. The KCL calls after
+/// each empty answer, so as often as it asks: every 1.5 s.
 const QUIET: Duration = Duration::from_millis(1500);
 /// How much memory fetched records may take where the file does not say it, in MiB: three of the
 /// largest pages. A child in another language is slower than a worker, which has 128 MiB, so that a
 /// larger store of records would only be memory that waits.
 const MEMORY: u64 = 32;
-/// A call of a child may take as long as it likes as long as it says something: the limit of an
-/// answer ends one that hangs. The most that the setting allows.
+/// A call of a child may take as long as it likes, as long as the child says something: one that
+/// hangs is ended by the limit of an answer. A day is the most that the worker's setting allows,
+/// and never reached.
 const CALL: Duration = Duration::from_secs(24 * 3600);
 
 /// What follows when a child ends, hangs or talks nonsense.
@@ -69,9 +70,11 @@ pub struct DaemonConfig {
     pub initial_position: InitialPosition,
     /// How shards are read.
     pub mode: Mode,
-    /// How long a child may be silent while it owes an answer.
+    /// How long a child may be silent while it owes an answer. It begins anew with each word, so a
+    /// batch may take longer in a child that checkpoints within it.
     pub answer_limit: Duration,
-    /// How long a stop may take.
+    /// How long a stop may take. Children that have not answered by then are killed, and their
+    /// records come again from the stored checkpoints.
     pub stop_limit: Duration,
     /// How many children are started ahead of need.
     pub spare_children: usize,
@@ -89,7 +92,8 @@ pub struct DaemonConfig {
     max_records: Option<u64>,
     /// The longest pause between two calls on a shard that has nothing new.
     idle: Option<Duration>,
-    /// How often a child hears of a quiet shard, if it wants to at all.
+    /// How often a child hears of a quiet shard, by an empty list of records; `None` if the file
+    /// does not ask for that.
     quiet: Option<Duration>,
     /// How long a worker may be silent before its leases are taken. All daemons of an application
     /// need the same, as with the KCL.
@@ -204,6 +208,7 @@ impl DaemonConfig {
             deletion_protection: values.is_true("leaseTableDeletionProtectionEnabled"),
             point_in_time_recovery: values.is_true("leaseTablePitrEnabled"),
             tags: tags(&values),
+            // At least 10: a page may have 10 MiB, and a budget that never fits one would read none.
             memory: values
                 .number("byteBudgetMiB", 10, 1 << 20)
                 .unwrap_or(MEMORY),
@@ -213,6 +218,8 @@ impl DaemonConfig {
             failover: values.millis("failoverTimeMillis", 1000, hour),
             max_leases: values.number("maxLeasesForWorker", 1, u64::MAX),
             max_moves: values.number("maxLeasesToStealAtOneTime", 1, u64::MAX),
+            // The KCL waits 30 s. Here a requester gives up after 15 s, so an owner must have
+            // answered before: a longer time is cut, with a note.
             drain_limit: values.millis("gracefulLeaseHandoffTimeoutMillis", 1, 10_000),
             retry_from: values.millis("taskBackoffTimeMillis", 1, hour),
             warning: values.millis("logWarningForTaskAfterMillis", 1, 24 * hour),
@@ -236,7 +243,11 @@ impl DaemonConfig {
         &self.entries
     }
 
-    /// Passes the settings of the worker on. Checkpoints are stored only where a child asks for them.
+    /// Passes the settings of the worker on.
+    ///
+    /// Checkpoints are stored only where a child asks for them. An answer only says that the
+    /// handler has returned: two of the libraries send it after an exception of the user's code as
+    /// well. Stored by themselves, checkpoints would pass the records that were not processed.
     pub fn apply(&self, mut builder: Builder) -> Builder {
         let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
         builder = builder
@@ -260,7 +271,9 @@ impl DaemonConfig {
             builder = builder.max_records(u32::try_from(records).unwrap_or(10_000));
         }
         if let Some(idle) = self.idle {
-            // The service allows five calls in a second.
+            // The service allows a shard five calls a second, which all its readers share. Who
+            // asked for a pause wants no more calls than that makes, also on a shard that is
+            // behind.
             let calls = (1000 / idle.as_millis().max(1)).clamp(1, 5);
             builder = builder
                 .idle_ceiling(idle)
@@ -345,7 +358,10 @@ fn read_credentials(
 }
 
 /// Where a shard without a checkpoint begins. LATEST by default, as in the Java daemon, with a
-/// note: records that were put before the first start are not read then.
+/// note: records that were put before the first start are not read then. Every sample says
+/// TRIM_HORIZON, so a file that says nothing is mostly one in which it was forgotten.
+///
+/// A shard with a checkpoint goes on there, whatever stands here.
 fn initial_position(values: &mut Values<'_>) -> Result<InitialPosition, PropertiesError> {
     if let Some(seconds) = values.number("initialPositionInStreamExtended", 0, u64::MAX / 1000) {
         if values.text("initialPositionInStream").is_some() {
@@ -378,7 +394,7 @@ fn initial_position(values: &mut Values<'_>) -> Result<InitialPosition, Properti
 }
 
 /// As the Java daemon: fan-out, unless the file says polling, or sets anything that is only for
-/// polling.
+/// polling. None of the samples does, so that they all read by fan-out, and pay for it.
 fn mode(values: &mut Values<'_>) -> Result<Mode, PropertiesError> {
     // What the Java daemon builds its polling configuration from.
     let polls = [
@@ -414,6 +430,7 @@ fn mode(values: &mut Values<'_>) -> Result<Mode, PropertiesError> {
 
 /// Polling if any of these keys is set: who sets one means polling.
 fn by_default(values: &Values<'_>, polls: &[&str], fan_out: FanOutConfig) -> Mode {
+    // Whatever the value: a key that has no effect chooses the mode all the same, as in Java.
     if polls.iter().any(|key| values.text(key).is_some()) {
         Mode::Polling
     } else {
@@ -444,7 +461,8 @@ fn tags(values: &Values<'_>) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// An endpoint may be written without its scheme.
+/// An endpoint may be written without its scheme. It means HTTPS then: plain HTTP is for emulators,
+/// and has to be asked for.
 fn url(text: String) -> String {
     if text.contains("://") {
         text

@@ -46,6 +46,8 @@ impl CredentialsProvider {
             .map(str::trim)
             .filter(|part| !part.is_empty())
         {
+            // What is wrong with one is no reason to refuse the others: the Java daemon leaves a
+            // class out that it does not find.
             match Self::read_one(part) {
                 Ok(provider) => providers.push(provider),
                 Err(error) => wrong.push(error),
@@ -60,6 +62,8 @@ impl CredentialsProvider {
     fn read_one(text: &str) -> Result<Self, String> {
         let mut parts = text.split('|').map(str::trim);
         let class = parts.next().unwrap_or_default();
+        // An argument that is empty is none, so `ProfileCredentialsProvider|` is the profile of the
+        // environment.
         let arguments: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
         // The package may be named or not.
         let name = class.rsplit('.').next().unwrap_or(class);
@@ -114,7 +118,7 @@ fn assume_role(arguments: &[&str]) -> Result<CredentialsProvider, String> {
             .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
             .map(|(_, value)| value.to_owned())
     };
-    // `endpoint` is `HOST^REGION`.
+    // `endpoint` is `HOST^REGION`. A region of its own, `endpointRegion`, wins over that.
     let endpoint = argument("endpoint");
     let (host, host_region) = match endpoint.as_deref().map(|text| text.split_once('^')) {
         Some(Some((host, region))) => (Some(host.to_owned()), Some(region.to_owned())),

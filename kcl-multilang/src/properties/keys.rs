@@ -1,4 +1,14 @@
 //! Every key that the Java daemon knows, and what becomes of it here.
+//!
+//! The list is that of the KCL 3.5.1. Its daemon passes over a key that it does not know without a
+//! word: with `RetrievalMode=POLLING` a stream is read by fan-out, because only `retrievalMode` is
+//! a key. So a key is of one of three kinds here:
+//!
+//! ```text
+//!   a setting                  Sets      shown by --dry-run
+//!   known, and needless here   Nothing   shown with the reason, and never logged
+//!   not known                  None      noted in the log, with the key that was probably meant
+//! ```
 
 /// What a key is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +39,8 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
     ("executableName", Sets("the command of a child")),
     ("applicationName", Sets("the application")),
     ("streamName", Sets("the stream")),
+    // The samples of three languages give a name and beside it an ARN, of an account that does not
+    // exist.
     (
         "streamArn",
         Sets(
@@ -39,11 +51,16 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
         "processingLanguage",
         Nothing("it is only logged by the Java daemon"),
     ),
+    // In the Java daemon each shard has a thread for good and two more for each message, so that a
+    // small fixed number of them stands still.
     ("maxActiveThreads", Nothing(ONE_CHILD)),
+    // Anew with each word of the child, in both daemons. In Java it ends the whole process, in the
+    // middle of the other shards' records.
     (
         "timeoutInSeconds",
         Sets("how long a child may take for an answer"),
     ),
+    // 0 in Java, which then tells no child that it has to stop.
     ("shutdownGraceMillis", Sets("how long a stop may take")),
     // Where AWS is, and who asks.
     ("workerId", Sets("the id of this worker")),
@@ -59,6 +76,7 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
         "initialPositionInStream",
         Sets("where a shard without a checkpoint begins"),
     ),
+    // In seconds; the arrival times that a child sees are in milliseconds.
     (
         "initialPositionInStreamExtended",
         Sets("where a shard without a checkpoint begins, in seconds since 1970"),
@@ -96,6 +114,7 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
         "fanoutConfig.consumerName",
         Sets("the name of the consumer of the fan-out"),
     ),
+    // The KCL tries so often, 10 times by default, and then fails.
     (
         "fanoutConfig.maxDescribeStreamSummaryRetries",
         Nothing(OWN_RETRIES),
@@ -113,6 +132,7 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
         "callProcessRecordsEvenForEmptyRecordList",
         Sets("whether a child hears of a quiet shard, with an empty list of records"),
     ),
+    // 500 ms in the KCL.
     (
         "taskBackoffTimeMillis",
         Sets("the first pause before a call that failed is repeated"),
@@ -121,6 +141,7 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
         "logWarningForTaskAfterMillis",
         Sets("how long a call may take before it is logged"),
     ),
+    // Every 10 s in the KCL: so long a child shard may stand still although its parents have ended.
     (
         "parentShardPollIntervalMillis",
         Nothing("a child shard begins as soon as its parents end"),
@@ -140,6 +161,7 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
         Nothing(OWN_RETRIES),
     ),
     ("maxInitializationAttempts", Nothing(OWN_RETRIES)),
+    // Its check of sequence numbers exists in the KCL and is called by nobody.
     (
         "validateSequenceNumberBeforeCheckpointing",
         Nothing(NO_EFFECT_IN_JAVA),
@@ -151,6 +173,7 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
         "failoverTimeMillis",
         Sets("how long a worker may be silent before its leases are taken"),
     ),
+    // The leader of a KCL 3.x assigns at this pace, 20 s by default.
     (
         "leaseAssignmentIntervalMillis",
         Nothing("a free lease is taken as soon as it is seen"),
@@ -159,6 +182,8 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
         "shardSyncIntervalMillis",
         Sets("how often the shards are compared with the leases"),
     ),
+    // The Java daemon applies no value that is the default of its type, so a `false` changes
+    // nothing.
     (
         "cleanupLeasesUponShardCompletion",
         Nothing(
@@ -178,6 +203,7 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
         "enablePriorityLeaseAssignment",
         Nothing("expired leases are taken by all workers, without an order"),
     ),
+    // For a table that is made here. One that exists keeps its capacity, whoever made it.
     ("initialLeaseTableReadCapacity", Nothing(ON_DEMAND)),
     ("initialLeaseTableWriteCapacity", Nothing(ON_DEMAND)),
     ("billingMode", Nothing(ON_DEMAND)),
@@ -247,7 +273,8 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
     ),
 ];
 
-/// Keys of which there are many, by their beginning.
+/// Keys of which there are many, by their beginning. They are asked after [`KEYS`], in which some
+/// with the same beginning have an effect, or a reason, of their own.
 const PREFIXES: &[(&str, Effect)] = &[
     ("coordinatorState", Nothing(NO_TABLE)),
     ("workerMetrics", Nothing(NO_TABLE)),

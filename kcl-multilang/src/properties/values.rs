@@ -59,8 +59,9 @@ impl<'a> Values<'a> {
             .is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
-    /// A number; one beyond the limits counts as the nearest that is allowed, and what is no number
-    /// as nothing, as in the Java daemon. Both are noted.
+    /// A number. One beyond the limits counts as the nearest that is allowed, and what is no number
+    /// as nothing: the Java daemon reads it as 0 and passes over it. Both are noted and neither is
+    /// an error: a file that starts the Java daemon should start this one.
     pub(super) fn number(&mut self, key: &str, least: u64, most: u64) -> Option<u64> {
         let text = self.text(key)?;
         let Ok(number) = text.parse::<u64>() else {

@@ -17,7 +17,8 @@ pub enum Action {
 
 impl Action {
     /// Every action, for a search by name. `checkpoint` is no action: a child is never asked for
-    /// one.
+    /// one. `shutdown`, which the libraries' oldest interface has, is none either: they make it of
+    /// the two that end a shard, and no daemon sends it.
     pub(super) const ALL: [Self; 5] = [
         Self::Initialize,
         Self::ProcessRecords,

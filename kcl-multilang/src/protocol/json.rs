@@ -3,7 +3,7 @@
 /// Appends the text as a JSON string, with its quotes, in ASCII alone.
 ///
 /// A child decodes its standard input by whatever its locale says; what is ASCII reads the same in
-/// all of them.
+/// all of them. A partition key in another encoding would be another key, without an error.
 pub(super) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut plain = 0;

@@ -54,6 +54,10 @@ struct Raw {
 impl Said {
     /// Reads a line. Only a JSON object that is a message as a whole is one: a line of a log that
     /// happens to have an `action` is not.
+    ///
+    /// Two mistakes are possible, and they are not alike. A message that is taken for output leaves
+    /// the child waiting, until its limit ends it and the records come again. Output that is taken
+    /// for a checkpoint would store one that nobody asked for. So in doubt a line is no message.
     #[must_use]
     pub fn read(line: Line<'_>) -> Self {
         let text = match line {
