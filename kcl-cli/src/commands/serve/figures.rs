@@ -26,7 +26,8 @@ struct Family {
     kind: &'static str,
     /// What stands above the series, and in the documentation.
     help: &'static str,
-    /// The series of all applications so far.
+    /// The series of all applications so far: the format wants the series of a family in one piece,
+    /// so they are gathered before anything is written.
     lines: String,
 }
 
@@ -53,6 +54,9 @@ pub(super) fn text<'a>(all: impl Iterator<Item = (&'a str, &'a Snapshot)>) -> St
 }
 
 /// All families in the order of the text, without series.
+///
+/// The counters begin at 0 with this program and not with the fleet; the functions of Prometheus
+/// take that for a restart of what they count.
 fn families() -> Vec<Family> {
     let family = |(name, kind, help)| Family {
         name,
@@ -91,6 +95,8 @@ fn families() -> Vec<Family> {
             "gauge",
             "Leases, by the worker that holds them and by state.",
         ),
+        // By the holder that the row names, whether or not there is a worker of that name: those of
+        // a dead one are its own until they are taken. A lease without a holder has an empty owner.
         (
             "kcl_fleet_leases_stuck",
             "gauge",
@@ -169,6 +175,8 @@ fn add(families: &mut [Family], application: &str, snapshot: &Snapshot) {
             line(&mut family.lines, name, application, labels, value);
         }
     };
+    // How the last try ended. A watcher that hangs in a call does not show here, but in the time of
+    // the last look, which stands still.
     let is_up = if snapshot.error.is_none() { 1.0 } else { 0.0 };
     put("kcl_fleet_up", &[], is_up);
     let looked = snapshot.looked_at.as_millis() as f64 / 1000.0;
@@ -200,6 +208,7 @@ fn add(families: &mut [Family], application: &str, snapshot: &Snapshot) {
         let count = stuck.get(why).copied().unwrap_or_default();
         put("kcl_fleet_leases_stuck", &[("reason", why)], count as f64);
     }
+    // Beside the stuck ones and not among them: waiting for a parent is what a child shard does.
     let waits = fleet.leases.iter().filter(|it| it.waits_for.is_some());
     put("kcl_fleet_leases_waiting", &[], waits.count() as f64);
     put(
@@ -216,6 +225,8 @@ fn add(families: &mut [Family], application: &str, snapshot: &Snapshot) {
         let labels = [("level", level), ("kind", kind)];
         put("kcl_fleet_findings", &labels, count as f64);
     }
+    // Without a measurement there is neither the lag nor the number of calls: `--no-lag` makes
+    // none.
     if let Ok(round) = &snapshot.lag {
         let figures = round.figures();
         if let Some(behind) = figures.max_behind_seconds {
@@ -243,6 +254,8 @@ fn add(families: &mut [Family], application: &str, snapshot: &Snapshot) {
             totals.get_records as f64,
         );
     }
+    // Counted from the looks, so at most one a lease and look: what changed twice in between is
+    // one.
     put(
         "kcl_fleet_checkpoints_total",
         &[],
@@ -263,7 +276,8 @@ fn line(text: &mut String, name: &str, application: &str, labels: &[(&str, &str)
     let _ = writeln!(text, "}} {value}");
 }
 
-/// As the format wants it within quotes.
+/// As the format wants it within quotes. The backslash comes first, as the other two bring new
+/// ones.
 fn escaped(value: &str) -> String {
     value
         .replace('\\', "\\\\")
@@ -271,7 +285,8 @@ fn escaped(value: &str) -> String {
         .replace('\n', "\\n")
 }
 
-/// The label of a worker's life: that of the JSON documents.
+/// The label of a worker's life: that of the JSON documents. One that the core adds later is
+/// unknown here until it has a line.
 const fn life_name(life: Life) -> &'static str {
     match life {
         Life::Alive => "alive",
@@ -305,7 +320,8 @@ const REASONS: [&str; 7] = [
     "no_progress",
 ];
 
-/// The label of a reason: that of the JSON documents.
+/// The label of a reason: that of the JSON documents, as alerts are written by what the commands
+/// show.
 const fn reason(why: &Stuck) -> &'static str {
     match why {
         Stuck::NoLiveWorker => REASONS[0],

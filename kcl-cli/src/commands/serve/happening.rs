@@ -1,4 +1,19 @@
 //! What happened between two looks at a fleet.
+//!
+//! A row has no history: it says who holds a lease, and not since when or from whom. What happened
+//! is the difference of two looks, read by the rules of the protocol:
+//!
+//! ```text
+//!             requested             handed over
+//!   held ----------------> asked -----------------> handed over ---(claim: not told)---> held
+//!    |  \ expired
+//!    |   +-----------> expired --- taken over ---> held by another
+//!    | released
+//!    +---------------> free --- taken ---> held
+//! ```
+//!
+//! Of several steps of one lease between two looks, only what the last has left is seen. The rules
+//! are written so that what is told is true all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -117,6 +132,8 @@ fn of_workers(before: &FleetView, now: &FleetView) -> Vec<Happening> {
             (Some(Life::Dead), _) => {
                 say(HappeningKind::Returned, id, "writes again".to_owned());
             }
+            // From unknown to alive, or from leaving to alive under the same id: nothing that a
+            // person would call an event.
             _ => {}
         }
     }
@@ -141,8 +158,8 @@ fn of_workers(before: &FleetView, now: &FleetView) -> Vec<Happening> {
 
 /// Whether it is dead, or has just died: it is not yet judged to be, or its row was deleted between
 /// two looks. Others take a lease 4/5 of the failover time after its last renewal. The row is
-/// written every third, so by then it has stood still for 7/15: more than half of the 4/5 after
-/// which it counts as dead, which a worker that lives or leaves does not reach.
+/// written every third, so by then it has stood still for 7/15. That is more than half of the 4/5
+/// after which it counts as dead, and a worker that lives or leaves does not reach it.
 fn is_lost(worker: &WorkerView) -> bool {
     worker.life == Life::Dead || (worker.has_row && worker.silent * 2 >= worker.dead_after)
 }
@@ -187,6 +204,8 @@ fn of_leases<'a>(before: &'a FleetView, now: &'a FleetView) -> Vec<(Way, &'a Lea
         }
     }
     let there: BTreeSet<&LeaseKey> = now.leases.iter().map(|it| &it.lease.key).collect();
+    // They are not among the leases either, and must not be told as deleted: their shards have no
+    // reader, which an operator has to mend.
     let spoilt: BTreeSet<&LeaseKey> = now.malformed.iter().filter_map(|it| it.lease()).collect();
     for (key, was) in old.iter().filter(|(key, _)| !there.contains(*key)) {
         let kind = if spoilt.contains(key) {
@@ -225,6 +244,7 @@ fn change(was: &LeaseView, is: &LeaseView, lost: bool) -> Option<Way> {
         (_, Some(_), Some(_)) if from != to && lost => Way::new(Kind::TakenOver, from, to),
         (_, Some(_), Some(_)) if from != to => Way::new(Kind::HandedOver, from, to),
         // It is told as soon as it is handed over: the claim follows.
+        // The old owner has written its last checkpoint and the name of the next one.
         (LeaseState::HandedOver, Some(_), None) => {
             Way::new(Kind::HandedOver, from, is.awaited_by.as_ref())
         }
@@ -235,6 +255,7 @@ fn change(was: &LeaseView, is: &LeaseView, lost: bool) -> Option<Way> {
             return None;
         }
         (_, None, Some(_)) => Way::new(Kind::Taken, None, to),
+        // From here on nobody else has the lease than before.
         (LeaseState::Expired, _, _) if was.state != LeaseState::Expired => {
             Way::new(Kind::Expired, to, None)
         }

@@ -112,6 +112,8 @@ pub(super) fn router(site: Site) -> Router {
             get(move || async move { ([(CONTENT_TYPE, kind)], text) }),
         );
     }
+    // One application is the usual case, and what asks for it should need no name; several are told
+    // apart by theirs.
     let both = |router: Router<Site>, path: &str, handler: axum::routing::MethodRouter<Site>| {
         router
             .route(path, handler.clone())
@@ -135,6 +137,7 @@ pub(super) fn router(site: Site) -> Router {
     let guarded = site.clone();
     router
         .merge(api.with_state(site))
+        // Before the layer, so that the guard stands before unknown paths as well.
         .fallback(|| async {
             refused(
                 StatusCode::NOT_FOUND,
@@ -172,6 +175,9 @@ async fn guard(State(site): State<Site>, request: Request, next: Next) -> Respon
 
 /// Why a request is refused, or `None`. The host is checked first: to a foreign page nothing is
 /// said, not even which methods there are.
+///
+/// There is no login, so this is the whole defence of a page that shows the keys of leases and the
+/// names of hosts: see [`Hosts`].
 fn refusal(
     hosts: &Hosts,
     method: &Method,
@@ -193,6 +199,8 @@ fn refusal(
             ),
         ));
     }
+    // Browsers send it where a script of another page asks. `null`, which a file or a frame without
+    // an origin sends, is no name of this page.
     if let Some(origin) = headers.get(ORIGIN).map(text)
         && !hosts.allows_origin(&origin)
     {
@@ -240,6 +248,8 @@ fn named(site: &Site, path: Option<&Path<String>>) -> Result<(Shown, Arc<Snapsho
         );
         return Err(refused(StatusCode::NOT_FOUND, &why));
     };
+    // Cloned, and the channel's guard given back at once: while it is held, the watcher cannot
+    // publish.
     let snapshot = Arc::clone(&*shown.snapshots.borrow());
     Ok((shown.clone(), snapshot))
 }
@@ -292,7 +302,8 @@ async fn applications(State(site): State<Site>) -> Response {
 }
 
 /// Nothing is said of a table that cannot be read: then KEDA keeps what there is, or takes its
-/// fallback.
+/// fallback. The last figure would be worse: it may be that of a fleet which has not been able to
+/// work since.
 async fn scale(State(site): State<Site>, path: Named) -> Answer {
     let (shown, snapshot) = named(&site, path.as_ref())?;
     if let Some(error) = &snapshot.error {
@@ -305,6 +316,7 @@ async fn scale(State(site): State<Site>, path: Named) -> Answer {
         wanted: &'a super::scale::Wanted,
         max_behind_seconds: Option<f64>,
     }
+    // Where the stream is not asked, the number goes by the leases alone and the lag is null.
     let figures = snapshot
         .lag
         .as_ref()
@@ -354,6 +366,7 @@ async fn leases(State(site): State<Site>, path: Named, query: RawQuery) -> Answe
 /// As `kcl check --json`, with what has been confirmed by several looks.
 async fn check(State(site): State<Site>, path: Named) -> Answer {
     let (shown, snapshot) = named(&site, path.as_ref())?;
+    // Whether the stream was asked decides what a check could find, so the document says it.
     let asked = snapshot.lag.as_ref().ok().map(|round| round.asked);
     let fleet = &snapshot.fleet;
     Ok(document(&CheckDocument::new(
@@ -446,6 +459,8 @@ async fn live(State(site): State<Site>, path: Named) -> Answer {
                 _ = ending.wait_for(|ending| *ending) => return None,
                 changed = snapshots.changed() => changed.ok()?,
             }
+            // Read as seen, or the next wait would be over at once and the page would draw the same
+            // again.
             let text = Arc::clone(&snapshots.borrow_and_update().live);
             Some((
                 Ok::<_, Infallible>(Event::default().data(text)),
@@ -454,6 +469,7 @@ async fn live(State(site): State<Site>, path: Named) -> Answer {
         },
     );
     Ok(Sse::new(events)
+        // A comment every 15 s, so that no proxy ends a stream of a fleet that is looked at seldom.
         .keep_alive(KeepAlive::default())
         .into_response())
 }
