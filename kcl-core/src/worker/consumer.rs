@@ -474,7 +474,7 @@ impl ShardConsumer {
         Some(Step::BatchReady)
     }
 
-    /// Records are lost already. Whether that stops the worker is the application's choice.
+    /// Waits before what failed is tried again. The wait counts as progress: the lease is kept.
     async fn pause(&mut self) -> Step {
         let usual = self.inner.parts.settings.retry();
         let span = self

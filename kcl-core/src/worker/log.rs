@@ -49,6 +49,7 @@ impl Event {
     /// The name of this kind of event in metrics. It is also the field `event` of log lines. A name
     /// is part of the public interface: dashboards and filters contain it.
     pub(super) const fn kind(&self) -> &'static str {
+        // Without an arm for the rest: a new event has to be given a name.
         match self {
             Self::Started => "started",
             Self::LeaseAcquired { .. } => "lease_acquired",
@@ -87,6 +88,8 @@ impl Event {
     /// the series is the lease: one that goes from worker to worker shows as a repetition.
     pub(super) fn voice(&self) -> Voice {
         match self {
+            // With `LeaseAcquired` the first two would make three lines of each acquisition. What a
+            // listener missed, the log has not: it hears every event itself.
             Self::ShardStarted { .. } | Self::CaughtUp { .. } | Self::Missed(_) => Voice::Quiet,
             Self::Started
             | Self::LeaseAcquired { .. }
@@ -99,6 +102,8 @@ impl Event {
                 ..
             }
             | Self::Stopping => Voice::Info,
+            // Each of these is about something else, or happens once; what lasts is a failure,
+            // below.
             Self::DataGap { .. }
             | Self::ChildWaits { .. }
             | Self::EndRefused { .. }
@@ -114,6 +119,7 @@ impl Event {
             Self::HandlerFailed { shard, call, .. } => Voice::Failure {
                 of: format!("{shard} {call}"),
             },
+            // By call as well: a policy that denies two calls has to be mended in two places.
             Self::Refused { of, call, .. } => Voice::Failure {
                 of: format!("{of} {call}"),
             },
@@ -154,11 +160,14 @@ impl Event {
                 (OnFailure::Skip, Some(_)) => "the record is skipped".to_owned(),
                 (OnFailure::Skip | OnFailure::Retry, _) => tried_again(*attempt, settings),
             }),
+            // Without these two a shard can neither begin nor end, whatever the policy says of
+            // records.
             Self::HandlerFailed {
                 call: HandlerCall::Initialize | HandlerCall::ShardEnded,
                 attempt,
                 ..
             } => Some(tried_again(*attempt, settings)),
+            // `shutdown_requested` and the like: the lease is given up all the same.
             Self::HandlerFailed { .. } => Some("it is not called again".to_owned()),
             Self::HandlerSlow { .. } => Some(format!(
                 "its lease is released if the call takes longer than {:?}",
@@ -318,6 +327,7 @@ impl WorkerLog {
         if voice == Voice::Quiet {
             return;
         }
+        // Before the sentence is made: most failures of a table that is down end here.
         let Some(times) = self.has_turn(event.kind(), &voice, turn) else {
             return;
         };
@@ -337,6 +347,11 @@ impl WorkerLog {
     }
 
     /// `None` if no line is due; otherwise, how many were suppressed since the last one.
+    ///
+    /// Two limits, one behind the other: the series of what failed, and then the burst of its kind.
+    /// A line that only the burst withholds has had its turn in the series all the same. It is
+    /// counted by [`sum_up`](Self::sum_up), and the next one of the series comes at the usual
+    /// distance.
     fn has_turn(
         &self,
         kind: &'static str,
@@ -347,6 +362,8 @@ impl WorkerLog {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let times = match voice {
             Voice::Failure { of } => {
+                // All of them are walked through, but only at this number, and not for each failure
+                // below it.
                 if said.failures.len() >= REMEMBERED {
                     said.failures.retain(|_, repeats| !repeats.is_over(now));
                 }

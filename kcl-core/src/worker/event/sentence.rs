@@ -1,8 +1,17 @@
 //! An event as a sentence.
 //!
 //! The sentence is what a log line shows, so it stands by itself: what has happened, to which shard
-//! or lease, and the cause if there is one. What happens next depends on the settings, and is added
-//! by the log (`worker/log.rs`). Positions and ids are in it, keys and payloads never are.
+//! or lease, and the cause if there is one. It has no full stop, as the log goes on behind it: what
+//! happens next depends on the settings, and is added there (`worker/log.rs`):
+//!
+//! ```text
+//!   process_records of orders/shardId-000000000000 failed (attempt 2): no route; the worker stops
+//!   \-- the event's sentence ------------------------------------------------/  \-- the log's --/
+//! ```
+//!
+//! Positions and ids are in it, keys and payloads never are: more people may read a log than may
+//! read the stream. The words may change with any version. Filters and alerts go by the name of the
+//! kind (`Event::kind`), which does not.
 
 use std::fmt;
 
@@ -29,6 +38,8 @@ impl fmt::Display for Event {
             ),
             Self::ShardEnded { shard, children } => {
                 write!(f, "{shard} has ended")?;
+                // A split has two children, a merge one, and a shard that was closed without a
+                // successor none.
                 for (n, child) in children.iter().enumerate() {
                     write!(
                         f,
@@ -53,6 +64,8 @@ impl fmt::Display for Event {
                 error,
             } => {
                 write!(f, "{call} of {shard} failed")?;
+                // Only where the handler named a record: a batch has failed otherwise, and nobody
+                // knows at which.
                 if let Some(at) = at {
                     write!(f, " at record {at}")?;
                 }
@@ -87,6 +100,8 @@ impl fmt::Display for Event {
                 parent,
                 span,
             } => {
+                // The span is measured by the one who waits. Of the parent only its lease is known
+                // here: why it stands still is said by the worker that holds it.
                 write!(
                     f,
                     "{child} has waited {:.1} s for its parent {parent}, which is not completed",
@@ -108,6 +123,8 @@ impl fmt::Display for Event {
                 "skipped record {at} of {shard}, which could not be processed"
             ),
             Self::DataGap { shard, gap } => write!(f, "{shard}: {gap}"),
+            // Whose mistake it is cannot be known here, so both sides are told and neither is
+            // blamed.
             Self::EndRefused { shard, times } => {
                 write!(
                     f,
@@ -128,6 +145,8 @@ impl fmt::Display for Event {
                 attempts,
                 error,
             } => {
+                // Both figures: a shard may fail for a minute by two calls that hang, or by sixty
+                // that are refused.
                 let seconds = for_long.as_secs_f64();
                 write!(
                     f,
@@ -169,6 +188,7 @@ impl fmt::Display for Event {
                     "these hash keys of stream {stream} are not read, because no unfinished lease \
                      covers them:"
                 )?;
+                // All of them, unlike the leases above: who mends a hole needs each of its bounds.
                 for (n, range) in ranges.iter().enumerate() {
                     write!(
                         f,
