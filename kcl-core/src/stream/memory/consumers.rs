@@ -77,7 +77,8 @@ struct Registered {
 }
 
 /// The service's rule: a consumer can subscribe to a shard again five seconds after its last
-/// subscription.
+/// subscription began. A reader that is refused so is told `Busy`: nothing is wrong, and it asks
+/// again soon.
 const BETWEEN_SUBSCRIPTIONS: Duration = Duration::from_secs(5);
 
 impl Consumers {
@@ -142,6 +143,7 @@ impl Consumers {
         now: Moment,
         wall: Timestamp,
     ) -> Result<Consumer, Error> {
+        // Also one that is being deleted has its name, and counts among the 20, until it is gone.
         let there = self.all(now);
         if there.iter().any(|consumer| &*consumer.name == name) {
             return Err(Error::new(
@@ -224,6 +226,9 @@ impl Consumers {
                 consumer.name
             ));
         }
+        // Also where the one before is still open: the newest wins, and the other learns it when it
+        // next looks. So a worker that has died does not keep a shard from its successor for five
+        // minutes.
         let number = self.made.len();
         self.made.push(Subscribed {
             shard: shard.clone(),
@@ -231,6 +236,8 @@ impl Consumers {
             start: start.clone(),
             over: None,
         });
+        // The entry of the earlier one is overwritten, and that is how it is told that it was
+        // replaced.
         self.last.insert(key, number);
         let fault = self.faults.get_mut(shard).and_then(VecDeque::pop_front);
         Ok((number, fault))

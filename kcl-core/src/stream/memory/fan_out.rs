@@ -42,6 +42,8 @@ impl FanOut for MemoryStream {
     }
 
     async fn deregister_consumer(&self, arn: &ConsumerArn) -> Result<(), Error> {
+        // In a scope of its own: the lock is given back before subscriptions are woken, which take
+        // it.
         {
             let mut state = self.state();
             state
@@ -63,6 +65,7 @@ impl FanOut for MemoryStream {
             let (operation, now) = (Operation::Subscribe, self.now());
             let mut state = self.state();
             state.ledger.enter(operation, Some(shard), now)?;
+            // The shard first: one that has gone is `Gone`, whatever else is wrong.
             let log = state.log.shard(operation.name(), shard)?;
             check_start(operation.name(), at, self.wall())?;
             // From here on the subscription has a place of its own: what is put after this moment
@@ -72,6 +75,8 @@ impl FanOut for MemoryStream {
                 state
                     .consumers
                     .subscribe(operation.name(), consumer, shard, at, now)?;
+            // By the stream's clock, so a simulated five minutes are over when the simulation says
+            // so.
             let until = now + state.consumers.session;
             MemorySubscription::new(
                 self.clone(),

@@ -1,4 +1,8 @@
 //! All shards of the stream: puts, splits and merges, and what the list of shards shows.
+//!
+//! It is as strict as the service where a reader could come to depend on something: sequence
+//! numbers and arrival times that only grow, hash keys that always have exactly one open shard, ids
+//! that are never used again.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +17,24 @@ use super::place::sequence_number;
 use super::shard::ShardLog;
 
 /// All shards of a stream with their records.
+///
+/// ```text
+///   split   shard 0  [0 ... 99]   closed at t     merge   shard 1  [0 ... 49]   closed at t
+///                                                         shard 2  [50 .. 99]   closed at t
+///           shard 1  [0 ... 49]   open from t             shard 3  [0 ... 99]   open from t
+///           shard 2  [50 .. 99]   open from t
+/// ```
+///
+/// A parent and its children share the moment `t`, so a listing at `t` has both, as in the service.
 #[derive(Debug)]
 pub(super) struct StreamLog {
     /// By id, which is also the order of the listing.
     shards: BTreeMap<ShardId, ShardLog>,
     /// How many shards have ever been created.
     shards_made: u64,
-    /// How many sequence numbers have been assigned.
+    /// How many sequence numbers have been assigned, to records and to shards. One count for the
+    /// whole stream: in the service they grow within a shard and from a parent to its child, which
+    /// this gives as well.
     events: u64,
     /// The last arrival time. The next one is not earlier, even if the clock goes back.
     last_arrival: Timestamp,
@@ -54,7 +69,8 @@ impl StreamLog {
         self.shards.values()
     }
 
-    /// The sequence number of the next event: greater than every assigned one.
+    /// The sequence number of the next event: greater than every assigned one. A reader that starts
+    /// there gets all that is put from now on.
     pub(super) fn tip(&self) -> SequenceNumber {
         sequence_number(self.events + 1)
     }
@@ -102,6 +118,7 @@ impl StreamLog {
     ) -> Result<[ShardId; 2], Error> {
         let range = self.open_shard_mut("SplitShard", id)?.shard.hash_range;
         let (start, end) = (range.start(), range.end());
+        // The first key of the upper child: each of the two must have at least one.
         if at <= start || at > end {
             let message = format!(
                 "cannot split {id} at hash key {at}: expected a key above {start} and up to {end}"
@@ -112,6 +129,7 @@ impl StreamLog {
             HashKeyRange::new(start, end).map_err(|error| refused("SplitShard", error.to_string()))
         };
         let (lower, upper) = (bounded(start, at - 1)?, bounded(at, end)?);
+        // Both bounds were made before anything is closed: a split that is refused leaves no trace.
         let now = self.close(&[id], now);
         let children = [
             self.open_shard(lower, vec![id.clone()], now),
@@ -130,11 +148,13 @@ impl StreamLog {
     ) -> Result<ShardId, Error> {
         let one = self.open_shard_mut("MergeShards", a)?.shard.hash_range;
         let other = self.open_shard_mut("MergeShards", b)?.shard.hash_range;
+        // In whichever order they are named.
         let (lower, upper) = if one <= other {
             (one, other)
         } else {
             (other, one)
         };
+        // Neighbours in the hash keys, whatever their ids say. The upper bound is inclusive.
         if lower.end().checked_add(1) != Some(upper.start()) {
             return Err(refused(
                 "MergeShards",
@@ -149,7 +169,8 @@ impl StreamLog {
         Ok(child)
     }
 
-    /// Closes an open shard without children.
+    /// Closes an open shard without children, as no reshard of the service does and as emulators
+    /// show it: a reader must not wait for children that never come.
     pub(super) fn close_for_good(&mut self, id: &ShardId, now: Timestamp) -> Result<(), Error> {
         self.open_shard_mut("CloseShard", id)?;
         self.close(&[id], now);
@@ -167,6 +188,7 @@ impl StreamLog {
 
     /// Removes a shard with all its records, as retention removes closed shards.
     pub(super) fn drop_shard(&mut self, id: &ShardId) -> Result<(), Error> {
+        // Its children are roots from now on, without being told: `passes` looks for the parents.
         let log = self.shards.remove(id).ok_or_else(|| no_shard("Trim", id))?;
         self.horizon = self.horizon.max(log.closed_at);
         Ok(())
@@ -243,6 +265,7 @@ impl StreamLog {
     /// Closes the shards at a time between the last arrival and the next one, and returns that
     /// time.
     fn close(&mut self, ids: &[&ShardId], now: Timestamp) -> Timestamp {
+        // A clock that was set back must not close a shard before its last record arrived.
         let now = now.max(self.last_arrival);
         self.last_arrival = now;
         for id in ids {

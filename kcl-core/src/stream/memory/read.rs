@@ -1,6 +1,8 @@
 //! The stream in memory as one that is polled.
 //!
 //! Reading changes nothing but the ledger, so a future that is dropped leaves nothing half done.
+//! Each call enters the ledger before anything else: a call that a test has ordered to fail does
+//! nothing, as one that never reached the service.
 
 use std::sync::Arc;
 
@@ -52,6 +54,8 @@ impl Stream for MemoryStream {
             .last()
             .filter(|_| more)
             .map(|last| ShardPageToken(last.id.to_string()));
+        // Under the same lock as the shards: a shard that is opened later has not been listed, and
+        // its records are later than this time.
         Ok(ShardPage::new(shards, next, self.wall()))
     }
 
@@ -60,6 +64,7 @@ impl Stream for MemoryStream {
         state
             .ledger
             .enter(Operation::Open, Some(shard), self.now())?;
+        // The shard first: one that has gone is `Gone`, whatever time is asked for.
         let log = state.log.shard(Operation::Open.name(), shard)?;
         check_start(Operation::Open.name(), at, self.wall())?;
         let place = log.place(at, state.log.tip());
@@ -84,11 +89,15 @@ impl Stream for MemoryStream {
         let text: CursorText = cursor
             .as_str()
             .parse()
+            // A cursor of another stream is no mistake of the application: after the stream was
+            // replaced, readers still have some. They open the shard again, and learn then that it
+            // has gone.
             .map_err(|()| expired("the cursor is not one of this stream"))?;
         if text.generation != state.generation {
             return Err(expired("the cursor has expired"));
         }
         let log = state.log.shard(operation, cursor.shard())?;
+        // At most a page of the service, whatever `limit` says.
         let found = log.read(&text.place, limit as usize, MAX_PAGE_BYTES);
         let behind = millis_behind(&found, self.wall());
         // The end comes with the last records and not after them, as with the service.
@@ -136,6 +145,8 @@ pub(super) fn millis_behind(found: &ReadResult, now: Timestamp) -> u64 {
         .last()
         .and_then(|record| record.arrived_at)
         .filter(|_| found.more);
+    // At least 1 while records follow: a record of this millisecond would otherwise count as the
+    // tip, and a shard as caught up that is not.
     last.map_or(0, |at| {
         u64::try_from(now.as_millis().saturating_sub(at.as_millis()))
             .unwrap_or(0)

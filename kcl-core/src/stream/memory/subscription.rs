@@ -92,7 +92,13 @@ impl MemorySubscription {
     }
 
     /// What there is to deliver now. A fault that a test has ordered comes before everything else,
-    /// then the end of the consumer or of the subscription, and only then records.
+    /// then the end of the consumer or of the subscription, and only then records:
+    ///
+    /// ```text
+    ///   fault of a test --> consumer gone, taken over --> five minutes over --> records
+    ///        |                        |                          |                 |
+    ///   Over, Err, Silence           Err                        Over        Event, Nothing
+    /// ```
     fn look(&mut self) -> Result<Due, Error> {
         let now = self.stream.now();
         let state = self.stream.state();

@@ -43,7 +43,7 @@ pub(super) enum Protocol {
 }
 
 /// Nothing is heard for this long: the kernel asks whether the other side is there. It is all that
-/// minds an HTTP/1.1 connection.
+/// minds an HTTP/1.1 connection; one of HTTP/2 has pings.
 const TCP_KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Makes sockets to endpoints.
@@ -91,6 +91,7 @@ impl Dialer {
         to: &Uri,
     ) -> Result<(Box<dyn Io>, Protocol), ConnectionFailure> {
         match to.scheme_str() {
+            // No proxy: plain HTTP leads to an emulator, on this machine or near it.
             Some("http") => {
                 let socket = called(self.tcp.clone(), to.clone())
                     .await

@@ -92,6 +92,8 @@ impl From<ConnectionFailure> for ConnectorError {
         let kind = failure.kind;
         let source = Box::new(failure);
         match kind {
+            // The SDK judges by these kinds, and `classify` by what the SDK then says: each must
+            // come out as `as_call_failure` has it.
             ConnectionFailureKind::Broken => Self::io(source),
             ConnectionFailureKind::Late => Self::timeout(source),
             ConnectionFailureKind::Wrong => Self::user(source),

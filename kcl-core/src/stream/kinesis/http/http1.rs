@@ -20,6 +20,9 @@ use super::failure::ConnectionFailure;
 /// Sends a request by a connection of its own that speaks HTTP/1.1. It is closed when the body of
 /// the response is dropped.
 ///
+/// For subscriptions where there is no HTTP/2: emulators, and proxies in between. HTTP/1.1 has no
+/// streams, so each shard takes a connection.
+///
 /// Must be called where the connection's task may live.
 pub(super) async fn send(
     io: Box<dyn Io>,

@@ -9,6 +9,7 @@ use super::http1_answer::{AnswerHead, BodyLength, Http1Answer};
 use super::http1_answer::{bounded, chunk_length, trailers, unreadable};
 
 /// A head and a short body come with one read; longer bodies are read into a buffer of their size.
+/// The answer for an idle shard is a few hundred bytes.
 const FIRST_READ: usize = 2 * 1024;
 
 /// A connection that speaks HTTP/1.1: one call after the other.
@@ -43,8 +44,11 @@ impl Http1Connection {
             .is_none()
     }
 
-    /// Sends a request, head and body, and waits for the answer to it. Gives the connection back
-    /// if it takes another. Dropping the future closes it.
+    /// Sends a request, head and body, and waits for the answer to it. Gives the connection back if
+    /// it takes another.
+    ///
+    /// Dropping the future closes it: an answer that nobody has read would otherwise be taken for
+    /// that to the next request, and its records for those of another shard.
     pub(super) async fn exchange(
         mut self,
         request: &[u8],
@@ -101,6 +105,9 @@ impl Http1Connection {
                 Ok((PageBuffer::own(read), rest))
             }
             BodyLength::Known(length) => {
+                // The length is the server's word, and was checked against the longest body that is
+                // read. The buffer is of that size at once, so the payloads of a page in CBOR stay
+                // where they were received.
                 let mut body = pages.buffer(length);
                 body.data.extend_from_slice(&read);
                 self.fill(&mut body.data, length).await?;
@@ -111,6 +118,8 @@ impl Http1Connection {
                 Ok((PageBuffer::own(body), rest))
             }
             BodyLength::UntilClosed => {
+                // Whether it is all cannot be told from this: the end of a connection is also what
+                // a crash looks like. A page that was cut off so is refused by its own grammar.
                 while self.io.read_buf(&mut read).await.map_err(broken)? > 0 {
                     bounded(read.len())?;
                 }
@@ -134,6 +143,7 @@ impl Http1Connection {
             if length == 0 {
                 break;
             }
+            // Added up: each chunk may be short, and all of them together without an end.
             bounded(body.len() + length)?;
             let there = length.min(read.len());
             let end = body.len() + length;

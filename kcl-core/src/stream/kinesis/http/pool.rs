@@ -37,6 +37,7 @@ impl Pool {
 
     /// Where this address is.
     pub(super) fn origin(&self, of: &Uri) -> Result<Arc<Origin>, ConnectionFailure> {
+        // The path is left out: endpoints behind one host share its connections.
         let authority = of.authority().map(Authority::as_str).unwrap_or_default();
         let to = Uri::builder()
             .scheme(of.scheme_str().unwrap_or_default())
