@@ -19,6 +19,10 @@ pub(crate) struct ChosenArguments {
 
 impl ChosenArguments {
     /// The unfinished leases of the fleet that were chosen; a failure if one of them is not there.
+    ///
+    /// One that has ended is none of them: nobody reads its shard any more, whatever is written
+    /// into its row. The streams of a table may have shards of the same id, which then names the
+    /// leases of all of them.
     pub(super) fn of(&self, fleet: &FleetView) -> Result<Vec<Lease>, Failure> {
         let unfinished: Vec<&Lease> = fleet
             .leases
@@ -39,6 +43,7 @@ impl ChosenArguments {
                     .map(|row| &row.key)
                     .filter(|key| is_named(key)),
             );
+            // The second question is for one that was given twice, which is no mistake.
             if chosen.len() == before && !chosen.iter().any(|key| is_named(key)) {
                 return Err(Failure::of(format!(
                     "no unfinished lease is named `{text}`: expected a shard or a lease as \
@@ -55,7 +60,8 @@ pub(super) fn keys(leases: &[Lease]) -> Vec<LeaseKey> {
     leases.iter().map(|lease| lease.key.clone()).collect()
 }
 
-/// Says why leases were not changed: a refusal if the table answered, else a failure.
+/// Says why leases were not changed: a refusal if the table answered, else a failure. A script can
+/// try the latter again; the former needs another command.
 pub(super) fn refused(error: SteerError) -> Result<Ended, Failure> {
     match error {
         SteerError::Table { .. } => Err(Failure::new("the lease table failed", error)),

@@ -1,4 +1,12 @@
 //! `pause` and `resume`.
+//!
+//! A pause is a mark in the rows of the leases, so it holds for workers that start later too, and
+//! no process has to live for it:
+//!
+//! ```text
+//!   mark set, lease held  --->  mark set, lease free  --->  mark gone, lease free
+//!   the owner drains            nobody takes it             any worker takes it
+//! ```
 
 use std::time::Duration;
 
@@ -63,13 +71,14 @@ struct PauseDocument<'a> {
     application: &'a str,
     lease_table: String,
     /// The leases that are paused.
+    /// All that were chosen, also those that were paused before.
     paused: Vec<String>,
     /// Those of them that a worker still holds.
     held: Vec<Held>,
 }
 
 /// A lease that is paused and still has a holder. Its worker may go on reading records of the shard
-/// until it has seen the wish.
+/// until it has seen the wish, by a change notification or with its next scan.
 #[derive(Debug, Serialize)]
 struct Held {
     lease: String,
@@ -100,6 +109,7 @@ pub(super) async fn to_change(table: &TableArguments) -> Result<OpenTable, Failu
 impl PauseOptions {
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = to_change(&self.table).await?;
+        // One look, without waiting whether workers are alive: the mark is for whoever comes.
         let fleet = found(&table, Patience::NONE).await?;
         let chosen = keys(&self.chosen.of(&fleet)?);
         match self.pause(&table, &chosen).await {
@@ -109,7 +119,7 @@ impl PauseOptions {
     }
 
     /// Stores the wish, and waits for the holders. Whoever interrupts the wait has paused the
-    /// leases all the same: only `kcl resume` ends that.
+    /// leases all the same: only `kcl resume` ends that. After an error some of them may be paused.
     async fn pause(&self, table: &OpenTable, keys: &[LeaseKey]) -> Result<Vec<Lease>, SteerError> {
         pause(&*table.table, keys, SystemClock.wall()).await?;
         drained(&*table.table, keys, self.wait, &SystemClock).await
@@ -148,6 +158,8 @@ impl PauseOptions {
             ));
             out.write()?;
         }
+        // It is a finding and no failure: the mark is stored, and the worker drains as soon as it
+        // can.
         Ok(if held.is_empty() {
             Ended::Well
         } else {
@@ -161,6 +173,7 @@ impl ResumeOptions {
         let table = to_change(&self.table).await?;
         let fleet = found(&table, Patience::NONE).await?;
         let mut chosen = self.chosen.of(&fleet)?;
+        // What is not paused is left alone, so that `resume` without a shard is safe at any time.
         chosen.retain(Lease::is_paused);
         let keys = keys(&chosen);
         if let Err(error) = resume(&*table.table, &keys).await {

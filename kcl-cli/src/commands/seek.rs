@@ -170,6 +170,7 @@ impl SeekOptions {
     /// Pauses the leases that are not paused, sets all of them, and resumes those that it paused,
     /// whatever happens.
     async fn set(&self, table: &OpenTable, chosen: &[Lease]) -> Result<(), NotDone> {
+        // Those that were paused before are left paused: who paused them knows nothing of this.
         let running: Vec<LeaseKey> = chosen
             .iter()
             .filter(|lease| !lease.is_paused())
@@ -205,6 +206,7 @@ impl SeekOptions {
         // Records that come from now on are not skipped, and those before it have been processed.
         let now = SystemClock.wall();
         let progress = Progress::new("setting checkpoints", keys.len());
+        // In any order: each is a write on a row of its own.
         let mut setting = iter(keys)
             .map(|key| self.set_one(table, key, now))
             .buffer_unordered(AT_ONCE);

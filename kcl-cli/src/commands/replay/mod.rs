@@ -101,6 +101,8 @@ impl ReplayOptions {
             )));
         }
         let stream = stream_at::open(&self.stream, &self.at).await?;
+        // Asked before anything is written. What expires while it is read is an event, which
+        // `has_gaps` hears.
         let expired = self.has_expired(&stream).await?;
         let range = Range::new(self.from, self.to);
         let sink = Arc::new(Sink::open(self.output.as_deref(), range)?);
@@ -110,7 +112,8 @@ impl ReplayOptions {
         Ok(self.say(&sink, was_interrupted, expired || lost))
     }
 
-    /// Whether the stream keeps no records any more of when the range begins.
+    /// Whether the stream keeps no records any more of when the range begins. A range may begin
+    /// before the stream did, which is no loss.
     async fn has_expired(&self, stream: &KinesisStream) -> Result<bool, Failure> {
         let described = stream.describe().await;
         let described = described.map_err(|error| stream_at::failed(&self.stream, error))?;

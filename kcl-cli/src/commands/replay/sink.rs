@@ -32,8 +32,11 @@ impl Range {
     }
 }
 
-/// Where the lines go. Every call writes whole lines and flushes, so what is stored as done has left
-/// this process.
+/// Where the lines go. Every call writes whole lines and flushes, so what is stored as done has
+/// left this process.
+///
+/// That does not mean that it is on the disk: after a crash of the machine a file may lack lines
+/// whose records count as done.
 pub(super) struct Sink {
     range: Range,
     written: Mutex<Written>,
@@ -44,8 +47,10 @@ struct Written {
     to: Box<dyn Write + Send>,
     what: String,
     records: usize,
-    /// How far each shard is, in steps of [`Sink::ALL`].
+    /// How far each shard is, in steps of [`Sink::ALL`]. By time and not by records, as nobody
+    /// knows how many there are.
     shards: BTreeMap<ShardId, usize>,
+    /// The first one: those of other shards follow from it.
     failure: Option<io::Error>,
 }
 
@@ -94,9 +99,11 @@ impl Sink {
         records: usize,
         last: Option<Timestamp>,
     ) -> Result<(), io::Error> {
+        // One lock for all shards, so that their lines do not mix.
         let mut written = self.lock();
         let outcome = written.to.write_all(lines.as_bytes());
         if let Err(error) = outcome.and_then(|()| written.to.flush()) {
+            // The error itself goes to who ends the replay, and cannot be cloned.
             let kind = error.kind();
             written.failure.get_or_insert(error);
             self.failed.notify_one();
@@ -115,7 +122,8 @@ impl Sink {
         self.lock().shards.entry(shard.clone()).or_default();
     }
 
-    /// Notes that nothing more comes of the shard.
+    /// Notes that nothing more comes of the shard: it has ended, or is read to the end of the
+    /// range, whenever its last record arrived.
     pub(super) fn ends(&self, shard: &ShardId) {
         self.lock().shards.insert(shard.clone(), Self::ALL);
     }
@@ -135,7 +143,8 @@ impl Sink {
         ))
     }
 
-    /// How much of the shards that are known is done, in steps of [`ALL`](Self::ALL).
+    /// How much of the shards that are known is done, in steps of [`ALL`](Self::ALL). It may go
+    /// back when a shard is found: a reshard within the range adds some.
     pub(super) fn done(&self) -> usize {
         let written = self.lock();
         written.shards.values().sum::<usize>() / written.shards.len().max(1)

@@ -10,7 +10,8 @@ use crate::commands::record_line::record_line;
 
 use super::sink::Sink;
 
-/// Writes the records of one shard.
+/// Writes the records of one shard. Its `Ok` lets the checkpoint pass them, so it comes only when
+/// the lines have left this process.
 pub(super) struct RecordWriter {
     shard: ShardId,
     sink: Arc<Sink>,
@@ -34,6 +35,8 @@ impl RecordProcessor for RecordWriter {
     async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
         let mut lines = String::new();
         for record in &input.records {
+            // The whole batch is made before anything is written: a batch that fails in between
+            // would leave lines that come again.
             lines.push_str(&record_line(&self.shard, record)?);
             lines.push('\n');
         }
@@ -52,7 +55,7 @@ impl RecordProcessor for RecordWriter {
         Ok(())
     }
 
-    /// Also at the end of the range.
+    /// Also at the end of the range, where a bounded worker gives the shard up as at any stop.
     async fn shutdown_requested(&mut self, _: ShutdownRequestedInput) {
         self.sink.ends(&self.shard);
     }
