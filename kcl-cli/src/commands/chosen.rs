@@ -18,6 +18,11 @@ pub(crate) struct ChosenArguments {
 }
 
 impl ChosenArguments {
+    /// These, or all that are not finished if none is named.
+    pub(super) const fn named(shards: Vec<String>) -> Self {
+        Self { shards }
+    }
+
     /// The unfinished leases of the fleet that were chosen; a failure if one of them is not there.
     ///
     /// One that has ended is none of them: nobody reads its shard any more, whatever is written

@@ -23,6 +23,7 @@ pub(crate) mod pause;
 mod record_line;
 pub(crate) mod replay;
 pub(crate) mod seek;
+mod seeking;
 pub(crate) mod serve;
 pub(crate) mod shards;
 pub(crate) mod status;

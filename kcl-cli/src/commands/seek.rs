@@ -1,29 +1,19 @@
 //! `seek`: where an application is read on.
-//!
-//! A checkpoint must not be set under a worker that reads: the worker's next checkpoint would
-//! overwrite the new one. So a seek has steps, each of which leaves a state that is safe to stop in:
-//!
-//! ```text
-//!   pause --> wait until the owners have drained their shards --> set the checkpoints --> resume
-//!               | not in time: nothing is set, resume               | killed here: they stay paused,
-//!                                                                   | which `kcl status` shows
-//! ```
-//!
-//! Leases that were paused before stay paused afterwards: an operator wanted that.
+//! The steps are in [`seeking`](super::seeking).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use futures_util::StreamExt as _;
-use futures_util::stream::iter;
-use kcl_core::admin::{SeekEffect, SeekStep, SteerError, drained, pause, plan_seek, resume, seek};
-use kcl_core::model::{Lease, LeaseKey, Timestamp};
+use kcl_core::admin::{SeekEffect, SeekStep, plan_seek};
+use kcl_core::model::{Lease, LeaseKey};
 use kcl_core::{Clock as _, InitialPosition, SystemClock};
 use serde::Serialize;
 
-use super::chosen::{ChosenArguments, keys, refused};
+use super::chosen::{ChosenArguments, refused};
 use super::of_stream::{measured, stream_of};
 use super::pause::to_change;
+use super::seeking::{NotSet, Seeking};
 use super::watching::{Patience, found};
 use crate::arguments::{OutputArguments, StreamOfArguments, TableArguments};
 use crate::failure::{Ended, Failure};
@@ -89,25 +79,6 @@ struct SeekDocument<'a> {
     leases: &'a [SeekStep],
 }
 
-/// How many checkpoints are set at the same time, as `kcl_core::admin::pause` does with its writes.
-const AT_ONCE: usize = 16;
-
-/// Why the shards were not set.
-enum NotDone {
-    /// A lease was not as it had to be.
-    Refused(SteerError),
-    /// A worker did not drain them in time.
-    Held(Vec<Lease>),
-    /// A signal came.
-    Stopped,
-}
-
-impl From<SteerError> for NotDone {
-    fn from(error: SteerError) -> Self {
-        Self::Refused(error)
-    }
-}
-
 impl SeekOptions {
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = if self.dry_run {
@@ -146,8 +117,8 @@ impl SeekOptions {
                 self.say(&table, &steps, true)?;
                 Ok(Ended::Well)
             }
-            Err(NotDone::Refused(error)) => refused(error),
-            Err(NotDone::Held(held)) => {
+            Err(NotSet::Refused(error)) => refused(error),
+            Err(NotSet::Held(held)) => {
                 for lease in &held {
                     let holder = lease.actual_owner().map(ToString::to_string);
                     eprintln!(
@@ -160,22 +131,15 @@ impl SeekOptions {
                 eprintln!("refused: no checkpoint was set; --wait gives the workers more time");
                 Ok(Ended::WithFindings)
             }
-            Err(NotDone::Stopped) => {
+            Err(NotSet::Stopped) => {
                 eprintln!("stopped by a signal before every checkpoint was set");
                 Ok(Ended::WithFindings)
             }
         }
     }
 
-    /// Pauses the leases that are not paused, sets all of them, and resumes those that it paused,
-    /// whatever happens.
-    async fn set(&self, table: &OpenTable, chosen: &[Lease]) -> Result<(), NotDone> {
-        // Those that were paused before are left paused: who paused them knows nothing of this.
-        let running: Vec<LeaseKey> = chosen
-            .iter()
-            .filter(|lease| !lease.is_paused())
-            .map(|lease| lease.key.clone())
-            .collect();
+    /// Sets them, until a signal comes.
+    async fn set(&self, table: &OpenTable, chosen: &[Lease]) -> Result<(), NotSet> {
         let signal = kcl_core::stop_signal().ok();
         let stopped = async {
             match signal {
@@ -183,61 +147,15 @@ impl SeekOptions {
                 None => std::future::pending().await,
             }
         };
-        let setting = async {
-            pause(&*table.table, &running, SystemClock.wall()).await?;
-            self.set_paused(table, &keys(chosen)).await
+        let seeking = Seeking {
+            table: Arc::clone(&table.table),
+            leases: chosen.to_vec(),
+            to: self.to,
+            wait: self.wait,
         };
-        let outcome = tokio::select! {
-            outcome = setting => outcome,
-            () = stopped => Err(NotDone::Stopped),
-        };
-        // Those that this seek paused, whatever became of it. One that fails to be resumed is the
-        // worst that can be left behind, so it is told last.
-        let resumed = resume(&*table.table, &running).await;
-        outcome.and_then(|()| Ok(resumed.map(drop)?))
-    }
-
-    /// Sets the checkpoints of paused leases when no worker holds them any more.
-    async fn set_paused(&self, table: &OpenTable, keys: &[LeaseKey]) -> Result<(), NotDone> {
-        let held = drained(&*table.table, keys, self.wait, &SystemClock).await?;
-        if !held.is_empty() {
-            return Err(NotDone::Held(held));
-        }
-        // Records that come from now on are not skipped, and those before it have been processed.
-        let now = SystemClock.wall();
-        let progress = Progress::new("setting checkpoints", keys.len());
-        // In any order: each is a write on a row of its own.
-        let mut setting = iter(keys)
-            .map(|key| self.set_one(table, key, now))
-            .buffer_unordered(AT_ONCE);
-        let mut done = 0;
-        while let Some(set) = setting.next().await {
-            set?;
-            done += 1;
-            progress.at(done, keys.len());
-        }
-        Ok(())
-    }
-
-    /// Sets one checkpoint, on the row as it is now. If the row changes in between, the write is
-    /// refused and nothing is lost.
-    async fn set_one(
-        &self,
-        table: &OpenTable,
-        key: &LeaseKey,
-        now: Timestamp,
-    ) -> Result<(), SteerError> {
-        let row = table.table.get(key).await;
-        let row = row.map_err(|source| SteerError::Table {
-            lease: key.clone(),
-            source,
-        })?;
-        match row {
-            // Its last records were processed meanwhile.
-            Some(row) if row.checkpoint.is_shard_end() => Ok(()),
-            Some(row) => seek(&*table.table, &row, self.to, now).await.map(drop),
-            None => Err(SteerError::Missing(key.clone())),
-        }
+        let progress = Progress::new("setting checkpoints", chosen.len());
+        let tell = |done| progress.at(done, chosen.len());
+        seeking.run(stopped, tell).await
     }
 
     /// What would be, or was, set, for people or as JSON.

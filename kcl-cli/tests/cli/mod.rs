@@ -1,8 +1,10 @@
 //! `kcl` on real tables, with real workers.
 
 mod asked;
+mod changed;
 mod kept;
 mod multilang;
+mod page;
 mod program;
 mod replayed;
 mod scene;

@@ -1,6 +1,5 @@
 //! `serve`: what is answered by HTTP, and to whom.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use kcl_core::MemoryStream;
@@ -8,101 +7,13 @@ use kcl_core::model::Checkpoint;
 use kcl_core::{Clock as _, SystemClock};
 use kcl_local::stream::LocalStream;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::Command;
 
+use super::page::Page;
 use super::program::kcl;
 use super::scene::{Scene, Server, lease, until};
-
-/// `kcl serve` as it runs; killed when it is dropped.
-#[derive(Debug)]
-struct Page {
-    process: Child,
-    address: String,
-    _lines: Lines<BufReader<ChildStdout>>,
-}
-
-/// An answer: its status, its head and its body.
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Page {
-    async fn start(arguments: &str) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_kcl"))
-            .arg("serve")
-            .args(arguments.split_whitespace())
-            .args(["--port", "0"])
-            .env_clear()
-            .envs([
-                ("AWS_REGION", "us-east-1"),
-                ("AWS_ACCESS_KEY_ID", "any"),
-                ("AWS_SECRET_ACCESS_KEY", "any"),
-            ])
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let line = lines.next_line().await.unwrap().expect("an address");
-        Self {
-            process,
-            address: line.strip_prefix("http://").unwrap().to_owned(),
-            _lines: lines,
-        }
-    }
-
-    /// Asks with this first line and these headers; the host is the address if none is given.
-    async fn ask(&self, line: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut connection = TcpStream::connect(&self.address).await.unwrap();
-        let mut request = format!("{line} HTTP/1.1\r\nConnection: close\r\n");
-        if !headers.iter().any(|(name, _)| *name == "Host") {
-            request.push_str(&format!("Host: {}\r\n", self.address));
-        }
-        for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
-        }
-        request.push_str("\r\n");
-        connection.write_all(request.as_bytes()).await.unwrap();
-        let mut text = String::new();
-        connection.read_to_string(&mut text).await.unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        Answer {
-            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
-            head: head.to_ascii_lowercase(),
-            body: body.to_owned(),
-        }
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        self.ask(&format!("GET {path}"), &[]).await
-    }
-
-    async fn json(&self, path: &str) -> Value {
-        let answer = self.get(path).await;
-        assert_eq!(answer.status, 200, "{path}: {answer:?}");
-        serde_json::from_str(&answer.body).unwrap()
-    }
-
-    /// What happened, newest first: kind and sentence.
-    async fn happened(&self) -> Vec<(String, String)> {
-        let history = self.json("/api/history").await;
-        let entries = history["happened"].as_array().unwrap();
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        entries
-            .iter()
-            .map(|it| (text(&it["kind"]), text(&it["says"])))
-            .collect()
-    }
-
-    async fn has_happened(&self, kind: &str) -> bool {
-        self.happened().await.iter().any(|(it, _)| it == kind)
-    }
-}
 
 #[tokio::test]
 async fn a_join_a_hand_over_and_a_kill_are_seen_as_they_happen() {
@@ -288,6 +199,7 @@ async fn each_file_of_the_page_is_served_and_names_no_other_host() {
         ("/chart.js", "text/javascript"),
         ("/draw.js", "text/javascript"),
         ("/shards.js", "text/javascript"),
+        ("/change.js", "text/javascript"),
         ("/icon.svg", "image/svg+xml"),
     ] {
         let answer = page.get(path).await;

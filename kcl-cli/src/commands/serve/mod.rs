@@ -6,15 +6,17 @@
 //! ```
 //!
 //! There is one [`Watcher`] and at most one [`LagAsker`] an application; what is asked of the
-//! program reads the last [`Snapshot`](snapshot::Snapshot) and never the table. No route writes.
+//! program reads the last [`Snapshot`](snapshot::Snapshot) and never the table. Only a [`Changer`]
+//! writes, and only with `--allow-changes`.
 //!
-//! Tasks: one per watcher and one per asker, owned by a set that ends with the program. If one of
+//! Tasks: one per watcher, asker and changer, owned by a set that ends with the program. If one of
 //! them ends by itself, the program ends with an error: a page that silently shows an old fleet is
 //! worse than none.
 //!
 //! What it costs a table and a stream depends on `--every` and `--lag-every` alone, not on how many
 //! pages are open or how often Prometheus scrapes.
 
+mod changes;
 mod figures;
 mod happening;
 mod history;
@@ -23,10 +25,12 @@ mod lag_round;
 mod routes;
 mod scale;
 mod snapshot;
+mod token;
 mod tree;
 mod watcher;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,13 +45,16 @@ use crate::failure::{Ended, Failure};
 use crate::parse;
 use crate::say::Output;
 use crate::table_at::{OpenTable, TableAt};
+use changes::Changer;
 use hosts::Hosts;
 use lag_round::{LagAsker, LagState};
 use routes::{Shown, Site};
 use scale::ScaleRules;
+use token::ChangeToken;
 use watcher::Watcher;
 
-/// Serves a page that shows applications live, until SIGTERM or Ctrl-C. It only reads.
+/// Serves a page that shows applications live, until SIGTERM or Ctrl-C. It only reads, except with
+/// --allow-changes.
 ///
 /// Besides the page at / there are /api/... (JSON, as of --json), /metrics for Prometheus, /scale
 /// for KEDA, and /healthz; docs/cli.md lists them. The table is read at a fixed pace, however many
@@ -56,12 +63,17 @@ use watcher::Watcher;
 /// It has no login. It listens on loopback and answers only to loopback names and those of
 /// --allow-host, so that no foreign page in a browser can read it. With --address, everybody who
 /// reaches the port sees everything.
+///
+/// With --allow-changes, the page can pause, resume and seek, after a confirmation, for those who know
+/// a token: the one in --token-file, or else one that is made at the start and printed on standard
+/// error.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   kcl serve billing --lease-table dynamo
   kcl serve billing orders --port 8080
   kcl serve billing --table sqlite:leases.sqlite --no-lag
+  kcl serve billing --allow-changes
   kcl serve billing --every 10s --lag-every 1m           for a large table that costs money
   kcl serve billing --address 0.0.0.0 --allow-host kcl   in a cluster, behind the service `kcl`")]
 pub(crate) struct ServeOptions {
@@ -89,6 +101,12 @@ pub(crate) struct ServeOptions {
     /// Answers to this host name too. May be given several times.
     #[arg(long, value_name = "NAME", value_parser = hosts::name)]
     allow_host: Vec<String>,
+    /// Lets the page change something, for those who know the token.
+    #[arg(long)]
+    allow_changes: bool,
+    /// The file with the token, a word of at least 16 characters. Default: a new one at each start.
+    #[arg(long, value_name = "FILE", requires = "allow_changes")]
+    token_file: Option<PathBuf>,
     /// The time from one reading of the table to the next; at least 200ms.
     #[arg(long, value_name = "SPAN", default_value = "1s", value_parser = parse::span)]
     every: Duration,
@@ -164,6 +182,8 @@ impl ServeOptions {
         let address = listener
             .local_addr()
             .map_err(|error| Failure::new("cannot listen", error))?;
+        let token = self.token()?;
+        let (end, ending) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let mut shown = Vec::new();
         for application in &self.applications {
@@ -173,12 +193,15 @@ impl ServeOptions {
             {
                 return Err(Failure::of(format!("`{application}` was given twice")));
             }
-            shown.push(self.show(application, &mut tasks).await?);
+            shown.push(self.show(application, &mut tasks, &ending).await?);
         }
-        let (end, ending) = watch::channel(false);
+        if let Some(token) = token.as_ref().filter(|_| self.token_file.is_none()) {
+            eprintln!("The token for changes is {}", token.text());
+        }
         let router = routes::router(Site {
             shown: shown.into(),
             hosts: Hosts::new(&self.allow_host),
+            token,
             ending: ending.clone(),
         });
         Output::now(&format!("http://{address}"))?;
@@ -206,6 +229,15 @@ impl ServeOptions {
         Ok(Ended::Well)
     }
 
+    /// The token, if something may be changed.
+    fn token(&self) -> Result<Option<ChangeToken>, Failure> {
+        match &self.token_file {
+            _ if !self.allow_changes => Ok(None),
+            Some(path) => ChangeToken::of_file(path).map(Some),
+            None => ChangeToken::random().map(Some),
+        }
+    }
+
     /// Opens the port. The usual mistake, a second `kcl serve`, gets a hint.
     async fn listen(&self) -> Result<TcpListener, Failure> {
         let at = SocketAddr::new(self.address, self.port);
@@ -224,10 +256,20 @@ impl ServeOptions {
     ///
     /// Its first look is made here, so that the page has something to show from its first request
     /// on.
-    async fn show(&self, application: &str, tasks: &mut JoinSet<()>) -> Result<Shown, Failure> {
+    async fn show(
+        &self,
+        application: &str,
+        tasks: &mut JoinSet<()>,
+        ending: &watch::Receiver<bool>,
+    ) -> Result<Shown, Failure> {
         let place = self.lease_table.clone();
         let endpoint = self.dynamo_endpoint.as_deref();
         let table = OpenTable::open(application, place, endpoint, false).await?;
+        if self.allow_changes {
+            // A file of an older version cannot store a pause.
+            let ready = table.table.setup().await;
+            ready.map_err(|error| table.failed(error))?;
+        }
         let table = Arc::new(table);
         let not_yet = if self.no_lag {
             "the stream is not asked (--no-lag)"
@@ -250,6 +292,12 @@ impl ServeOptions {
             };
             tasks.spawn(asker.run());
         }
-        Ok(Shown { table, snapshots })
+        let (desk, changer) = Changer::new(Arc::clone(&table), self.stream.clone(), ending.clone());
+        tasks.spawn(changer.run());
+        Ok(Shown {
+            table,
+            snapshots,
+            desk,
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked for by which path. There are only reads.
+//! What is asked for by which path. Only one of them writes, and only with `--allow-changes`.
 //!
 //! | path | is |
 //! |---|---|
@@ -8,12 +8,13 @@
 //! | `/metrics` | the fleet for Prometheus |
 //! | `/scale` | how many workers there should be, for KEDA |
 //! | `/healthz` | whether the tables can be read |
+//! | `POST /api/change` | a pause, its end, or a seek: see [`changes`](super::changes) |
 //!
 //! A path without an application means the first one that was given. [`guard`] stands before all of
 //! them.
 //!
 //! ```text
-//!  browser, Prometheus, KEDA --> guard: host, origin, method --> route --> the last Snapshot --> JSON or text
+//!  browser, Prometheus, KEDA --> guard: host, origin, method, token --> route --> the last Snapshot --> JSON or text
 //! ```
 //!
 //! An answer is computed from the snapshot when it is asked for; only what every page draws after
@@ -33,15 +34,17 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use futures_util::stream;
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::watch;
 
+use super::changes::{ChangeDesk, ChangeWish};
 use super::figures;
 use super::hosts::Hosts;
 use super::snapshot::Snapshot;
+use super::token::ChangeToken;
 use super::tree::{TreePage, Wish};
 use crate::commands::check::CheckDocument;
 use crate::commands::cost::CostDocument;
@@ -59,6 +62,8 @@ pub(super) struct Shown {
     pub(super) table: Arc<OpenTable>,
     /// The last look, and the next ones as they come.
     pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// Where its changes are asked for.
+    pub(super) desk: ChangeDesk,
 }
 
 /// What the handlers share.
@@ -68,6 +73,8 @@ pub(super) struct Site {
     pub(super) shown: Arc<[Shown]>,
     /// The names under which it answers.
     pub(super) hosts: Hosts,
+    /// What a request has to know to change something; `None` if nothing can be changed.
+    pub(super) token: Option<ChangeToken>,
     /// True once the program ends: then the pages' streams end too.
     pub(super) ending: watch::Receiver<bool>,
 }
@@ -85,7 +92,7 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 /// The files of the page: path, type, text.
 ///
 /// They are in the program, so there is no folder to install and no version to mix up.
-const FILES: [(&str, &str, &str); 7] = [
+const FILES: [(&str, &str, &str); 8] = [
     (
         "/",
         "text/html; charset=utf-8",
@@ -100,6 +107,7 @@ const FILES: [(&str, &str, &str); 7] = [
     ("/chart.js", JAVASCRIPT, include_str!("page/chart.js")),
     ("/draw.js", JAVASCRIPT, include_str!("page/draw.js")),
     ("/shards.js", JAVASCRIPT, include_str!("page/shards.js")),
+    ("/change.js", JAVASCRIPT, include_str!("page/change.js")),
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 
@@ -134,6 +142,7 @@ pub(super) fn router(site: Site) -> Router {
     api = both(api, "/api/tree", get(tree));
     api = both(api, "/api/history", get(history));
     api = both(api, "/api/live", get(live));
+    api = both(api, "/api/change", post(change));
     let guarded = site.clone();
     router
         .merge(api.with_state(site))
@@ -151,12 +160,7 @@ pub(super) fn router(site: Site) -> Router {
 ///
 /// Every answer has the headers, the refusals too.
 async fn guard(State(site): State<Site>, request: Request, next: Next) -> Response {
-    let mut response = match refusal(
-        &site.hosts,
-        request.method(),
-        request.uri(),
-        request.headers(),
-    ) {
+    let mut response = match refusal(&site, request.method(), request.uri(), request.headers()) {
         Some((status, why)) => refused(status, &why),
         None => next.run(request).await,
     };
@@ -179,7 +183,7 @@ async fn guard(State(site): State<Site>, request: Request, next: Next) -> Respon
 /// There is no login, so this is the whole defence of a page that shows the keys of leases and the
 /// names of hosts: see [`Hosts`].
 fn refusal(
-    hosts: &Hosts,
+    site: &Site,
     method: &Method,
     uri: &axum::http::Uri,
     headers: &HeaderMap,
@@ -191,7 +195,7 @@ fn refusal(
         .map(ToOwned::to_owned)
         .or_else(|| headers.get(HOST).map(text));
     let host = host.unwrap_or_default();
-    if !hosts.allows(&host) {
+    if !site.hosts.allows(&host) {
         return Some((
             StatusCode::FORBIDDEN,
             format!(
@@ -202,16 +206,30 @@ fn refusal(
     // Browsers send it where a script of another page asks. `null`, which a file or a frame without
     // an origin sends, is no name of this page.
     if let Some(origin) = headers.get(ORIGIN).map(text)
-        && !hosts.allows_origin(&origin)
+        && !site.hosts.allows_origin(&origin)
     {
         let why = format!("the origin `{origin}` is not allowed");
         return Some((StatusCode::FORBIDDEN, why));
     }
-    if !matches!(*method, Method::GET | Method::HEAD) {
-        let why = format!("{method} is not allowed: expected GET, nothing can be changed here");
-        return Some((StatusCode::METHOD_NOT_ALLOWED, why));
+    match (&site.token, method) {
+        (_, &Method::GET | &Method::HEAD) => None,
+        (None, _) => {
+            let why = format!(
+                "{method} is not allowed: expected GET, nothing can be changed here without \
+                 --allow-changes"
+            );
+            Some((StatusCode::METHOD_NOT_ALLOWED, why))
+        }
+        (Some(token), &Method::POST) if token.is_in(headers) => None,
+        (Some(_), &Method::POST) => {
+            let why = "the token is missing or wrong: expected `Authorization: Bearer TOKEN`";
+            Some((StatusCode::UNAUTHORIZED, why.to_owned()))
+        }
+        (Some(_), _) => {
+            let why = format!("{method} is not allowed: expected GET, or POST for a change");
+            Some((StatusCode::METHOD_NOT_ALLOWED, why))
+        }
     }
-    None
 }
 
 /// A refusal with its reason as text, for people who use `curl`.
@@ -296,6 +314,7 @@ async fn applications(State(site): State<Site>) -> Response {
         json!({
             "application": shown.table.application,
             "lease_table": shown.table.place.to_string(),
+            "may_change": site.token.is_some(),
         })
     };
     document(&site.shown.iter().map(one).collect::<Vec<_>>())
@@ -438,6 +457,18 @@ async fn history(State(site): State<Site>, path: Named) -> Answer {
         "samples": snapshot.history.samples(),
         "happened": snapshot.history.newest(usize::MAX).collect::<Vec<_>>(),
     })))
+}
+
+/// Has something changed. The body is JSON, whatever type it claims: a form of a foreign page cannot
+/// send the token.
+async fn change(State(site): State<Site>, path: Named, body: String) -> Answer {
+    let (shown, _) = named(&site, path.as_ref())?;
+    let wish: ChangeWish = serde_json::from_str(&body)
+        .map_err(|error| refused(StatusCode::BAD_REQUEST, &format!("invalid change: {error}")))?;
+    match shown.desk.ask(wish).await {
+        Ok(done) => Ok(document(&done)),
+        Err((status, why)) => Err(refused(status, &why)),
+    }
 }
 
 /// What a page draws, now and after each look, until the program ends.

@@ -1,5 +1,6 @@
 // The page: what is drawn after each look of the observer.
 import { Chart } from "./chart.js";
+import { Change } from "./change.js";
 import { Shards } from "./shards.js";
 import { at, classed, clock, count, fill, group, lag, make, named, set, show, span } from "./draw.js";
 
@@ -9,7 +10,8 @@ const MARKS = 500;
 const MARKED = new Set(["handed_over", "taken_over", "expired", "died"]);
 
 const chart = new Chart(at("chart"));
-const shards = new Shards();
+const change = new Change();
+const shards = new Shards(change);
 let source = null;
 let heard = null;
 let every = 1;
@@ -17,6 +19,7 @@ let every = 1;
 async function start() {
   const applications = await (await fetch("/api/applications")).json();
   const names = applications.map((it) => it.application);
+  change.allow(applications[0].may_change);
   const select = at("applications");
   select.replaceChildren(...names.map((name) => new Option(name, name)));
   show(select, names.length > 1);
@@ -54,6 +57,7 @@ async function turnTo(name) {
   for (const what of ["status", "leases", "check", "lag", "cost"]) at(`api-${what}`).href = `/api/${what}/${path}`;
   at("api-scale").href = `/scale/${path}`;
   shards.turnTo(name);
+  change.turnTo(name);
   const past = await (await fetch(`/api/history/${path}`)).json();
   chart.samples = past.samples;
   chart.marks = past.happened.filter((it) => MARKED.has(it.kind));

@@ -1,10 +1,12 @@
 // The table of shards: a page of the tree, asked for again after each look.
+import { button } from "./change.js";
 import { at, classed, clock, fill, group, lag, make, named, set, show } from "./draw.js";
 
 const LINES = 50;
 
 export class Shards {
-  constructor() {
+  constructor(change) {
+    this.row = () => row(change);
     this.from = 0;
     this.asked = 0;
     this.application = "";
@@ -43,7 +45,7 @@ export class Shards {
   draw(page) {
     set(at("shards-total"), group(page.found));
     show(at("none"), page.found === 0);
-    fill(at("shards").tBodies[0], page.lines, row, update);
+    fill(at("shards").tBodies[0], page.lines, this.row, update);
     show(at("pager"), page.found > page.lines.length);
     const last = page.from + page.lines.length;
     set(at("range"), `${group(page.from + 1)} to ${group(last)} of ${group(page.found)}`);
@@ -52,14 +54,15 @@ export class Shards {
   }
 }
 
-function row() {
+function row(change) {
   const shard = make("td", "", make("span", "twig"), make("span", "prefix"), make("span"));
   const keys = make("td", "keys wide", make("span", "range", make("i")));
-  return make("tr", "", shard, keys, make("td"), make("td", "worker"), make("td", "number"), make("td", "number wide"), make("td", "text wide"));
+  return make("tr", "", shard, keys, make("td"), make("td", "worker"), make("td", "number"), make("td", "number wide"), make("td", "text wide"), make("td", "change", button(change)));
 }
 
 function update(line, lease) {
   const [shard, keys, state, holder, behind, checkpoint, note] = line.cells;
+  line.dataset.lease = lease.lease;
   const [twig, prefix, digits] = shard.children;
   set(twig, lease.depth ? `${"\u2003".repeat(Math.min(lease.depth, 8) - 1)}└ ` : "");
   const parts = /^(.*?shardId-0*)(\d+)$/.exec(lease.lease);
@@ -86,6 +89,7 @@ function update(line, lease) {
   checkpoint.title = lease.checkpoint;
   set(note, lease.note);
   classed(line, "ended", lease.state === "ended");
+  show(line.cells[7].firstChild, lease.state !== "ended");
 }
 
 /** A sequence number says nothing to people: its end tells two of them apart. */
