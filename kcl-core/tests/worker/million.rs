@@ -99,9 +99,10 @@ async fn processed<P: RecordProcessorFactory>(
     let mut run = Fleet::with_short_failover(&stream, &table).process(processors());
     let mut stored = 0;
     if is_killed {
+        // By batch it is named only once it is alone, which is not at the first attempt.
         run.heard
             .wait_for("the poison", |event| {
-                matches!(event, Event::HandlerFailed { at: Some(at), attempt: 1, .. } if at.sequence == put[POISON])
+                matches!(event, Event::HandlerFailed { at: Some(at), .. } if at.sequence == put[POISON])
             })
             .await;
         run.crash().await;
