@@ -134,7 +134,7 @@ async fn a_fleet_is_paused_and_resumed_from_the_page() {
 
 /// The first step says what would be done; a seek that skips needs more than that.
 #[tokio::test]
-async fn a_seek_of_the_page_says_what_it_does_and_skips_only_when_told() {
+async fn a_seek_of_the_page_says_what_it_does_before_it_does_it() {
     let (scene, stream) = (Scene::new().await, LocalStream::start().await.unwrap());
     stream.create("orders", 1).await.unwrap();
     stream.put("orders", "k", "data").await.unwrap();
@@ -164,7 +164,7 @@ async fn a_seek_of_the_page_says_what_it_does_and_skips_only_when_told() {
 }
 
 #[tokio::test]
-async fn a_token_is_made_where_none_is_given_and_a_short_one_is_refused() {
+async fn a_token_is_made_and_a_short_one_is_refused() {
     let scene = Scene::new().await;
     scene
         .create(&[lease("shardId-0", Checkpoint::Latest)])

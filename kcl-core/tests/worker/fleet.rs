@@ -488,27 +488,3 @@ async fn a_fleet_without_worker_rows_balances_and_takes_over() {
     wait_for_shares(&table.0, &[8]).await;
     third.stop().await.unwrap();
 }
-
-/// Each take asks first whether the heartbeats of the dead worker hold the lease: one after the other,
-/// forty such questions would take as long as forty readings.
-#[tokio::test]
-async fn the_takes_of_a_dead_workers_leases_share_its_row() {
-    let (stream, table) = (MemoryStream::new("orders", 40), UnrulyTable::new());
-    let start = |id: &str| {
-        let id = id.to_owned();
-        Fleet::new(&stream, &table)
-            .with(move |builder| builder.worker_id(id).failover(F))
-            .start(Script::default())
-    };
-    let first = start("first");
-    wait_for_shares(&table.rows, &[40]).await;
-    first.crash().await;
-    table.set_slow_reads(Duration::from_millis(100));
-    let before = table.reads_of_worker("first");
-    let second = start("second");
-    let all = async || held(&table.rows).await.get("second") == Some(&40);
-    wait_for("the leases of the dead worker", all).await;
-    let reads = table.reads_of_worker("first") - before;
-    assert!((1..20).contains(&reads), "{reads} readings");
-    second.stop().await.unwrap();
-}

@@ -245,7 +245,7 @@ async fn an_edited_checkpoint_of_a_quiet_lease_is_noticed() {
 
 /// Its heartbeats would hold the lease for as long as the call lasts, although nobody reads the shard.
 #[tokio::test]
-async fn a_lease_that_was_lost_in_a_call_that_hangs_is_free_for_others() {
+async fn a_lease_that_is_lost_in_a_call_that_hangs_is_free() {
     let (stream, table) = (MemoryStream::new("orders", 2), UnrulyTable::new());
     let shards = stream.open_shards();
     let (open, gate) = tokio::sync::watch::channel(false);

@@ -1,9 +1,11 @@
-//! A slow look, then quick ones: the age of a counter must not begin before the counter was read.
+//! Reads that take long: the age of a counter must not begin before the counter was read, and takes do not
+//! wait for one another's readings.
 #![expect(clippy::disallowed_methods, reason = "waits in real time")]
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::fleet::{F, held, wait_for, wait_for_shares};
 use crate::support::{Fault, Fleet, Script, UnrulyTable, locked, one_shard};
 use async_trait::async_trait;
 use kcl_core::lease::{
@@ -11,6 +13,7 @@ use kcl_core::lease::{
     Write,
 };
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
+use kcl_core::stream::memory::MemoryStream;
 use tokio::sync::watch;
 
 /// The same rows, with a scan that takes its time when it is told to.
@@ -111,4 +114,28 @@ async fn a_lease_is_not_taken_while_its_owner_still_hands_out_batches() {
         "batches that the old owner handed out after the new one had begun; the last {longest:?} \
          later"
     );
+}
+
+/// Each take asks first whether the heartbeats of the dead worker hold the lease: one after the other,
+/// forty such questions would take as long as forty readings.
+#[tokio::test]
+async fn the_takes_of_a_dead_workers_leases_share_its_row() {
+    let (stream, table) = (MemoryStream::new("orders", 40), UnrulyTable::new());
+    let start = |id: &str| {
+        let id = id.to_owned();
+        Fleet::new(&stream, &table)
+            .with(move |builder| builder.worker_id(id).failover(F))
+            .start(Script::default())
+    };
+    let first = start("first");
+    wait_for_shares(&table.rows, &[40]).await;
+    first.crash().await;
+    table.set_slow_reads(Duration::from_millis(100));
+    let before = table.reads_of_worker("first");
+    let second = start("second");
+    let all = async || held(&table.rows).await.get("second") == Some(&40);
+    wait_for("the leases of the dead worker", all).await;
+    let reads = table.reads_of_worker("first") - before;
+    assert!((1..20).contains(&reads), "{reads} readings");
+    second.stop().await.unwrap();
 }

@@ -87,7 +87,7 @@ async fn a_row_that_holds_leases_stays_until_it_holds_none() {
 
 /// Its leases would be lost if the worker took its row for deleted by others.
 #[tokio::test]
-async fn a_row_whose_deletion_had_no_answer_is_in_memory_after_the_next_try() {
+async fn a_row_whose_deletion_had_no_answer_is_in_memory() {
     let dynamo = with(&[]);
     let renews = after(&worker().next(), KeepAlive::Renewals);
     let table = surprised(&dynamo, &renews).await;

@@ -30,7 +30,7 @@ pub async fn lanes(
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut server = Server::start(arguments).map_err(|error| error.to_string())?;
     let count = Count::of(load.records, load);
-    let handler = Slow {
+    let handler = SlowHandler {
         count: Arc::clone(&count),
         takes,
     };
@@ -68,12 +68,12 @@ pub async fn lanes(
 }
 
 /// A handler that waits for something else, such as another service.
-struct Slow {
+struct SlowHandler {
     count: Arc<Count>,
     takes: Duration,
 }
 
-impl RecordHandler for Slow {
+impl RecordHandler for SlowHandler {
     async fn handle(&self, record: &Record, _: &RecordContext) -> Result<(), BoxError> {
         let clock = SystemClock;
         clock.sleep_until(clock.now() + self.takes).await;

@@ -18,6 +18,7 @@
 
 mod changes;
 mod figures;
+mod files;
 mod happening;
 mod history;
 mod hosts;

@@ -42,6 +42,7 @@ use tokio::sync::watch;
 
 use super::changes::{ChangeDesk, ChangeWish};
 use super::figures;
+use super::files::FILES;
 use super::hosts::Hosts;
 use super::snapshot::Snapshot;
 use super::token::ChangeToken;
@@ -86,31 +87,6 @@ pub(super) struct Site {
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
-/// The type without which a browser refuses a script, because of `nosniff`.
-const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
-
-/// The files of the page: path, type, text.
-///
-/// They are in the program, so there is no folder to install and no version to mix up.
-const FILES: [(&str, &str, &str); 8] = [
-    (
-        "/",
-        "text/html; charset=utf-8",
-        include_str!("page/index.html"),
-    ),
-    (
-        "/page.css",
-        "text/css; charset=utf-8",
-        include_str!("page/page.css"),
-    ),
-    ("/page.js", JAVASCRIPT, include_str!("page/page.js")),
-    ("/chart.js", JAVASCRIPT, include_str!("page/chart.js")),
-    ("/draw.js", JAVASCRIPT, include_str!("page/draw.js")),
-    ("/shards.js", JAVASCRIPT, include_str!("page/shards.js")),
-    ("/change.js", JAVASCRIPT, include_str!("page/change.js")),
-    ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
-];
-
 /// All routes behind the guard, those of the files included.
 pub(super) fn router(site: Site) -> Router {
     let mut router = Router::new();
