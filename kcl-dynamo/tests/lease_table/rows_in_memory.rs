@@ -52,10 +52,9 @@ async fn surprised(dynamo: &crate::support::Dynamo, row: &WorkerRow) -> DynamoLe
 }
 
 fn after(row: &WorkerRow, keep_alive: KeepAlive) -> WorkerRow {
-    WorkerRow {
-        keep_alive,
-        ..row.next()
-    }
+    let mut next = row.next();
+    next.keep_alive = keep_alive;
+    next
 }
 
 /// The others judge its leases by the row, until none of them depends on it.

@@ -37,8 +37,9 @@ pub(super) struct LeaseObservation {
     switches: u64,
     /// When this pair of owners was first seen. It limits how long a pending hand-over is believed.
     named: Moment,
-    /// When another worker was first seen to hold it than before. `None` if none was: nobody knows
-    /// how long the first one that was seen has held it.
+    /// When it was last seen to be handed over from one worker to another. `None` if it was not. A take
+    /// does not count: what was free, or a dead worker's, goes to whoever is first, which is often one
+    /// worker for all of it.
     pub(super) moved: Option<Moment>,
     /// When the counter was first seen at this value, or when all ages started again. The lease
     /// expires counted from here, by this observer's clock.
@@ -135,7 +136,7 @@ impl LeaseObservation {
                 && before.token == row.token);
         self.usurped &= self.checkpoint_owner.is_some();
         let holder_changed = before.holder(at) != self.holder(at);
-        if holder_changed {
+        if holder_changed && before.holder(at).is_some() && self.holder(at).is_some() && !switched {
             self.moved = Some(at);
         }
         if before.token == row.token {
