@@ -161,7 +161,7 @@ impl Writer {
             TenancyEnd::Broken(error) => LossReason::Lost(with_causes(error).into()),
         };
         // First the time, then the word: whoever sees the loss must not find the lease still valid.
-        self.shared.set_valid_until(Moment::default());
+        self.hand_out_no_more();
         self.loss.send_replace(Some(reason));
         tenancy
     }

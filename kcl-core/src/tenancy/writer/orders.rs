@@ -51,11 +51,11 @@ impl Writer {
                 let result = self
                     .last_write(move |row| Some(Write::end(row, children.clone())))
                     .await;
-                Self::finish(answer, result, TenancyEnd::Ended)
+                self.finish(answer, result, TenancyEnd::Ended)
             }
             Order::Leave { how, answer } => {
                 let (result, tenancy) = self.leave(how).await;
-                Self::finish(answer, result, tenancy)
+                self.finish(answer, result, tenancy)
             }
             Order::Seen(row) => {
                 // Requests leave the counter alone. A row of another moment tells nothing that the
@@ -152,6 +152,7 @@ impl Writer {
         let now = self.client.clock.now();
         if now >= self.deadline() {
             let reason = self.shared.out_of_time();
+            self.hand_out_no_more();
             let _ = answer.send(Err(OrderError::Lost(Some(reason.clone()))));
             return Some(TenancyEnd::Lost(reason));
         }
@@ -202,7 +203,7 @@ impl Writer {
                 None
             }
             Err(Failed::Tenancy(tenancy)) => {
-                Self::finish(answer, Err(Failed::Tenancy(tenancy)), TenancyEnd::Released)
+                self.finish(answer, Err(Failed::Tenancy(tenancy)), TenancyEnd::Released)
             }
         }
     }
@@ -228,6 +229,7 @@ impl Writer {
     /// Answers the order that ends a tenancy. The tenancy is over whatever came of the write: the
     /// consumer has left, so nobody may hold the lease for it any longer.
     fn finish(
+        &self,
         answer: Reply<()>,
         result: Result<(), Failed>,
         done: TenancyEnd,
@@ -254,14 +256,21 @@ impl Writer {
             ),
             Err(Failed::Tenancy(tenancy)) => (Err(OrderError::Lost(None)), tenancy),
         };
+        // Before the answer: whoever reads it must not find the lease still valid.
+        self.hand_out_no_more();
         let _ = answer.send(reply);
         Some(tenancy)
+    }
+
+    /// The tenancy is over, whatever is told of it and to whom.
+    pub(super) fn hand_out_no_more(&self) {
+        self.shared.set_valid_until(Moment::default());
     }
 
     /// Frees the lease without moving its checkpoint: the consumer makes no progress, or is gone.
     pub(super) async fn give_up(&mut self, reason: LossReason) -> TenancyEnd {
         // First nothing more may be handed out, then the others may have it.
-        self.shared.set_valid_until(Moment::default());
+        self.hand_out_no_more();
         self.loss.send_replace(Some(reason.clone()));
         match self.last_write(|row| Some(Write::release(row, None))).await {
             Err(Failed::Tenancy(tenancy @ TenancyEnd::Broken(_))) => tenancy,
