@@ -26,7 +26,7 @@ use super::{Discarded, Letter, Retries};
 ///
 /// Each call has a [`Checkpointer`](crate::checkpoint::Checkpointer) up to the end of what it is
 /// given, and in [`attempt`](ProcessRecordsInput::attempt) one more than the calls in a row that
-/// have failed.
+/// have failed. No part is handed out after the lease is lost, as no batch is.
 ///
 /// ```
 /// use kcl_core::handler::{Retries, bisect};
@@ -78,6 +78,9 @@ impl<F: RecordProcessorFactory> RecordProcessorFactory for Bisected<F> {
         self.retries.check()
     }
 }
+
+/// Why records come again that were not handed out, or whose letter was not.
+const LEASE_IS_OVER: &str = "the time of the lease is over";
 
 /// The processor of one shard, made by [`Bisected`].
 pub struct BisectedProcessor<P> {
@@ -171,6 +174,13 @@ impl<P: RecordProcessor> BisectedProcessor<P> {
             let (index, why, attempts) = if old == Some(span.start) {
                 (span.start, Discarded::TooOld, tried.split.attempts())
             } else {
+                // The call before may have outlasted the lease. With no await before the hand-out.
+                if background.may_begin().is_none() {
+                    let failure = Failure::at(&tried.records[span.start], LEASE_IS_OVER);
+                    self.tried = Some(tried);
+                    // The consumer loses the lease before it hands anything out.
+                    return Err(failure.again_after(Duration::ZERO, false));
+                }
                 let span = span.start..old.unwrap_or(span.end);
                 let result = self
                     .call(input, &tried, span.clone(), rules.attempt_limit)
@@ -234,7 +244,7 @@ impl<P: RecordProcessor> BisectedProcessor<P> {
                     continue;
                 }
                 GivenUp::NotTaken(cause) => cause,
-                GivenUp::Left => "the time of the lease is over".into(),
+                GivenUp::Left => LEASE_IS_OVER.into(),
             };
             let failure = Failure::at(record, &*cause);
             let pause = rules.pause_after(tried.split.failures().max(1));

@@ -4,11 +4,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use kcl_core::checkpoint::CheckpointError;
 use kcl_core::handler::{Retries, bisect, by_key};
 use kcl_core::lease::memory::MemoryLeaseTable;
+use kcl_core::model::{Checkpoint, LeaseKey};
 use kcl_core::processor::{ProcessRecordsInput, ShardRef};
 use kcl_core::worker::{Checkpoints, Event, RunError};
 use kcl_core::{Failure, RecordProcessor};
+use tokio::sync::Notify;
 
 use crate::support::{Desk, Fleet, LetterBox, at, lease_of, locked, one_shard, wait_for_lease};
 
@@ -169,6 +172,62 @@ async fn a_batch_taken_apart_stores_its_own_checkpoints() {
         at(&sequences[12])
     );
     assert_eq!(locked(&inserts.done).len(), 13, "each once");
+}
+
+/// Fails first, and holds its second call until the lease is stolen.
+#[derive(Clone, Default)]
+struct Halting {
+    calls: Arc<Mutex<Vec<usize>>>,
+    is_held: Arc<Notify>,
+    is_stolen: Arc<Notify>,
+}
+
+impl RecordProcessor for Halting {
+    async fn process_records(&mut self, input: ProcessRecordsInput) -> Result<(), Failure> {
+        let call = {
+            let mut calls = locked(&self.calls);
+            calls.push(input.records.len());
+            calls.len()
+        };
+        match call {
+            1 => Err(Failure::new("busy")),
+            2 => {
+                self.is_held.notify_one();
+                self.is_stolen.notified().await;
+                let refused = input.checkpointer.checkpoint().await;
+                assert!(
+                    matches!(refused, Err(CheckpointError::LeaseLost { .. })),
+                    "{refused:?}"
+                );
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What the part before it took may have cost the lease.
+#[tokio::test]
+async fn no_part_is_handed_out_after_the_lease_is_lost() {
+    let (stream, shard, _) = one_shard(8);
+    let table = MemoryLeaseTable::new();
+    let halting = Halting::default();
+    let inserts = halting.clone();
+    let run = Fleet::new(&stream, &table)
+        .process(bisect(move |_: &ShardRef| inserts.clone(), quick(3).skip()));
+    halting.is_held.notified().await;
+    table.edit(&LeaseKey::single(shard.clone()), |lease| {
+        (lease.owner, lease.token) = (Some("another".into()), Some("its token".into()));
+        lease.counter += 1;
+    });
+    halting.is_stolen.notify_one();
+    run.heard
+        .wait_for("the loss", |event| matches!(event, Event::LeaseLost { .. }))
+        .await;
+    assert_eq!(*locked(&halting.calls), [8, 4]);
+    let stored = lease_of(&table, &shard).await.checkpoint;
+    assert_eq!(stored, Checkpoint::TrimHorizon);
+    run.crash().await;
 }
 
 #[tokio::test]
