@@ -52,6 +52,7 @@ mod renewals;
 mod replaced;
 mod schedules;
 mod shared_buffers;
+mod shared_buffers_poison;
 mod slow_look;
 mod starts_over;
 mod status;

@@ -5,31 +5,28 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kcl_core::handler::{Discarded, FlushCause, Retries, SharedBuffered, shared_buffer};
+use kcl_core::handler::{FlushCause, SharedBuffered, shared_buffer};
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::lease::{LeaseTable, Write};
 use kcl_core::model::{Checkpoint, SequenceNumber, ShardId};
 use kcl_core::stream::memory::MemoryStream;
-use kcl_core::worker::{Event, RunError, Stopped, StreamConfig};
-use kcl_core::{ByteBudget, Failure, OnFailure};
+use kcl_core::worker::{Event, Stopped};
+use kcl_core::{ByteBudget, Failure};
 
-use crate::support::{
-    Fleet, LetterBox, Run, SharedBasket, ToldLetter, at, lease_of, locked, next_millisecond, soon,
-    until, wait_for_lease,
-};
+use crate::support::{Fleet, Run, SharedBasket, at, lease_of, soon, until, wait_for_lease};
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 /// A stream of two shards, `a` and `b`, with so many records in each: `a0`, `a1`, ...
-struct Two {
-    stream: MemoryStream,
-    shards: [ShardId; 2],
+pub(super) struct Two {
+    pub(super) stream: MemoryStream,
+    pub(super) shards: [ShardId; 2],
     put: [Vec<SequenceNumber>; 2],
-    table: MemoryLeaseTable,
+    pub(super) table: MemoryLeaseTable,
 }
 
 impl Two {
-    fn with(records: usize) -> Self {
+    pub(super) fn with(records: usize) -> Self {
         let stream = MemoryStream::new("orders", 2);
         let shards = <[ShardId; 2]>::try_from(stream.open_shards()).unwrap();
         let mut two = Self {
@@ -45,6 +42,15 @@ impl Two {
         two
     }
 
+    /// Puts two records into each shard, those of the first shard first in the buffer.
+    pub(super) async fn put_in_order(&mut self, run: &Run) {
+        self.put(0);
+        self.put(0);
+        until("the first shard", || gathered(run) == 2).await;
+        self.put(1);
+        self.put(1);
+    }
+
     fn put(&mut self, shard: usize) -> SequenceNumber {
         let payload = format!("{}{}", ["a", "b"][shard], self.put[shard].len());
         let put = self
@@ -54,15 +60,15 @@ impl Two {
         self.put[shard].last().unwrap().clone()
     }
 
-    fn process(&self, gathering: SharedBuffered<SharedBasket>) -> Run {
+    pub(super) fn process(&self, gathering: SharedBuffered<SharedBasket>) -> Run {
         Fleet::new(&self.stream, &self.table).process(gathering)
     }
 
-    async fn checkpoint(&self, shard: usize) -> Checkpoint {
+    pub(super) async fn checkpoint(&self, shard: usize) -> Checkpoint {
         lease_of(&self.table, &self.shards[shard]).await.checkpoint
     }
 
-    async fn is_stored(&self, shard: usize, record: usize) {
+    pub(super) async fn is_stored(&self, shard: usize, record: usize) {
         let wanted = at(&self.put[shard][record]);
         wait_for_lease(&self.table, &self.shards[shard], |lease| {
             lease.checkpoint == wanted
@@ -236,95 +242,6 @@ async fn a_lost_lease_ends_no_flush_of_another_shard() {
     run.stop().await.unwrap();
 }
 
-/// The failing record is found among those of all shards, and given up alone.
-#[tokio::test]
-async fn poison_in_a_shared_buffer_is_alone_in_the_dead_letters() {
-    for says_which in [false, true] {
-        let two = Two::with(40);
-        let basket = SharedBasket::with(move |records| {
-            let bad = records
-                .iter()
-                .find(|one| [&b"a7"[..], b"b30"].contains(&&one.record.data[..]));
-            match bad {
-                Some(bad) if says_which => Err(bad.failed("cannot read it")),
-                Some(_) => Err(Failure::new("cannot read it")),
-                None => Ok(()),
-            }
-        });
-        let letters = LetterBox::default();
-        let retries = Retries::attempts(3)
-            .pause(Duration::from_millis(1), Duration::from_millis(4))
-            .dead_letter(letters.clone());
-        let gathering = shared_buffer(basket.clone()).records(80).retries(retries);
-        let run = two.process(gathering.every(HOUR));
-        two.is_stored(0, 39).await;
-        two.is_stored(1, 39).await;
-        run.stop().await.unwrap();
-        let mut dead = locked(&letters.kept).clone();
-        dead.sort();
-        assert_eq!(dead, ["a7", "b30"]);
-        assert!(locked(&letters.told).iter().all(|letter| letter.2 == 3));
-        if !says_which {
-            let mut done = basket.done().concat();
-            done.sort();
-            done.dedup();
-            assert_eq!((done.len(), basket.done().concat().len()), (78, 78));
-        }
-    }
-}
-
-/// Two streams may have records with the same position.
-#[tokio::test]
-async fn a_failed_record_is_known_by_its_shard_as_well() {
-    let table = MemoryLeaseTable::new();
-    let (basket, letters) = (
-        SharedBasket::with(|records| {
-            let bad = records.iter().find(|one| &one.record.data[..] == b"us 1");
-            bad.map_or(Ok(()), |bad| Err(bad.failed("no")))
-        }),
-        LetterBox::default(),
-    );
-    let streams = ["eu", "us"].map(|name| {
-        let stream = MemoryStream::new(name, 1);
-        let shard = stream.open_shards().remove(0);
-        let put = [0, 1, 2].map(|number| {
-            let payload = format!("{name} {number}");
-            stream.put_to(&shard, "k", payload).unwrap()
-        });
-        (put, StreamConfig::new(name).source(stream))
-    });
-    assert_eq!(streams[0].0, streams[1].0, "the same positions");
-    let streams = streams.map(|(_, stream)| stream);
-    let retries = Retries::attempts(1).dead_letter(letters.clone());
-    let gathering = shared_buffer(basket.clone()).records(6).retries(retries);
-    let run = Fleet::of_streams(&table, streams.into()).process(gathering.every(HOUR));
-    basket.until_begun(2).await;
-    run.stop().await.unwrap();
-    assert_eq!(*locked(&letters.kept), ["us 1"]);
-    assert_eq!(basket.begun.borrow().len(), 2, "no halves");
-}
-
-#[tokio::test]
-async fn what_is_too_old_is_not_flushed() {
-    let two = Two::with(2);
-    next_millisecond().await;
-    let (basket, letters) = (SharedBasket::open(), LetterBox::default());
-    let retries = Retries::attempts(3)
-        .max_age(Duration::ZERO)
-        .dead_letter(letters.clone());
-    let gathering = shared_buffer(basket.clone()).records(4).retries(retries);
-    let run = two.process(gathering.every(HOUR));
-    for shard in [0, 1] {
-        two.is_stored(shard, 1).await;
-    }
-    run.stop().await.unwrap();
-    assert!(basket.begun.borrow().is_empty());
-    let told = locked(&letters.told).clone();
-    assert_eq!(told.len(), 4);
-    let is_old = |letter: &ToldLetter| (letter.1, letter.2) == (Discarded::TooOld, 0);
-    assert!(told.iter().all(is_old), "{told:?}");
-}
-
 /// A target that is down keeps no lease: what it did not take comes again.
 #[tokio::test]
 async fn a_stop_gives_back_what_a_shared_buffer_cannot_flush() {
@@ -346,29 +263,6 @@ async fn a_stop_gives_back_what_a_shared_buffer_cannot_flush() {
             (lease.checkpoint, lease.owner),
             (Checkpoint::TrimHorizon, None)
         );
-    }
-}
-
-#[tokio::test]
-async fn a_failed_shared_flush_stops_a_worker_that_is_to_stop() {
-    for says_which in [true, false] {
-        let two = Two::with(2);
-        let basket = SharedBasket::with(move |records| {
-            Err(if says_which {
-                records[0].failed("no")
-            } else {
-                Failure::new("no")
-            })
-        });
-        let run = Fleet::new(&two.stream, &two.table)
-            .with(|builder| builder.on_failure(OnFailure::Stop))
-            .process(shared_buffer(basket.clone()).records(4));
-        let error = run.ended().await.unwrap_err();
-        let RunError::Handler { at, .. } = &error else {
-            panic!("{error}");
-        };
-        assert_eq!(at.is_some(), says_which, "{error}");
-        assert_eq!(basket.begun.borrow().len(), 1, "the first failure");
     }
 }
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -50,6 +50,9 @@ struct FlushProgress {
     split: Bisection,
     /// What the last call said that failed.
     error: Option<Arc<str>>,
+    /// Where failures were told, while it is not done: one record of each shard at most, by its
+    /// index, with the number of the attempt.
+    failing: BTreeMap<usize, u32>,
 }
 
 /// A record that is given up: by its index, why, and after how many attempts.
@@ -94,6 +97,7 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
         let mut progress = FlushProgress {
             split: Bisection::new(self.records.len()),
             error: None,
+            failing: BTreeMap::new(),
         };
         let mut is_first = true;
         while let Some(span) = progress.split.next() {
@@ -132,7 +136,11 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
         mut end: usize,
         progress: &mut FlushProgress,
     ) -> AfterTry {
-        let FlushProgress { split, error } = progress;
+        let FlushProgress {
+            split,
+            error,
+            failing,
+        } = progress;
         match self.first_too_old(rules, &tried) {
             Some(0) => {
                 let index = tried.indexes[0];
@@ -151,14 +159,8 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
             // All that was called for is gone; there may be others behind it.
             CallResult::Gone => return AfterTry::Goes,
             CallResult::Done => {
-                let has_failed = error.take().is_some();
-                if has_failed {
-                    for (background, index) in self.firsts(&tried, &tried.indexes) {
-                        let at = &self.records[index].record.position;
-                        background.tell_recovered(at, split.failures());
-                    }
-                }
-                self.done(&tried, &tried.indexes, has_failed);
+                *error = None;
+                self.done(&tried, &tried.indexes, failing, |_| true);
                 split.done_up_to(end);
                 return AfterTry::Goes;
             }
@@ -170,14 +172,19 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
         let (before, rest) = tried
             .indexes
             .split_at(tried.indexes.partition_point(|index| *index < first));
+        let ErrorSaid { text, is_permanent } = said;
+        let failed = if at.is_some() { &rest[..1] } else { rest };
+        // Once a shard and not once a record: it is one failure to whoever is told.
+        let failed = self.firsts(&tried, failed);
+        // A shard that fails further on has not recovered.
+        let member = |index: usize| self.flush.records[index].0;
+        let fails = |id| failed.iter().any(|(_, index)| member(*index) == id);
         // The handler says that these are processed, also of shards that have left since: their
         // reports are ignored.
-        self.done(&tried, before, error.is_some());
-        let ErrorSaid { text, is_permanent } = said;
-        let failing = if at.is_some() { &rest[..1] } else { rest };
-        // Once a shard and not once a record: it is one failure to whoever is told.
-        for (background, index) in self.firsts(&tried, failing) {
+        self.done(&tried, before, failing, |id| !fails(id));
+        for (background, index) in failed {
             background.tell_failed(&self.records[index].record.position, attempt, &text);
+            failing.insert(index, attempt);
         }
         if !rules.bisects {
             if let Some((background, index)) = self.firsts(&tried, &rest[..1]).pop() {
@@ -228,12 +235,14 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
         };
         match give_up(&rules.last_resort, background, letter).await {
             GivenUp::Passed => {
-                self.done(&tried, &tried.indexes, true);
+                // A record that is passed has not recovered.
+                self.done(&tried, &tried.indexes, &mut progress.failing, |_| false);
                 progress.error = None;
                 progress.split.done_up_to(index + 1);
             }
             GivenUp::NotTaken(cause) => {
                 background.tell_failed(&record.position, attempts.max(1), &cause);
+                progress.failing.insert(index, attempts.max(1));
                 self.pause(rules, progress.split.failures().max(1)).await;
             }
             // With `Stop` the worker ends. Otherwise the lease of this one shard is over, and the
@@ -243,16 +252,32 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
         true
     }
 
-    /// These records are done, or passed. One of them may have failed before. Shards that were full
-    /// can accept again.
-    fn done(&self, tried: &TriedRecords, indexes: &[usize], has_failed: bool) {
+    /// These records are done, or passed, and what has failed of them fails no more. Shards that
+    /// have recovered are told so, and those that were full can accept again.
+    fn done(
+        &self,
+        tried: &TriedRecords,
+        indexes: &[usize],
+        failing: &mut BTreeMap<usize, u32>,
+        has_recovered: impl Fn(MemberId) -> bool,
+    ) {
+        for index in indexes {
+            let (id, _) = self.flush.records[*index];
+            let Some(failures) = failing.remove(index) else {
+                continue;
+            };
+            if let Some(background) = tried.backgrounds.get(&id) {
+                let at = &self.records[*index].record.position;
+                if has_recovered(id) {
+                    background.tell_recovered(at, failures);
+                }
+                background.fails_no_more(at);
+            }
+        }
         let mut state = self.work.state();
         let mut grown = BTreeSet::new();
         for index in indexes {
             let (id, number) = self.flush.records[*index];
-            if has_failed && let Some(background) = tried.backgrounds.get(&id) {
-                background.fails_no_more(&self.records[*index].record.position);
-            }
             state.done(id, number);
             grown.insert(id);
         }
