@@ -16,6 +16,10 @@ pub use crate::decide::retries::Discarded;
 pub trait DeadLetter: Send + Sync + 'static {
     /// Keeps the letter. `Ok` means that it is kept for good: the worker keeps no other copy.
     ///
+    /// A delivery that takes longer than
+    /// [`handler_budget`](crate::worker::Settings::handler_budget) costs the lease of the shard, and
+    /// its future is dropped when the lease is lost: the record comes again at the next owner.
+    ///
     /// # Errors
     /// Any error means that it may not be kept. The record is tried again after a pause, and comes
     /// here again if it fails again.

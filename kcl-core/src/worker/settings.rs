@@ -261,7 +261,8 @@ pub struct Settings {
     /// may store it earlier, so values above a third of the failover time save no writes. Default:
     /// 5 s.
     pub checkpoint_every: Duration,
-    /// How long one call of the handler may take before the lease is released. Default: 5 min.
+    /// How long one call of the handler, or the delivery of a dead letter, may take before the lease
+    /// is released. Default: 5 min.
     pub handler_budget: Duration,
     /// How long one call of the handler may take before it is logged and reported
     /// ([`Event::HandlerSlow`](super::Event::HandlerSlow)), and how long a shard may wait for its

@@ -209,7 +209,8 @@ pub struct ShardStatus {
     pub in_call_for: Option<Duration>,
     /// How many records are in batches that were delivered but are not done.
     pub in_flight: usize,
-    /// How many calls of a [handler](crate::handler) are at work beside the calls of the processor.
+    /// How many calls of a [handler](crate::handler) are at work beside the calls of the processor;
+    /// the delivery of a dead letter counts as one.
     pub at_work: usize,
     /// In how many of its lanes there are records that are not done: partition keys with
     /// [`by_key`](crate::handler::by_key), records with [`unordered`](crate::handler::unordered).

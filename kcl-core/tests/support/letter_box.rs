@@ -15,10 +15,26 @@ pub(crate) struct LetterBox {
     pub(crate) told: Arc<Mutex<Vec<ToldLetter>>>,
     /// So many deliveries fail first.
     pub(crate) refuses: Arc<Mutex<u32>>,
+    /// So many deliveries never return first.
+    hangs: Arc<Mutex<u32>>,
+}
+
+impl LetterBox {
+    /// The first delivery never returns.
+    pub(crate) fn hanging_once() -> Self {
+        let letters = Self::default();
+        *locked(&letters.hangs) = 1;
+        letters
+    }
 }
 
 impl DeadLetter for LetterBox {
     async fn deliver(&self, letter: Letter<'_>) -> Result<(), BoxError> {
+        let left = locked(&self.hangs).checked_sub(1);
+        if let Some(left) = left {
+            *locked(&self.hangs) = left;
+            std::future::pending::<()>().await;
+        }
         let left = locked(&self.refuses).checked_sub(1);
         if let Some(left) = left {
             *locked(&self.refuses) = left;

@@ -8,9 +8,12 @@ use kcl_core::BoxError;
 use kcl_core::Failure;
 use kcl_core::handler::{DeadLetter, Letter, Retries, buffer};
 use kcl_core::lease::memory::MemoryLeaseTable;
+use kcl_core::processor::LossReason;
 use kcl_core::worker::{Event, RunError};
 
-use crate::support::{Basket, Fleet, at, lease_of, locked, one_shard, until, wait_for_lease};
+use crate::support::{
+    Basket, Fleet, LetterBox, at, lease_of, locked, one_shard, until, wait_for_lease,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -168,6 +171,31 @@ async fn a_flush_beyond_the_limit_of_an_attempt_has_failed() {
         kept[0].2,
         "it took longer than the 50ms that an attempt may take, and was ended"
     );
+}
+
+/// No call of the handler is running then.
+#[tokio::test]
+async fn a_dead_letter_beyond_the_budget_costs_a_buffer_its_lease() {
+    let (stream, shard, sequences) = one_shard(2);
+    let table = MemoryLeaseTable::new();
+    let (basket, letters) = (poisoned(&["1"], false), LetterBox::hanging_once());
+    let gathering = buffer(basket).records(1).every(HOUR);
+    let run = Fleet::with_short_failover(&stream, &table)
+        .with(|builder| builder.handler_budget(Duration::from_secs(1)))
+        .process(gathering.retries(quick(1).dead_letter(letters.clone())));
+    run.heard
+        .wait_for("the loss", |event| {
+            let no_progress = LossReason::NoProgress;
+            matches!(event, Event::LeaseLost { reason, .. } if *reason == no_progress)
+        })
+        .await;
+    assert_eq!(lease_of(&table, &shard).await.checkpoint, at(&sequences[0]));
+    wait_for_lease(&table, &shard, |lease| {
+        lease.checkpoint == at(&sequences[1])
+    })
+    .await;
+    run.stop().await.unwrap();
+    assert_eq!(*locked(&letters.kept), ["1"], "at the next owner");
 }
 
 #[tokio::test]

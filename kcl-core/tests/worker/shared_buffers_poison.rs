@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use kcl_core::handler::{Discarded, Retries, shared_buffer};
 use kcl_core::lease::memory::MemoryLeaseTable;
+use kcl_core::model::Checkpoint;
+use kcl_core::processor::LossReason;
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{Event, RunError, StreamConfig};
 use kcl_core::{Failure, OnFailure};
@@ -82,6 +84,36 @@ async fn a_failure_of_several_shards_is_over_in_each() {
     let has_failed = |event: &Event| matches!(event, Event::HandlerFailed { attempt: 1, .. });
     let told = (heard.count(has_failed), heard.count(has_recovered));
     assert_eq!(told, (2, 2), "once a shard");
+}
+
+/// The other shards wait no longer than for the lease of its own.
+#[tokio::test]
+async fn a_dead_letter_that_hangs_costs_the_lease_of_its_shard() {
+    let mut two = Two::with(0);
+    let basket = SharedBasket::with(|records| {
+        let bad = records.iter().find(|one| &one.record.data[..] == b"a0");
+        bad.map_or(Ok(()), |bad| Err(bad.failed("cannot read it")))
+    });
+    let retries = Retries::attempts(1).dead_letter(LetterBox::hanging_once());
+    let gathering = shared_buffer(basket.clone()).records(4).every(HOUR);
+    let run = Fleet::new(&two.stream, &two.table)
+        .with(|builder| builder.handler_budget(Duration::from_secs(1)))
+        .process(gathering.retries(retries));
+    two.put_in_order(&run).await;
+    let mine = two.shards[0].clone();
+    run.heard
+        .wait_for("the loss", |event| {
+            let no_progress = LossReason::NoProgress;
+            matches!(event, Event::LeaseLost { lease, reason }
+                if lease.shard == mine && *reason == no_progress)
+        })
+        .await;
+    two.is_stored(1, 1).await;
+    assert_eq!(two.checkpoint(0).await, Checkpoint::TrimHorizon);
+    assert_eq!(basket.done(), [["b0", "b1"]]);
+    let lost = |event: &Event| matches!(event, Event::LeaseLost { .. });
+    assert_eq!(run.heard.count(lost), 1);
+    run.stop().await.unwrap();
 }
 
 /// Two streams may have records with the same position.

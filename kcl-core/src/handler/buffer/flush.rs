@@ -9,7 +9,7 @@ use crate::decide::buffers::BeginningFlush;
 use crate::handler::give_up::{GivenUp, give_up};
 use crate::handler::rules::{ErrorSaid, FailureRules, call_within, first_too_old};
 use crate::handler::{Discarded, Letter};
-use crate::model::{Key, Position, Record, ShardRef};
+use crate::model::{Key, Moment, Position, Record, ShardRef};
 use crate::processor::{Background, Failure};
 use crate::runtime::panic_text;
 
@@ -151,7 +151,9 @@ impl<H: BufferHandler> Flush<H> {
                 attempts,
                 error: error.as_deref().filter(|_| attempts > 0),
             };
-            match give_up(&rules.last_resort, &self.background, letter).await {
+            // It counts like a call: a dead letter that hangs costs the lease.
+            let giving_up = give_up(&rules.last_resort, &self.background, letter);
+            match self.at_work(clock.now(), index, giving_up).await {
                 GivenUp::Passed => {
                     self.done(index..index + 1, true);
                     error = None;
@@ -173,8 +175,7 @@ impl<H: BufferHandler> Flush<H> {
         true
     }
 
-    /// One call of the handler. With nothing, the time of the lease is over. Dropped while the
-    /// handler runs, its call stays noted in the state, which is cleared with the end of the work.
+    /// One call of the handler. With nothing, the time of the lease is over.
     async fn call(
         &self,
         rules: &FailureRules,
@@ -189,28 +190,37 @@ impl<H: BufferHandler> Flush<H> {
         };
         // With no await between the question and the hand-out.
         let now = self.background.may_begin()?;
-        // Two flushes may begin at the same moment; the number of their first record tells them
-        // apart.
-        let call = (now, self.flush.numbers[tried.start]);
         if attempt > 1 {
             self.background.tell_retried();
         }
-        self.work.state().calls(|calls| {
-            calls.insert(call);
-        });
         let records = &self.records[tried.clone()];
         // Within a future of our own: the handler may panic before it has made one.
         let flushing = async { self.work.handler.flush(records, &context).await };
         let clock = self.background.clock();
-        let flushed = call_within(rules.attempt_limit, &**clock, flushing).await;
-        self.work.state().calls(|calls| {
-            calls.remove(&call);
-        });
+        let flushing = call_within(rules.attempt_limit, &**clock, flushing);
+        let flushed = self.at_work(now, tried.start, flushing).await;
         Some(match flushed {
             Ok(Ok(())) => Ok(()),
             Ok(Err(failure)) => Err((failure.at, ErrorSaid::of(failure.source))),
             Err(said) => Err((None, said.into())),
         })
+    }
+
+    /// Work on the records from this one on, which the budget of a handler bounds.
+    /// Dropped before its end, it stays noted in the state, which is cleared with the end of the
+    /// work.
+    async fn at_work<T>(&self, since: Moment, first: usize, work: impl Future<Output = T>) -> T {
+        // Two flushes may begin at the same moment; the number of their first record tells them
+        // apart.
+        let call = (since, self.flush.numbers[first]);
+        self.work.state().calls(|calls| {
+            calls.insert(call);
+        });
+        let done = work.await;
+        self.work.state().calls(|calls| {
+            calls.remove(&call);
+        });
+        done
     }
 
     /// The record at this position, if it is one of this flush. An application that names another

@@ -12,7 +12,8 @@ pub(super) struct BufferState {
     pub(super) buffers: RecordBuffers<Key>,
     /// In the order of the shard, from the first that is not done on.
     pub(super) records: VecDeque<KeptRecord>,
-    /// The calls of the handler, each with since when: the oldest first.
+    /// The calls of the handler and the deliveries of dead letters, each with since when: the oldest
+    /// first.
     pub(super) calls: BTreeSet<(Moment, u64)>,
     /// The task that begins flushes, and those that do them.
     pub(super) tasks: Tasks,
@@ -86,7 +87,7 @@ impl BufferState {
         Some(last.record().position.clone())
     }
 
-    /// The handler is called, or has returned.
+    /// The handler or the dead letters are called, or have returned.
     pub(super) fn calls(&mut self, change: impl FnOnce(&mut BTreeSet<(Moment, u64)>)) {
         change(&mut self.calls);
         if let Some(background) = &self.background {

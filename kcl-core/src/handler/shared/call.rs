@@ -19,7 +19,7 @@ pub(super) struct TriedRecords {
     /// The shards that they are of.
     pub(super) backgrounds: BTreeMap<MemberId, Background>,
     /// When the leases of all of them were found valid.
-    now: Moment,
+    pub(super) now: Moment,
 }
 
 /// What follows a call, or is known without one.

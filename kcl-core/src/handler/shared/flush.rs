@@ -233,7 +233,20 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
             attempts,
             error: progress.error.as_deref().filter(|_| attempts > 0),
         };
-        match give_up(&rules.last_resort, background, letter).await {
+        // It counts like a call: a dead letter that hangs costs the lease.
+        background.works_since(Some(tried.now), 1);
+        let of = [self.flush.records[index].0];
+        let given_up = tokio::select! {
+            biased;
+            given_up = give_up(&rules.last_resort, background, letter) => Some(given_up),
+            // The other shards wait for it no longer.
+            () = self.work.all_gone(&of) => None,
+        };
+        background.works_since(None, 0);
+        let Some(given_up) = given_up else {
+            return true;
+        };
+        match given_up {
             GivenUp::Passed => {
                 // A record that is passed has not recovered.
                 self.done(&tried, &tried.indexes, &mut progress.failing, |_| false);
