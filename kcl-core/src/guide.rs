@@ -1,5 +1,11 @@
-//! The pages of the manual, included from the folder `docs`. Each is a module, so that docs.rs shows
-//! it, and its links and examples are checked with those of the code.
+//! The pages of the manual, included from the folder `docs`. Each is a module, so that the API's
+//! documentation shows it, and its Rust examples are compiled with those of the code.
+//!
+//! Links from page to page are written for the folder `docs`, are not checked, and lead nowhere here:
+//! read the pages in the repository, or choose the module of the same name. (`.ci/tree.py` checks that
+//! the tests and the paths from the repository's root exist that the pages name.) Three pages are no
+//! modules, because they are about the program `kcl` and not about this crate: `docs/cli.md`,
+//! `docs/page.md` and `docs/multilang.md`.
 
 #[doc = include_str!("../docs/settings.md")]
 pub mod settings {}

@@ -17,9 +17,10 @@
 //! dropping the future of [`Worker::run`] ends all of it immediately, like a crash.
 //!
 //! **A fleet.** Workers with the same application and lease table share the shards. A worker takes
-//! free leases, and requests leases from owners that hold at least two more than it does. An owner
-//! that receives a request finishes the batch in flight and hands the lease over with its last
-//! checkpoint ([`Event::LeaseHandedOver`]), or refuses after [`Settings::drain_limit`].
+//! free leases, and requests leases from owners that carry more than their share: of the load that
+//! is measured on the shards, or of the number of leases ([`Balance`]). An owner that receives a
+//! request finishes the batch in flight and hands the lease over with its last checkpoint
+//! ([`Event::LeaseHandedOver`]), or refuses after [`Settings::drain_limit`].
 //!
 //! **Shutdown.** [`Worker::stop`] shuts a worker down gracefully: with [`Stop::Release`], which is
 //! what [`Worker::shutdown`] does, the leases are released at once; with [`Stop::Keep`] the worker

@@ -59,14 +59,26 @@ pub struct ShardReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stopped {
-    /// Everything that had been delivered was finished, its checkpoint was stored, and the lease
-    /// was released (or kept, with [`Stop::Keep`](super::Stop::Keep)).
+    /// This worker had delivered records of the shard, and gave its lease up in good order: one
+    /// write stored the last checkpoint and released the lease (or kept it, with
+    /// [`Stop::Keep`](super::Stop::Keep)).
+    ///
+    /// That checkpoint covers what was finished, which need not be all that was delivered. The next
+    /// owner is given again: the rest of a batch that had failed and was waiting for its next
+    /// attempt; records whose calls of a [handler](crate::handler) were still running when the time
+    /// for them was over, shortly before the deadline; what a buffer could not flush, or was to
+    /// [give back](crate::handler::Buffered::give_back); and with
+    /// [`Checkpoints::Manual`](super::Checkpoints::Manual) everything after the processor's own last
+    /// checkpoint. [`ShardReport::checkpoint`] says how far it is.
     Drained,
-    /// The lease was released before anything was delivered, or its shard had ended.
+    /// No record of the shard had been delivered since the lease was acquired, and the lease was
+    /// released (or kept). Or nothing was left to release: the shard had been read to its end, or
+    /// somebody had edited its checkpoint, which gives the lease up at once.
     Released,
-    /// The lease was lost, the deadline passed, or the future of `run` was dropped, and the
-    /// handler's call was dropped unfinished. Other workers take the shard over when the lease
-    /// expires.
+    /// The lease was not released: it was lost, its release could not be written, the deadline
+    /// passed, or the future of `run` was dropped. A call of the handler that was running was dropped
+    /// unfinished. Other workers take the shard over when the lease expires, if none has it already,
+    /// and read on after the stored checkpoint.
     Abandoned,
 }
 
