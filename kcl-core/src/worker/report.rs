@@ -64,10 +64,10 @@ pub enum Stopped {
     /// [`Stop::Keep`](super::Stop::Keep)).
     ///
     /// That checkpoint covers what was finished, which need not be all that was delivered. The next
-    /// owner is given again: the rest of a batch that had failed and was waiting for its next
-    /// attempt; records whose calls of a [handler](crate::handler) were still running when the time
-    /// for them was over, shortly before the deadline; what a buffer could not flush, or was to
-    /// [give back](crate::handler::Buffered::give_back); and with
+    /// owner is given again: the rest of a batch that had failed; records whose calls of a
+    /// [handler](crate::handler) failed, or were still running when the time for them was over,
+    /// shortly before the deadline, with all records after the first of them; what a buffer could
+    /// not flush, or was to [give back](crate::handler::Buffered::give_back); and with
     /// [`Checkpoints::Manual`](super::Checkpoints::Manual) everything after the processor's own last
     /// checkpoint. [`ShardReport::checkpoint`] says how far it is.
     Drained,

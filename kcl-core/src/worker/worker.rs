@@ -270,8 +270,9 @@ impl Worker {
 
     /// Shuts the worker down gracefully and waits until that is done: nothing more is fetched, the
     /// batch in flight is finished, the last checkpoints are stored and the leases released, so
-    /// that other workers continue at once and without duplicates. Shards that are not drained by
-    /// `deadline` are abandoned: their leases expire.
+    /// that other workers continue at once, after what was finished;
+    /// [`Stopped::Drained`](super::Stopped::Drained) says what may be delivered again. Shards that
+    /// are not drained by `deadline` are abandoned: their leases expire.
     ///
     /// May be called more than once, and before `run`; the first deadline counts. Cancel safe: the
     /// shutdown continues. The report says how `run` ended ([`ShutdownReport::run`]): it may have
