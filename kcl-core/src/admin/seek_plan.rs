@@ -110,7 +110,9 @@ fn effect(
             SeekEffect::None
         }
         InitialPosition::TrimHorizon => {
-            let oldest = lag.and_then(|lag| Some(earlier(now, lag.retention?)));
+            let kept_since = lag.and_then(|lag| Some(earlier(now, lag.retention?)));
+            // A stream that is younger than its retention has no older records than itself.
+            let oldest = kept_since.max(lease.facts.stream_created_at.filter(|_| lag.is_some()));
             SeekEffect::ReadAgain {
                 span: span(oldest, position),
             }
@@ -229,5 +231,18 @@ mod tests {
     fn a_finished_lease_is_left_out() {
         let ended = Lease::new(LeaseKey::single("s"), Checkpoint::ShardEnd);
         assert!(plan_seek(&[ended], &[], InitialPosition::Latest, NOW).is_empty());
+    }
+
+    #[test]
+    fn a_young_stream_has_nothing_older_than_itself() {
+        let at = Position::new(SequenceNumber::from_u128(7), 0);
+        let mut lease = Lease::new(LeaseKey::single("s"), at.into());
+        let again = |lease: &Lease| {
+            let (lease, lag) = (lease.clone(), lag(Some(5), None));
+            plan_seek(&[lease], &[lag], InitialPosition::TrimHorizon, NOW)[0].effect
+        };
+        assert_eq!(again(&lease), SeekEffect::ReadAgain { span: seconds(55) });
+        lease.facts.stream_created_at = Some(Timestamp::from_millis(80_000));
+        assert_eq!(again(&lease), SeekEffect::ReadAgain { span: seconds(15) });
     }
 }

@@ -54,7 +54,7 @@ pub(super) async fn give_up(
             }
             // If this is dropped while the target works, the letter may have been taken: it comes a
             // second time from the next owner. The other order would lose the record.
-            let cause = match AssertUnwindSafe(to.deliver(letter)).catch_unwind().await {
+            let cause: Arc<str> = match AssertUnwindSafe(to.deliver(letter)).catch_unwind().await {
                 Ok(Ok(())) => {
                     background.tell_dead_lettered(position, letter.attempts, letter.why);
                     return GivenUp::Passed;
@@ -62,7 +62,7 @@ pub(super) async fn give_up(
                 Ok(Err(refused)) => text_of(refused),
                 Err(panic) => panic_text(panic).into(),
             };
-            background.tell_letter_refused();
+            background.tell_letter_refused(position, &cause);
             GivenUp::NotTaken(format!("the dead letter was not taken: {cause}").into())
         }
     }

@@ -109,8 +109,18 @@ impl LetterFile {
         file.sync_data()
     }
 
-    /// The file of that name, made if it is not there.
+    /// The file of that name, made if it is not there. An error names it.
     fn open(&self) -> io::Result<File> {
+        self.open_or_make().map_err(|error| {
+            let text = format!(
+                "cannot open the file of dead letters {}: {error}",
+                self.path.display()
+            );
+            io::Error::new(error.kind(), text)
+        })
+    }
+
+    fn open_or_make(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.read(true).append(true);
         match options.open(&self.path) {

@@ -274,8 +274,8 @@ impl Background {
         (self.0.listener)(WorkEvent::DeadLettered { at, attempts, why });
     }
 
-    pub(crate) fn tell_letter_refused(&self) {
-        (self.0.listener)(WorkEvent::LetterRefused);
+    pub(crate) fn tell_letter_refused(&self, at: &Position, error: &Arc<str>) {
+        (self.0.listener)(WorkEvent::LetterRefused { at, error });
     }
 
     /// Stops the worker because of this failure. The first cause counts.

@@ -33,7 +33,12 @@ pub(crate) enum WorkEvent<'a> {
         why: Discarded,
     },
     /// A dead letter was not accepted.
-    LetterRefused,
+    LetterRefused {
+        /// The record.
+        at: &'a Position,
+        /// What the target said.
+        error: &'a Arc<str>,
+    },
     /// A whole batch is done. `oldest` is the batch with the oldest record that is left.
     Done {
         batch: &'a AcceptedBatch,

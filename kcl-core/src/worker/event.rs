@@ -158,6 +158,17 @@ pub enum Event {
         /// How many attempts it had.
         attempts: u32,
     },
+    /// The [`DeadLetter`](crate::handler::DeadLetter) target did not accept a record that is no longer
+    /// retried: the record is tried again, and then its letter. Its shard stands still meanwhile, or
+    /// its lane.
+    DeadLetterRefused {
+        /// The shard.
+        shard: ShardRef,
+        /// The record.
+        at: Position,
+        /// What the target said.
+        error: Arc<str>,
+    },
     /// Records expired before they were read, or may have.
     DataGap {
         /// The shard.

@@ -65,6 +65,7 @@ impl Event {
             Self::ChildWaits { .. } => "child_waits",
             Self::RecordSkipped { .. } => "record_skipped",
             Self::DeadLettered { .. } => "dead_lettered",
+            Self::DeadLetterRefused { .. } => "dead_letter_refused",
             Self::DataGap { .. } => "data_gap",
             Self::EndRefused { .. } => "end_refused",
             Self::ShardUnreadable { .. } => "shard_unreadable",
@@ -127,6 +128,7 @@ impl Event {
             | Self::ReadingFails { shard, .. }
             | Self::RecordSkipped { shard, .. }
             | Self::DeadLettered { shard, .. }
+            | Self::DeadLetterRefused { shard, .. }
             | Self::ShardUnreadable { shard, .. } => Voice::Failure {
                 of: shard.to_string(),
             },
@@ -169,6 +171,10 @@ impl Event {
             } => Some(tried_again(*attempt, settings)),
             // `shutdown_requested` and the like: the lease is given up all the same.
             Self::HandlerFailed { .. } => Some("it is not called again".to_owned()),
+            Self::DeadLetterRefused { .. } => Some(
+                "the record is tried again, and then its dead letter; no checkpoint passes it"
+                    .to_owned(),
+            ),
             Self::HandlerSlow { .. } => Some(format!(
                 "its lease is released if the call takes longer than {:?}",
                 settings.handler_budget

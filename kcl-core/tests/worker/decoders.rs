@@ -105,6 +105,9 @@ async fn what_cannot_be_decoded_stays_until_its_letter_is_taken() {
     let run = Fleet::new(&stream, &table)
         .process(in_order(handler).retries(quick(1).dead_letter(letters.clone())));
     wait_for_lease(&table, &shard, |lease| lease.checkpoint == at(&bad)).await;
+    let refused =
+        |event: &Event| matches!(event, Event::DeadLetterRefused { at, .. } if at.sequence == bad);
+    until("the refusals to be told", || run.heard.count(refused) == 3).await;
     run.stop().await.unwrap();
     assert_eq!(locked(&letters.told).len(), 1);
     assert_eq!(locked(&letters.told)[0].2, 4, "once for each refusal");

@@ -117,7 +117,14 @@ pub(super) fn of_shard(
                     .change(&shard.lease, |status| status.retries += 1);
             }
             WorkEvent::Flushes { cause } => meters.flushes(cause),
-            WorkEvent::LetterRefused => meters.letters_refused.increment(1),
+            WorkEvent::LetterRefused { at, error } => {
+                meters.letters_refused.increment(1);
+                heard.outlet.say(Event::DeadLetterRefused {
+                    shard: shard.clone(),
+                    at: at.clone(),
+                    error: Arc::clone(error),
+                });
+            }
             WorkEvent::Skipped { at, why } => {
                 meters.skipped(why.as_str());
                 heard

@@ -118,6 +118,12 @@ impl fmt::Display for Event {
                     "record {at} of {shard} was kept as a dead letter after {attempts} attempts"
                 )
             }
+            Self::DeadLetterRefused { shard, at, error } => {
+                write!(
+                    f,
+                    "the dead letter of record {at} of {shard} was not accepted: {error}"
+                )
+            }
             Self::RecordSkipped { shard, at } => write!(
                 f,
                 "skipped record {at} of {shard}, which could not be processed"
