@@ -13,6 +13,7 @@ use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{Event, Stopped};
 use kcl_core::{ByteBudget, Failure};
 
+use super::fleet::wait_for;
 use crate::support::{Fleet, Run, SharedBasket, at, lease_of, soon, until, wait_for_lease};
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
@@ -303,6 +304,14 @@ async fn after_a_crash_what_a_shared_buffer_held_comes_again() {
     let run = two.process(shared_buffer(basket.clone()).records(3).every(HOUR));
     basket.until_done(3).await;
     until("the rest", || gathered(&run) == 1).await;
+    // One shard is done; no checkpoint of the other one passes what is gathered.
+    let ends = [&two.put[0][1], &two.put[1][1]].map(at);
+    wait_for("checkpoints of what is flushed", async || {
+        let stored = [two.checkpoint(0).await, two.checkpoint(1).await];
+        let is_at = |checkpoint: &Checkpoint| matches!(checkpoint, Checkpoint::At(_));
+        stored.iter().all(is_at) && (stored[0] == ends[0]) != (stored[1] == ends[1])
+    })
+    .await;
     run.crash().await;
     let run = Fleet::with_short_failover(&two.stream, &two.table)
         .process(shared_buffer(basket.clone()).records(1));
