@@ -71,6 +71,7 @@
 //! | `rsBeganAt` | N | the same in a row that has had a checkpoint: the time at which the lease began |
 //! | `rsRecords` | N | the user records that arrive in the shard per second, as its owner has measured them; absent if there are none; the bytes are in the KCL's `throughputKBps` |
 //! | `rsPausedAt` | N | milliseconds since 1970: when an operator paused the shard; absent if it is not paused |
+//! | `rsAssignedTo` | S | the worker that an operator moves the lease to: the incarnation, a space and the worker's id; absent if there is none |
 //! | `rsStreamArn` | S | the stream's ARN |
 //! | `rsStreamCreatedAt` | N | milliseconds since 1970: when the stream was created |
 //!
@@ -78,7 +79,7 @@
 //!
 //! | row | holds |
 //! |---|---|
-//! | the worker's id (or `~worker-` and the id, if the id could be the key of another row) | a worker, in the form of the KCL 3.5's row of worker metrics (`entityType` = `WORKER_METRIC_STATS`, `lut`, `slu`, `sup`, empty `sts` and `opr`) with this crate's own attributes: `rsWorker`, `rsIncarnation`, `rsCounter`, `rsFailoverNanos`, `rsLeaving`, `rsAudits`, `rsCapacityMillis`, `rsKeepAlive`. When a worker leaves, `lut` and `slu` are set to 0, so that for the KCL it is gone before its leases are free |
+//! | the worker's id (or `~worker-` and the id, if the id could be the key of another row) | a worker, in the form of the KCL 3.5's row of worker metrics (`entityType` = `WORKER_METRIC_STATS`, `lut`, `slu`, `sup`, empty `sts` and `opr`) with this crate's own attributes: `rsWorker`, `rsIncarnation`, `rsCounter`, `rsFailoverNanos`, `rsLeaving`, `rsAudits`, `rsCapacityMillis`, `rsKeepAlive`, `rsDrains`. When a worker leaves, `lut` and `slu` are set to 0, so that for the KCL it is gone before its leases are free |
 //! | `~fleet-0` | the change signal: `entityType` = `RS_FLEET`, `rsValue`, and in `rsRecent` the latest announcements, at most 64 and 3.6 KB |
 //!
 //! # Permissions

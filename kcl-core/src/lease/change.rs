@@ -15,7 +15,7 @@
 use bytes::Bytes;
 
 use crate::model::{
-    Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Timestamp, Token, WorkerId,
+    Assignee, Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Timestamp, Token, WorkerId,
 };
 
 use super::Error;
@@ -72,6 +72,8 @@ pub struct Expect {
     /// If set, the checkpoint must not be the shard's end. A request for a finished shard would
     /// start a second consumer for it, which calls `shard_ended` again.
     pub not_ended: bool,
+    /// The assignment is this one. Who ends an assignment must not end a later one of another operator.
+    pub assigned: Match<Assignee>,
 }
 
 impl Expect {
@@ -87,6 +89,7 @@ impl Expect {
                 .as_ref()
                 .is_none_or(|checkpoint| *checkpoint == row.checkpoint)
             && !(self.not_ended && row.checkpoint.is_shard_end())
+            && self.assigned.holds(row.assigned_to.as_ref())
     }
 
     /// Returns the row if there is one and it meets the condition.
@@ -209,6 +212,15 @@ pub enum Change {
     },
     /// An operator ends the pause.
     Resume,
+    /// An operator assigns the lease to a worker, which then requests it. Whoever holds it reads on
+    /// until then, so the counter stays as it is.
+    Assign {
+        /// The worker.
+        to: Assignee,
+    },
+    /// An assignment ends: it was carried out and has lasted for a while, its worker is long gone, or
+    /// an operator takes it back.
+    Unassign,
     /// An operator sets where a shard that nobody reads is read on. Also removes the prepared
     /// checkpoint.
     Seek {
@@ -312,6 +324,14 @@ impl Change {
             },
             Self::Resume => Edits {
                 paused: Edit::Remove,
+                ..none
+            },
+            Self::Assign { to } => Edits {
+                assigned: Edit::Set(to.clone()),
+                ..none
+            },
+            Self::Unassign => Edits {
+                assigned: Edit::Remove,
                 ..none
             },
             Self::Seek { to, facts } => Edits {

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Throughput, Timestamp, Token,
-    WorkerId,
+    Assignee, Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Throughput, Timestamp,
+    Token, WorkerId,
 };
 
 /// What a change does to one attribute of a row.
@@ -93,6 +93,8 @@ pub struct Edits {
     /// When an operator paused the shard. Not one of the facts, because owners write those from
     /// what they have read, and would undo a pause that came meanwhile.
     pub paused: Edit<Timestamp>,
+    /// The worker that an operator moves the lease to. For the same reason it is not one of the facts.
+    pub assigned: Edit<Assignee>,
     /// `throughputKBps`, and the records beside it. Never removed. It is measured anew for each try
     /// of a write, so it says nothing about which write was applied.
     pub throughput: Option<Throughput>,
@@ -153,6 +155,7 @@ impl Edits {
         }
         self.hash_range.apply(&mut row.hash_range);
         self.paused.apply(&mut row.paused_at);
+        self.assigned.apply(&mut row.assigned_to);
         if let Some(throughput) = self.throughput {
             row.throughput = Some(throughput);
         }
@@ -182,6 +185,7 @@ impl Edits {
                 .is_none_or(|children| same_set(children, &row.children))
             && self.hash_range.is_held_by(row.hash_range.as_ref())
             && self.paused.is_held_by(row.paused_at.as_ref())
+            && self.assigned.is_held_by(row.assigned_to.as_ref())
             && self.facts.as_ref().is_none_or(|facts| *facts == row.facts)
     }
 }

@@ -62,6 +62,12 @@ pub struct WorkerRow {
     pub capacity: Option<Capacity>,
     /// What shows that its leases are held.
     pub keep_alive: KeepAlive,
+    /// How often operators have begun or ended to drain this worker: it is being drained while the
+    /// number is odd. `None` in the row of a version that does not know drains.
+    ///
+    /// The counter does not move with it, because an operator's write shows no life. So this number
+    /// tells which of two rows with the same counter is the later one.
+    pub drains: Option<u64>,
 }
 
 impl WorkerRow {
@@ -77,7 +83,42 @@ impl WorkerRow {
             audits: 0,
             capacity: None,
             keep_alive: KeepAlive::Unknown,
+            drains: None,
         }
+    }
+
+    /// Whether an operator drains this worker: it is to give its leases to others and take none.
+    #[must_use]
+    pub const fn is_draining(&self) -> bool {
+        matches!(self.drains, Some(drains) if drains % 2 == 1)
+    }
+
+    /// The row by which an operator begins to drain this worker, or ends that. `None` if the row says
+    /// so already, or if the version of the worker does not know drains.
+    #[must_use]
+    pub fn with_draining(&self, on: bool) -> Option<Self> {
+        let drains = self.drains? + 1;
+        (self.is_draining() != on).then(|| Self {
+            drains: Some(drains),
+            ..self.clone()
+        })
+    }
+
+    /// [`drains`](Self::drains) as a table stores it: the number, a space and the incarnation. For the
+    /// same reason as in [`keep_alive_text`](Self::keep_alive_text).
+    #[must_use]
+    pub fn drains_text(&self) -> Option<String> {
+        let drains = self.drains?;
+        Some(format!("{drains} {}", self.incarnation))
+    }
+
+    /// Sets [`drains`](Self::drains) from what a table has stored. What is said of another incarnation
+    /// is `None`.
+    pub fn read_drains(&mut self, text: Option<&str>) {
+        self.drains = text
+            .and_then(|text| text.split_once(' '))
+            .filter(|(_, of)| *of == self.incarnation.as_str())
+            .and_then(|(drains, _)| drains.parse().ok());
     }
 
     /// [`keep_alive`](Self::keep_alive) as a table stores it: a word, a space and the incarnation.
@@ -167,6 +208,31 @@ mod tests {
             next_process.read_keep_alive(Some("a word of a later version u"));
             assert_eq!(next_process.keep_alive, KeepAlive::Unknown);
         }
+    }
+
+    #[test]
+    fn a_drain_is_of_one_process_and_ends_no_heartbeat() {
+        let old = WorkerRow::new("a".into(), "t".into(), Duration::from_secs(10));
+        assert_eq!(old.with_draining(true), None, "its version knows no drains");
+        let row = WorkerRow {
+            drains: Some(0),
+            ..old
+        };
+        assert_eq!(row.with_draining(false), None);
+        let drained = row.with_draining(true).expect("a drain");
+        assert!(drained.is_draining() && drained.next().is_draining());
+        assert_eq!(drained.counter, row.counter);
+        let mut read = WorkerRow::new("a".into(), "t".into(), Duration::from_secs(10));
+        read.read_drains(drained.drains_text().as_deref());
+        assert_eq!(read, drained);
+        let mut next_process = WorkerRow {
+            incarnation: "u".into(),
+            ..read
+        };
+        next_process.read_drains(drained.drains_text().as_deref());
+        assert!(!next_process.is_draining());
+        let ended = drained.with_draining(false).expect("the end of it");
+        assert_eq!((ended.is_draining(), ended.drains), (false, Some(2)));
     }
 
     #[test]

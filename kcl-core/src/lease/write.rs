@@ -1,6 +1,6 @@
 use crate::model::{
-    Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Throughput, Timestamp, Token,
-    WorkerId,
+    Assignee, Checkpoint, Facts, HashKeyRange, Lease, Pending, ShardId, Throughput, Timestamp,
+    Token, WorkerId,
 };
 
 use super::Error;
@@ -25,6 +25,8 @@ use super::edit::Edits;
 /// | [`hash_range`](Self::hash_range) | the row exists | the range |
 /// | [`pause`](Self::pause) | not at the shard's end | the time of the pause |
 /// | [`resume`](Self::resume) | the row exists | no time of a pause |
+/// | [`assign`](Self::assign) | not at the shard's end | the assignment |
+/// | [`unassign`](Self::unassign) | this assignment | no assignment |
 /// | [`seek`](Self::seek) | counter = n, no owner, no checkpoint owner, previous checkpoint | the checkpoint, the facts, counter n + 1 |
 ///
 /// In the table, A is the owner from which a lease is requested, and B is the worker that requests
@@ -295,6 +297,30 @@ impl Write {
     #[must_use]
     pub fn resume() -> Self {
         Self::new(Expect::default(), Change::Resume)
+    }
+
+    /// An operator assigns the lease to this worker, whoever holds it.
+    #[must_use]
+    pub fn assign(to: Assignee) -> Self {
+        Self::new(
+            Expect {
+                not_ended: true,
+                ..Expect::default()
+            },
+            Change::Assign { to },
+        )
+    }
+
+    /// Ends this assignment, whoever holds the lease.
+    #[must_use]
+    pub fn unassign(of: Assignee) -> Self {
+        Self::new(
+            Expect {
+                assigned: Match::Is(of),
+                ..Expect::default()
+            },
+            Change::Unassign,
+        )
     }
 
     /// An operator sets the checkpoint of a lease that is free. `start_at` is the time at which the

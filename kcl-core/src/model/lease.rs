@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Checkpoint, HashKeyRange, Pending, ShardId, Throughput, Timestamp};
+use super::{Assignee, Checkpoint, HashKeyRange, Pending, ShardId, Throughput, Timestamp};
 
 /// The key of a lease: the shard and, in an application that reads several streams, the stream.
 ///
@@ -218,6 +218,11 @@ pub struct Lease {
     /// lease. A worker that holds it drains the shard and frees the lease; if that worker is dead,
     /// others free it. The time belongs to operators: no write of a worker changes it.
     pub paused_at: Option<Timestamp>,
+    /// The worker that an operator moves the lease to, or `None`. While that process lives, it requests
+    /// the lease, and others leave a free one to it for a short while. It keeps the lease for a minute
+    /// before it ends the assignment. An assignment belongs to operators: no other write of a worker
+    /// changes it, except that an owner ends one whose worker is long gone.
+    pub assigned_to: Option<Assignee>,
     /// What the shard carried when its owner last wrote, or `None` if that is not known: the shard
     /// was never read, or its owner does not measure it. Written along with renewals, checkpoints
     /// and hand-overs. It tells where the lease belongs and is no part of any condition.
@@ -243,6 +248,7 @@ impl Lease {
             children: Vec::new(),
             hash_range: None,
             paused_at: None,
+            assigned_to: None,
             throughput: None,
             facts: Facts::default(),
         }

@@ -15,6 +15,7 @@
 //! What comes from a table or the network becomes one of these types at the border, or an
 //! [`InvalidValue`] that says what was expected. Behind the border no text is parsed again.
 
+mod assignee;
 mod capacity;
 mod checkpoint;
 pub(crate) mod digits;
@@ -33,6 +34,7 @@ mod throughput;
 mod time;
 mod utc;
 
+pub use assignee::Assignee;
 pub use capacity::Capacity;
 pub use checkpoint::{Checkpoint, Pending};
 pub use invalid::InvalidValue;

@@ -76,6 +76,15 @@ pub(crate) fn expected(parts: &mut Parts, expect: &Expect) -> String {
             parts.value(end)
         ));
     }
+    conditions.extend(match &expect.assigned {
+        Match::Any => None,
+        Match::Is(to) => Some(format!(
+            "{} = {}",
+            parts.name(ASSIGNED_TO),
+            parts.value(text(to.to_string()))
+        )),
+        Match::Absent => Some(format!("attribute_not_exists({})", parts.name(ASSIGNED_TO))),
+    });
     conditions.join(" AND ")
 }
 

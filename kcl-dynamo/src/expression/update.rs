@@ -114,6 +114,9 @@ pub(crate) fn edited(parts: &mut Parts, key: &LeaseKey, expect: &Expect, edits: 
         text(range.end().to_string())
     });
     update.edit(parts, PAUSED_AT, &edits.paused, |at| number(at.as_millis()));
+    update.edit(parts, ASSIGNED_TO, &edits.assigned, |to| {
+        text(to.to_string())
+    });
     if let Some(throughput) = edits.throughput {
         for (attribute, value) in throughput_values(throughput) {
             update.set_or_remove(parts, attribute, value);

@@ -66,6 +66,8 @@ pub(crate) const STREAM_CREATED_AT: &str = "rsStreamCreatedAt";
 pub(crate) const RECORDS: &str = "rsRecords";
 /// When an operator paused the shard. A KCL does not know it, and reads on.
 pub(crate) const PAUSED_AT: &str = "rsPausedAt";
+/// The process of a worker that an operator moves the lease to. A KCL does not know it.
+pub(crate) const ASSIGNED_TO: &str = "rsAssignedTo";
 
 /// The KCL's, in a row of worker metrics: last update, statistics, operating range, support level,
 /// and when the support level was written.
@@ -83,6 +85,8 @@ pub(crate) const LEAVING: &str = "rsLeaving";
 pub(crate) const AUDITS: &str = "rsAudits";
 /// What shows that the worker's leases are held, and for which incarnation that is said.
 pub(crate) const KEEP_ALIVE: &str = "rsKeepAlive";
+/// How often operators have begun or ended to drain it, and for which incarnation that is said.
+pub(crate) const DRAINS: &str = "rsDrains";
 /// What it can carry, in thousandths. Absent if it does not declare that.
 pub(crate) const CAPACITY: &str = "rsCapacityMillis";
 /// The worker's id, if the key cannot be the id.

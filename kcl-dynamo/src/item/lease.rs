@@ -12,7 +12,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 use kcl_core::lease::{Error, MalformedRow};
 use kcl_core::model::{
-    HashKeyRange, Lease, LeaseKey, Pending, ShardId, Throughput, Timestamp, Token, WorkerId,
+    Assignee, HashKeyRange, Lease, LeaseKey, Pending, ShardId, Throughput, Timestamp, Token,
+    WorkerId,
 };
 
 use super::attribute::*;
@@ -177,6 +178,10 @@ pub(crate) fn lease_item(lease: &Lease) -> Result<Item, Error> {
         }
     }
     set(PAUSED_AT, lease.paused_at.map(|at| number(at.as_millis())));
+    set(
+        ASSIGNED_TO,
+        lease.assigned_to.as_ref().map(|to| text(to.to_string())),
+    );
     if let Some(stream) = lease.key.stream.as_deref() {
         set(STREAM_NAME, Some(text(stream)));
         set(SHARD_ID, Some(text(lease.key.shard.as_str())));
@@ -216,6 +221,8 @@ impl Reader<'_> {
         lease.facts.stream_arn = self.text(STREAM_ARN)?.map(Into::into);
         lease.facts.stream_created_at = self.number(STREAM_CREATED_AT)?.map(Timestamp::from_millis);
         lease.paused_at = self.number(PAUSED_AT)?.map(Timestamp::from_millis);
+        // A text that is none says nothing, and is no reason to leave a shard unread.
+        lease.assigned_to = self.text(ASSIGNED_TO)?.and_then(Assignee::parse);
         lease.throughput = self.throughput();
         Ok(lease)
     }

@@ -43,8 +43,8 @@ pub(crate) fn worker_key(worker: &WorkerId) -> AttributeValue {
 /// [`WorkerRow`] holds, so that any difference is a conflict; `None` for one that must be absent.
 /// The failover time is in nanoseconds.
 ///
-/// What a version wrote that knows no heartbeats is not compared in [`KEEP_ALIVE`]: it may have replaced
-/// the row and left there what its predecessor said of itself.
+/// What a version wrote that knows no heartbeats, or no drains, is not compared in [`KEEP_ALIVE`] and
+/// [`DRAINS`]: it may have replaced the row and left there what was said of its predecessor.
 pub(crate) fn worker_values(
     row: &WorkerRow,
 ) -> impl Iterator<Item = (&'static str, Option<AttributeValue>)> {
@@ -65,6 +65,7 @@ pub(crate) fn worker_values(
         row.keep_alive_text()
             .map(|said| (KEEP_ALIVE, Some(text(said)))),
     )
+    .chain(row.drains_text().map(|said| (DRAINS, Some(text(said)))))
 }
 
 /// A worker, in the form of the KCL's row of worker metrics, without metrics and with this crate's
@@ -107,6 +108,7 @@ impl Reader<'_> {
         row.leaving = self.truth(LEAVING)?;
         row.audits = self.number(AUDITS)?.unwrap_or(0);
         row.read_keep_alive(self.text(KEEP_ALIVE)?);
+        row.read_drains(self.text(DRAINS)?);
         row.capacity = self.number(CAPACITY)?.map(Capacity::of_thousandths);
         Ok(row)
     }

@@ -11,8 +11,8 @@
 use bytes::Bytes;
 use kcl_core::lease::{Error, MalformedRow, RowKey};
 use kcl_core::model::{
-    Checkpoint, Facts, HashKeyRange, InvalidValue, Lease, LeaseKey, Pending, Position, ShardId,
-    Throughput, Timestamp, Token, WorkerId,
+    Assignee, Checkpoint, Facts, HashKeyRange, InvalidValue, Lease, LeaseKey, Pending, Position,
+    ShardId, Throughput, Timestamp, Token, WorkerId,
 };
 use rusqlite::Row;
 use rusqlite::types::{FromSql, Type, Value};
@@ -23,7 +23,7 @@ pub(super) const COLUMNS: &str = "stream, shard, lease_owner, checkpoint_owner, 
      owner_switches_since_checkpoint, checkpoint, checkpoint_sub_sequence_number, pending_checkpoint, \
      pending_checkpoint_sub_sequence_number, pending_checkpoint_state, parent_shard_ids, child_shard_ids, starting_hash_key, \
      ending_hash_key, start_at, began_at, stream_arn, stream_created_at, paused_at, bytes_per_second, \
-     records_per_second";
+     records_per_second, assigned_to";
 
 /// The values of those columns, in the same order.
 ///
@@ -61,6 +61,7 @@ pub(super) fn values(lease: &Lease) -> Result<Vec<Value>, Error> {
         time(lease.paused_at),
         bytes,
         records,
+        assignee(lease.assigned_to.as_ref()),
     ])
 }
 
@@ -168,6 +169,11 @@ pub(super) fn hash_range(range: Option<&HashKeyRange>) -> [Value; 2] {
     })
 }
 
+/// The worker that the lease is assigned to.
+pub(super) fn assignee(to: Option<&Assignee>) -> Value {
+    to.map_or(Value::Null, |to| Value::Text(to.to_string()))
+}
+
 pub(super) fn time(time: Option<Timestamp>) -> Value {
     time.map_or(Value::Null, |time| Value::Integer(time.as_millis()))
 }
@@ -254,6 +260,10 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Lease> {
         .get::<Option<i64>>("paused_at")?
         .map(Timestamp::from_millis);
     lease.throughput = reader.throughput()?;
+    // A text that is none says nothing, and is no reason to leave a shard unread.
+    lease.assigned_to = reader
+        .get::<Option<String>>("assigned_to")?
+        .and_then(|to| Assignee::parse(&to));
     lease.facts.start_at = reader
         .get::<Option<i64>>("start_at")?
         .map(Timestamp::from_millis);

@@ -40,7 +40,7 @@
 //! # The schema
 //!
 //! `application_id` is 0x4B434C54 (`KCLT`), and `user_version` is 100 x major + minor, currently
-//! 1.04. `setup` upgrades a file of an older minor version. Any 1.x can be opened, and unknown
+//! 1.05. `setup` upgrades a file of an older minor version. Any 1.x can be opened, and unknown
 //! columns are kept; a file of another major version or of another program is rejected and left
 //! untouched. The columns have the KCL's attribute names in snake case.
 //!
@@ -64,6 +64,7 @@
 //! | `began_at` | INTEGER or NULL | the same in a row that has had a checkpoint: the time at which the lease began (from 1.01 on) |
 //! | `bytes_per_second`, `records_per_second` | INTEGER or NULL | what arrives in the shard, as its owner has measured it (from 1.03 on) |
 //! | `paused_at` | INTEGER or NULL | milliseconds since 1970: when an operator paused the shard; NULL if it is not paused (from 1.02 on) |
+//! | `assigned_to` | TEXT or NULL | the worker that an operator moves the lease to: the incarnation, a space and the worker's id (from 1.05 on) |
 //! | `stream_created_at` | INTEGER or NULL | milliseconds since 1970: when the stream was created |
 //! | `stream_arn` | TEXT or NULL | the stream's ARN |
 //!
@@ -79,6 +80,7 @@
 //! | `audits` | INTEGER | how many times it has compared the shards with the leases |
 //! | `capacity` | INTEGER or NULL | how much it can carry, in thousandths; NULL if it balances by count (from 1.03 on) |
 //! | `keep_alive` | TEXT or NULL | what shows that its leases are held: `renewals`, `heartbeats` or `killed`, a space and the incarnation of which that is said; NULL in rows of a version that knows only renewals (from 1.04 on) |
+//! | `drains` | TEXT or NULL | how often operators have begun or ended to drain it, odd while it is being drained, a space and the incarnation of which that is said; NULL in rows of a version that knows no drains (from 1.05 on) |
 //!
 //! `changes`, one row for each announced change; primary key (`application`,
 //! `announcement`, `kind`, `stream`, `name`); about the last 64 are kept:

@@ -8,7 +8,7 @@ use kcl_core::model::{LeaseKey, Pending, Token, WorkerId};
 use rusqlite::types::Value;
 
 use super::lease_row::{
-    self, COLUMNS, checkpoint, facts, hash_range, optional, pending_values, shards, text,
+    self, COLUMNS, assignee, checkpoint, facts, hash_range, optional, pending_values, shards, text,
     throughput, time,
 };
 use super::worker_row;
@@ -120,7 +120,7 @@ pub(super) fn write_worker(
     if seen.into_iter().chain(row).any(|row| row.worker != *worker) {
         return Ok(None);
     }
-    let (columns, places) = (worker_row::COLUMNS, "?, ?, ?, ?, ?, ?, ?, ?");
+    let (columns, places) = (worker_row::COLUMNS, "?, ?, ?, ?, ?, ?, ?, ?, ?");
     let condition = worker_row::CONDITION;
     let mut values = Vec::new();
     let sql = match (seen, row) {
@@ -187,6 +187,11 @@ fn conditions(expect: &Expect) -> Parts {
     }
     if expect.not_ended {
         parts.add("checkpoint <> 'SHARD_END'", []);
+    }
+    match &expect.assigned {
+        Match::Any => {}
+        Match::Is(to) => parts.add("assigned_to = ?", [text(&to.to_string())]),
+        Match::Absent => parts.add("assigned_to IS NULL", []),
     }
     parts
 }
@@ -265,6 +270,9 @@ fn assignments(edits: &Edits) -> Result<Parts, Error> {
     }
     if let Some(at) = edited(&edits.paused) {
         sets.add("paused_at = ?", [time(at.copied())]);
+    }
+    if let Some(to) = edited(&edits.assigned) {
+        sets.add("assigned_to = ?", [assignee(to)]);
     }
     if edits.throughput.is_some() {
         sets.add(

@@ -14,20 +14,21 @@ use super::lease_row::{Reader, counter, optional, text, text_of};
 
 /// The columns of a worker.
 pub(super) const COLUMNS: &str =
-    "worker, incarnation, counter, failover, leaving, audits, capacity, keep_alive";
+    "worker, incarnation, counter, failover, leaving, audits, capacity, keep_alive, drains";
 
 /// The columns that are compared with a row that was seen.
 ///
-/// What a version wrote that knows no heartbeats is not compared in the last one: it may have
-/// replaced the row and left there what its predecessor said of itself.
+/// What a version wrote that knows no heartbeats, or no drains, is not compared in the last two: it
+/// may have replaced the row and left there what was said of its predecessor.
 pub(super) const CONDITION: &str = "(worker, incarnation, counter, failover, leaving, audits, capacity) IS \
-     (?, ?, ?, ?, ?, ?, ?) AND keep_alive IS coalesce(?, keep_alive)";
+     (?, ?, ?, ?, ?, ?, ?) AND keep_alive IS coalesce(?, keep_alive) \
+     AND drains IS coalesce(?, drains)";
 
 /// The values of those columns, in the same order.
 ///
 /// # Errors
 /// A counter or a failover time above 2^63 - 1 (292 years in nanoseconds).
-pub(super) fn values(row: &WorkerRow) -> Result<[Value; 8], Error> {
+pub(super) fn values(row: &WorkerRow) -> Result<[Value; 9], Error> {
     let nanos = u64::try_from(row.failover.as_nanos()).unwrap_or(u64::MAX);
     Ok([
         text(row.worker.as_str()),
@@ -40,6 +41,7 @@ pub(super) fn values(row: &WorkerRow) -> Result<[Value; 8], Error> {
             Value::Integer(i64::from(capacity.thousandths()))
         }),
         optional(row.keep_alive_text().as_deref()),
+        optional(row.drains_text().as_deref()),
     ])
 }
 
@@ -66,5 +68,6 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<WorkerRow> {
         .get::<Option<i64>>("capacity")?
         .map(|thousandths| Capacity::of_thousandths(u64::try_from(thousandths).unwrap_or(0)));
     found.read_keep_alive(reader.get::<Option<String>>("keep_alive")?.as_deref());
+    found.read_drains(reader.get::<Option<String>>("drains")?.as_deref());
     Ok(found)
 }

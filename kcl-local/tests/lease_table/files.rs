@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kcl_core::lease::{Consistency, Error, LeaseTable, Write};
-use kcl_core::model::{Checkpoint, Lease, LeaseKey, Throughput, Timestamp};
+use kcl_core::model::{Assignee, Checkpoint, Lease, LeaseKey, Throughput, Timestamp};
 use kcl_core::processor::{ProcessRecordsInput, ShardRef};
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::{Event, RunError, Worker};
@@ -405,6 +405,8 @@ async fn a_file_of_an_older_minor_version_is_brought_up_to_this() {
          ALTER TABLE leases DROP COLUMN records_per_second; \
          ALTER TABLE workers DROP COLUMN capacity; \
          ALTER TABLE workers DROP COLUMN keep_alive; \
+         ALTER TABLE leases DROP COLUMN assigned_to; \
+         ALTER TABLE workers DROP COLUMN drains; \
          PRAGMA user_version = 100",
     )
     .expect("as version 1.00 made it");
@@ -413,6 +415,7 @@ async fn a_file_of_an_older_minor_version_is_brought_up_to_this() {
         let mut begun = lease("shard");
         begun.facts.began_at = Some(Timestamp::from_millis(5));
         begun.paused_at = Some(Timestamp::from_millis(6));
+        begun.assigned_to = Assignee::parse("process worker");
         begun.throughput = Some(Throughput {
             bytes: 7,
             records: 8,
@@ -425,7 +428,7 @@ async fn a_file_of_an_older_minor_version_is_brought_up_to_this() {
         assert_eq!(
             file.query_row("PRAGMA user_version", (), |row| row.get::<_, i64>(0))
                 .expect("the version"),
-            104
+            105
         );
         file.execute_batch("DELETE FROM leases").expect("as it was");
     }

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use crate::lease::{Consistency, Error, Expect, LeaseTable, Match, ScanPage, Write};
-use crate::model::{Checkpoint, Lease, LeaseKey, Position, SequenceNumber};
+use crate::model::{Assignee, Checkpoint, Lease, LeaseKey, Position, SequenceNumber};
 
 use super::TableFixture;
 use super::rows::key;
@@ -240,6 +240,19 @@ fn violations(expect: &Expect, row: &Lease) -> Vec<(&'static str, Lease)> {
                 ..row.clone()
             },
         ));
+    }
+    if let Match::Is(assigned) = &expect.assigned {
+        let process = Assignee::new(assigned.worker.clone(), "another-process".into());
+        let worker = Assignee::new("somebody-else".into(), assigned.incarnation.clone());
+        for assigned_to in [Some(process), Some(worker), None] {
+            variants.push((
+                "assignment",
+                Lease {
+                    assigned_to,
+                    ..row.clone()
+                },
+            ));
+        }
     }
     for (what, variant) in &variants {
         assert!(

@@ -38,7 +38,7 @@
 //! |---|---|
 //! | `creation` | rows are only created by a creation, and only deleted under a condition |
 //! | `tenancy`, `hand_over`, `progress` | each write of the protocol: every part of its condition, its effect, its repetition |
-//! | `operators` | pause, resume and seek |
+//! | `operators` | pause, resume, assign and seek |
 //! | `exactness` | values are read back exactly as they were stored |
 //! | `reads` | consistency, pages, unknown rows and attributes |
 //! | `malformed` | rows that cannot be read |

@@ -1,9 +1,9 @@
 use crate::lease::Write;
-use crate::model::{Checkpoint, Facts, Lease, Timestamp};
+use crate::model::{Assignee, Checkpoint, Facts, Lease, Timestamp};
 
 use super::TableFixture;
 use super::check::check_write;
-use super::rows::{free, held};
+use super::rows::{free, held, other, token};
 
 /// A pause needs only that the shard is not at its end: the owner may write at any time, and what it
 /// has read must stay enough for its next write.
@@ -27,6 +27,26 @@ pub async fn a_resume_removes_the_pause_alone(fixture: &dyn TableFixture) {
         ..held()
     };
     check_write(fixture, &Write::resume(), &held(), &after).await;
+}
+
+/// A move needs only that the shard is not at its end, and replaces an earlier one.
+pub async fn an_assignment_needs_no_owner_and_leaves_the_counter(fixture: &dyn TableFixture) {
+    let to = Assignee::new(other(), token("process-2"));
+    let after = Lease {
+        assigned_to: Some(to.clone()),
+        ..held()
+    };
+    check_write(fixture, &Write::assign(to), &held(), &after).await;
+}
+
+/// Who ends an assignment names it: a later one, also to another process of the same worker, stays.
+pub async fn an_assignment_is_ended_only_by_its_name(fixture: &dyn TableFixture) {
+    let after = Lease {
+        assigned_to: None,
+        ..held()
+    };
+    let process = |name| Write::unassign(Assignee::new(other(), token(name)));
+    check_write(fixture, &process("process-1"), &held(), &after).await;
 }
 
 /// A seek needs a lease that nobody holds and that is as it was seen. It replaces the checkpoint,

@@ -14,8 +14,8 @@
 use bytes::Bytes;
 
 use crate::model::{
-    Checkpoint, Facts, HashKeyRange, Lease, LeaseKey, Pending, Position, SequenceNumber, ShardId,
-    Throughput, Timestamp, Token, WorkerId,
+    Assignee, Checkpoint, Facts, HashKeyRange, Lease, LeaseKey, Pending, Position, SequenceNumber,
+    ShardId, Throughput, Timestamp, Token, WorkerId,
 };
 
 /// The key of a lease in an application that reads one stream.
@@ -71,6 +71,7 @@ pub(super) fn held() -> Lease {
         children: shards(&["shardId-000000000008", "shardId-000000000009"]),
         hash_range: Some(HashKeyRange::WHOLE),
         paused_at: Some(Timestamp::from_millis(1_690_000_000_321)),
+        assigned_to: Some(Assignee::new(other(), token("process-1"))),
         throughput: Some(Throughput {
             bytes: 1_234_567,
             records: 89,

@@ -155,6 +155,8 @@ macro_rules! __lease_table_points {
             a_refusal_needs_counter_token_and_both_owners
             a_pause_needs_no_owner_and_leaves_the_counter
             a_resume_removes_the_pause_alone
+            an_assignment_needs_no_owner_and_leaves_the_counter
+            an_assignment_is_ended_only_by_its_name
             a_seek_needs_counter_checkpoint_and_no_owner
             a_checkpoint_needs_counter_token_and_the_one_before
             a_checkpoint_leaves_a_hand_over_pending

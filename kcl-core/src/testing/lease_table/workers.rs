@@ -21,6 +21,7 @@ fn row(worker: &str) -> WorkerRow {
         Duration::from_millis(10_500),
     );
     row.capacity = Some(Capacity::of_thousandths(3_500));
+    row.drains = Some(3);
     row
 }
 
@@ -52,6 +53,10 @@ fn variants(row: &WorkerRow) -> Vec<WorkerRow> {
         },
         WorkerRow {
             capacity: None,
+            ..row.clone()
+        },
+        WorkerRow {
+            drains: Some(4),
             ..row.clone()
         },
     ]
