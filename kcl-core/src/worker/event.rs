@@ -288,6 +288,15 @@ pub enum Event {
         /// Its lease.
         lease: LeaseKey,
     },
+    /// An operator drains this worker, and other workers take its leases: it gives all of them up, a
+    /// batch at a time, takes none, and goes on living without any.
+    DrainBegun {
+        /// How many leases it holds.
+        held: usize,
+    },
+    /// The drain has ended: the operator has taken it back, or there is no other worker any more. The
+    /// worker takes leases again.
+    DrainEnded,
     /// The worker is draining its shards.
     Stopping,
     /// This many events were dropped because they were not read in time.

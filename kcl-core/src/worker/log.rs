@@ -80,6 +80,8 @@ impl Event {
             Self::StepFailed { .. } => "step_failed",
             Self::LeasesLedByOthers { .. } => "leases_led_by_others",
             Self::ShardPaused { .. } => "shard_paused",
+            Self::DrainBegun { .. } => "drain_begun",
+            Self::DrainEnded => "drain_ended",
             Self::Stopping => "stopping",
             Self::Missed(_) => "missed",
         }
@@ -102,6 +104,7 @@ impl Event {
                 reason: LossReason::Released,
                 ..
             }
+            | Self::DrainEnded
             | Self::Stopping => Voice::Info,
             // Each of these is about something else, or happens once; what lasts is a failure,
             // below.
@@ -113,6 +116,7 @@ impl Event {
             | Self::ReadingGoesOn { .. }
             | Self::HashKeysUnread { .. }
             | Self::ShardPaused { .. }
+            | Self::DrainBegun { .. }
             | Self::LeasesLedByOthers { .. } => Voice::Warning,
             Self::LeaseLost { lease, .. } => Voice::Failure {
                 of: lease.to_string(),
@@ -234,6 +238,10 @@ impl Event {
             Self::StepFailed { .. } => Some("retrying".to_owned()),
             Self::ShardPaused { .. } => Some(
                 "its lease is released, and nobody takes it before the shard is resumed".to_owned(),
+            ),
+            Self::DrainBegun { .. } => Some(
+                "it takes no leases before the operator ends that or no other worker is left"
+                    .to_owned(),
             ),
             Self::LeasesLedByOthers { .. } => Some(
                 "this worker keeps its leases and acquires no \

@@ -63,7 +63,7 @@ impl<'a> Donors<'a> {
     /// The leases that can be requested: each is held by a worker that knows requests, and has no
     /// request pending. Of the KCL workers only these `give`. A lease without a token is not
     /// requested from a worker of this framework: it was handed over and not claimed yet, or a KCL
-    /// worker has taken it. `pool_of` says in which pool a lease of the worker at a place is: a
+    /// worker has taken it. Nor is one that an operator has assigned. `pool_of` says in which pool a lease of the worker at a place is: a
     /// small number.
     pub(super) fn new(
         leases: &[PlannedLease<'a>],
@@ -86,6 +86,9 @@ impl<'a> Donors<'a> {
         let mut donors: Vec<Donor<'a>> = Vec::new();
         for lease in leases.iter().filter(|lease| lease.is_held_for_itself()) {
             let row = lease.seen.row;
+            if fleet.assignee(row).is_some() {
+                continue;
+            }
             let Some(place) = lease
                 .counted_by
                 .filter(|place| Some(&fleet.live[*place]) == row.owner.as_ref())

@@ -10,7 +10,7 @@ use crate::decide::expiry::Timing;
 use crate::decide::fleet::LeaseEntry;
 use crate::decide::members::{Members, SeenLease};
 use crate::decide::rendezvous::{ScoredWorkers, score};
-use crate::model::{LeaseKey, Moment, WorkerId};
+use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 
 use super::capacities::weights;
 use super::me::Me;
@@ -22,7 +22,8 @@ const CLAIM_LIMIT: Duration = Duration::from_secs(2);
 /// allows for a slow one.
 const SCANS_TO_CLAIM: u32 = 2;
 
-/// The workers that are alive at a moment: this one included, unless it is leaving.
+/// The workers that are alive at a moment and take leases: this one included, unless it is leaving.
+/// Those that an operator drains are as if they were leaving: their leases will be free.
 #[derive(Debug)]
 pub(super) struct Fleet<'a> {
     /// What this worker knows of itself.
@@ -32,13 +33,17 @@ pub(super) struct Fleet<'a> {
     pub(super) now: Moment,
     /// By its own failover time.
     pub(super) timing: &'a Timing,
-    /// The live workers, ordered by name.
+    /// The live workers that are not drained, ordered by name.
     pub(super) live: Vec<WorkerId>,
     /// Their scores for leases, of which a plan needs very many.
     pub(super) scored: ScoredWorkers,
-    /// This worker's place among them. `None` while it is leaving: then no free lease may count for
+    /// This worker's place among them. `None` while it is leaving or drained: then no free lease may count for
     /// it.
     pub(super) my_place: Option<usize>,
+    /// The live workers that an operator drains.
+    drained: BTreeSet<WorkerId>,
+    /// Whether this worker is one of them: it takes nothing, and gives what it has to the others.
+    pub(super) is_drained: bool,
     /// Those of them that are KCL workers. Proved by how they write leases, not by a missing row:
     /// the row of a worker that is starting is missing, too.
     pub(super) foreign: BTreeSet<WorkerId>,
@@ -63,6 +68,8 @@ impl<'a> Fleet<'a> {
             Err(place) if !me.leaving => live.insert(place, me.id.clone()),
             _ => {}
         }
+        let drained = members.drained(&live);
+        live.retain(|worker| !drained.contains(worker));
         let mut foreign = members.foreign(now, timing);
         foreign.remove(me.id);
         let weights = foreign
@@ -77,6 +84,8 @@ impl<'a> Fleet<'a> {
             my_place: live.binary_search(me.id).ok(),
             scored: ScoredWorkers::new(&live),
             live,
+            is_drained: drained.contains(me.id),
+            drained,
             foreign,
             weights,
             has_rows: members.has_rows(),
@@ -109,6 +118,31 @@ impl<'a> Fleet<'a> {
     /// no worker has a row, this cannot be known.
     pub(super) fn is_ours(&self, worker: &WorkerId) -> bool {
         !self.has_rows || self.members.failover(worker).is_some()
+    }
+
+    /// The worker that an operator has assigned a lease to, by its place, if it is that process and takes
+    /// leases. Whether it has room for the lease is known to nobody but itself.
+    pub(super) fn assignee(&self, row: &Lease) -> Option<usize> {
+        let to = row.assigned_to.as_ref()?;
+        let place = self.place(&to.worker)?;
+        self.members.is_process(to).then_some(place)
+    }
+
+    /// Whether a lease that nobody holds is left to the worker that it is assigned to. Not if that is
+    /// the one that has let it expire.
+    pub(super) fn awaits_assignee(&self, row: &Lease) -> bool {
+        let place = self.assignee(row);
+        place.is_some_and(|place| row.actual_owner() != Some(&self.live[place]))
+    }
+
+    /// Whether a lease is assigned to this worker.
+    pub(super) fn is_assigned_to_me(&self, row: &Lease) -> bool {
+        self.my_place.is_some() && self.assignee(row) == self.my_place
+    }
+
+    /// Whether an operator drains this worker, and others take its leases.
+    pub(super) fn drains(&self, worker: &WorkerId) -> bool {
+        self.drained.contains(worker)
     }
 
     /// Whether this worker is doing anything with a lease, or leaves it alone for now.

@@ -44,6 +44,7 @@
 //!   failover time, from a worker that has at least two more, and only if there is no free lease. A
 //!   lease for which a request was not answered is taken first.
 
+mod assigned;
 mod capacities;
 mod donors;
 mod fleet;

@@ -22,6 +22,7 @@ use crate::decide::expiry::Timing;
 use crate::decide::members::{Members, SeenLease, is_moved_by_another};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 
+use super::assigned::{assigned_to_me, outlived, take_assigned};
 use super::fleet::Fleet;
 use super::load::set_loads;
 use super::loads::{Loads, unfinished};
@@ -74,6 +75,9 @@ pub struct Plan {
     /// Dead workers that no lease names: their rows are deleted if they are still as they were
     /// seen.
     pub reap: Vec<WorkerId>,
+    /// Leases of this worker that an operator has assigned and that need it no longer: this worker
+    /// has had one for a while, or the worker that one was to go to is long gone.
+    pub unassign: Vec<LeaseKey>,
     /// Free leases that this worker has no room for, and that no other worker takes either. They
     /// are reported ([`Event::LeasesLeftUnread`](crate::worker::Event::LeasesLeftUnread)): the
     /// fleet is too small.
@@ -118,7 +122,8 @@ pub fn plan(me: &Me<'_>, members: &Members, now: Moment, timing: &Timing) -> Pla
     set_loads(&mut leases, &fleet);
     let mut loads = Loads::new(&leases, &fleet);
     let mut plan = Plan::default();
-    let takes_nothing = me.leaving || me.passive;
+    let gives_nothing_back = me.leaving || me.passive;
+    let takes_nothing = gives_nothing_back || fleet.is_drained;
     let mut room = if takes_nothing { 0 } else { me.room };
 
     for lease in leases
@@ -133,7 +138,7 @@ pub fn plan(me: &Me<'_>, members: &Members, now: Moment, timing: &Timing) -> Pla
         list.push(lease.seen.row.key.clone());
         room = room.saturating_sub(1);
     }
-    if !takes_nothing {
+    if !gives_nothing_back {
         let idle = leases
             .iter()
             .filter(|lease| matches!(lease.standing, LeaseStanding::PausedOf { at } if at <= now));
@@ -154,12 +159,16 @@ pub fn plan(me: &Me<'_>, members: &Members, now: Moment, timing: &Timing) -> Pla
             .map(|take| take.key.clone())
             .collect();
         plan.left.sort();
+    }
+    if !gives_nothing_back {
         // What this worker has abandoned and has no room for: nobody else can take it, because the
         // heartbeats of this worker hold it.
         let row = |take: &Take| me.leases.row(&take.key);
         let is_abandoned = |take: &&Take| row(take).is_some_and(|row| me.tokens.is_abandoned(row));
         let unused = left.iter().filter(is_abandoned);
         plan.give_back.extend(unused.map(|take| take.key.clone()));
+    }
+    if !takes_nothing {
         plan.take = taken.to_vec();
         plan.take.sort_by_key(|take| take.at);
     }
@@ -186,6 +195,12 @@ pub fn plan(me: &Me<'_>, members: &Members, now: Moment, timing: &Timing) -> Pla
         let most = max_moves
             .saturating_sub(open_now)
             .min(room.saturating_sub(open_now));
+        // What an operator wants comes first, and counts as done for what the balance wants.
+        let assigned = assigned_to_me(&leases, &fleet, most);
+        for (ask, load) in &assigned {
+            loads.move_one(&ask.of, me.id, *load);
+        }
+        let most = most - assigned.len();
         // A worker takes nothing from a live worker if it gets leases otherwise.
         let is_served = !(plan.claim.is_empty() && plan.take.is_empty());
         let unfinished = unfinished(&leases, &fleet);
@@ -194,9 +209,14 @@ pub fn plan(me: &Me<'_>, members: &Members, now: Moment, timing: &Timing) -> Pla
             Some(relief) => (plan.request, plan.uneven) = (relief.moves, relief.uneven),
             None => plan.request = my_moves(&leases, &unfinished, &loads, &fleet, most),
         }
+        let assigned = assigned.into_iter().map(|(ask, _)| ask);
+        plan.request.splice(0..0, assigned);
     }
     if !takes_nothing {
         plan.reap = dead(&fleet);
+    }
+    if members.is_watching(now, timing) {
+        plan.unassign = outlived(&leases, &fleet);
     }
     plan
 }
@@ -241,7 +261,7 @@ fn is_left(take: &Take, age: Option<Duration>, fleet: &Fleet<'_>) -> bool {
 }
 
 /// How long a worker of this rank waits.
-fn delay(rank: usize) -> Duration {
+pub(super) fn delay(rank: usize) -> Duration {
     RANK_STEP * u32::try_from(rank).unwrap_or(u32::MAX)
 }
 
@@ -255,6 +275,7 @@ fn takes(leases: &[PlannedLease<'_>], loads: &mut Loads<'_>, fleet: &Fleet<'_>) 
     // Leases that are free or belong to a dead worker; and leases about to expire whose owner is
     // alive by other signs and will most likely renew them in time.
     let (mut free, mut doubtful) = (Vec::new(), Vec::new());
+    let mut assigned = Vec::new();
     for lease in leases {
         let key = &lease.seen.row.key;
         match lease.standing {
@@ -269,6 +290,11 @@ fn takes(leases: &[PlannedLease<'_>], loads: &mut Loads<'_>, fleet: &Fleet<'_>) 
             }
             LeaseStanding::Free | LeaseStanding::Expiring { .. }
                 if fleet.is_busy(key, lease.own) => {}
+            LeaseStanding::Free | LeaseStanding::Expiring { .. }
+                if fleet.awaits_assignee(lease.seen.row) =>
+            {
+                assigned.push(lease);
+            }
             LeaseStanding::Free => free.push((fleet.since(lease.seen), key, lease.load, None)),
             LeaseStanding::Expiring { at, owner } => {
                 let pool = if lease.counted_by.is_some() {
@@ -280,6 +306,14 @@ fn takes(leases: &[PlannedLease<'_>], loads: &mut Loads<'_>, fleet: &Fleet<'_>) 
             }
             _ => {}
         }
+    }
+    for lease in assigned {
+        let list = if fleet.is_assigned_to_me(lease.seen.row) {
+            &mut mine
+        } else {
+            &mut takes
+        };
+        list.extend(take_assigned(lease, loads, fleet));
     }
     free.sort_unstable();
     doubtful.sort_unstable();
@@ -318,8 +352,8 @@ fn distribute(
 }
 
 /// The `open` requests of this worker to withdraw: for example, more than there is `room` for. A
-/// request is withdrawn if this worker stops or no longer assigns anything, if its owner has not
-/// answered in time, or if this worker has meanwhile got leases from elsewhere. A dead owner's
+/// request is withdrawn if this worker stops, is drained or no longer assigns anything, if its owner
+/// has not answered in time, or if this worker has meanwhile got leases from elsewhere. A dead owner's
 /// lease expires, and is taken then.
 fn withdrawals(
     open: &[&PlannedLease<'_>],
@@ -346,7 +380,8 @@ fn withdrawals(
     });
     for (lease, of) in requests {
         let row = lease.seen.row;
-        let alive = fleet.members.is_alive(of, fleet.now, fleet.timing);
+        // One that is drained frees its leases anyway.
+        let alive = fleet.members.is_alive(of, fleet.now, fleet.timing) && !fleet.drains(of);
         let asked = lease.own.request().filter(|asked| asked.of == *of);
         let limit = if fleet.may_be_mixed() {
             ANSWER_LIMIT
@@ -354,12 +389,14 @@ fn withdrawals(
             REQUEST_LIMIT
         };
         let late = asked.is_none_or(|asked| fleet.now.since(asked.since) > limit);
-        let too_many = loads.gives(me.id, of, lease.load) || open.len() - withdraw.len() > room;
+        // The operator wants it, whatever the balance says.
+        let is_uneven = !fleet.is_assigned_to_me(row) && loads.gives(me.id, of, lease.load);
+        let too_many = is_uneven || open.len() - withdraw.len() > room;
         // A lease of a dead owner is taken when it expires. A row without a token belongs to a KCL
         // worker, which does not expect a withdrawal and would drop the lease anyway.
         let ours =
             row.token.is_some() && !fleet.foreign.contains(of) && !lease.seen.is_held_by_foreign();
-        if ours && (me.leaving || me.passive || (alive && (late || too_many))) {
+        if ours && (me.leaving || me.passive || fleet.is_drained || (alive && (late || too_many))) {
             withdraw.push(Ask {
                 key: row.key.clone(),
                 of: of.clone(),

@@ -41,6 +41,8 @@ pub enum FleetCommand {
         /// Its owner.
         of: WorkerId,
     },
+    /// End the assignment of a lease of this worker, if it is the one of this row.
+    Unassign(Lease),
     /// Delete the row of a dead worker.
     Reap(WorkerRow),
 }

@@ -23,6 +23,7 @@ use crate::lease::WorkerRow;
 use crate::model::{Capacity, Lease, LeaseKey, Moment, WorkerId};
 
 use super::command::{FleetCommand, PendingRequest};
+use super::draining::Drain;
 use super::entries::{LeaseEntries, OwnTokens};
 use super::lease_entry::{LeaseEntry, LeaseWork};
 use super::scan::Scan;
@@ -78,6 +79,8 @@ pub struct Engine {
     /// Since when its plans say that the loads are uneven, and that others are to do something about
     /// it.
     uneven_since: Option<Moment>,
+    /// The operator's drain of this worker, if others take over from it.
+    pub(super) drain: Option<Drain>,
     /// Whether the previous process with this name left gracefully. Then nobody works on the leases
     /// that it kept, and they are adopted without waiting for them to stand still.
     pub former_left: bool,
@@ -102,6 +105,7 @@ impl Engine {
             audits: 0,
             stole: None,
             uneven_since: None,
+            drain: None,
             former_left: false,
         }
     }
@@ -109,7 +113,7 @@ impl Engine {
     /// How many more leases this worker may hold.
     #[must_use]
     pub fn room(&self) -> usize {
-        if self.led.is_some() {
+        if self.led.is_some() || self.drain.is_some() {
             return 0;
         }
         self.settings
@@ -250,6 +254,9 @@ impl Engine {
         }
         for worker in plan.reap {
             commands.extend(self.members.reap(&worker).map(FleetCommand::Reap));
+        }
+        for key in plan.unassign {
+            commands.extend(self.leases.unassign(&key).map(FleetCommand::Unassign));
         }
         let others = self.has_others();
         self.schedule.seen(seen, others);
@@ -438,7 +445,9 @@ impl Engine {
     #[must_use]
     pub fn leaves_to_others(&self, now: Moment, works: bool) -> bool {
         let live = self.members.live(now, &self.settings.timing);
-        works && live.iter().any(|worker| *worker != self.settings.me)
+        let drained = self.members.drained(&live);
+        let takes = |worker: &&WorkerId| **worker != self.settings.me && !drained.contains(*worker);
+        works && live.iter().any(|worker| takes(&worker))
     }
 
     /// Whether this worker has read its whole share up to the bound.

@@ -201,6 +201,7 @@ impl LeaseEntries {
 
     /// Notes that a writer keeps it and, if it is `consumed`, that a consumer processes it.
     pub fn hold(&mut self, key: &LeaseKey, consumed: bool) {
+        self.entry(key).is_given_up = false;
         self.set_work(key, LeaseWork::Held { consumed });
     }
 
@@ -322,6 +323,47 @@ impl LeaseEntries {
             .iter_mut()
             .filter_map(|(key, entry)| entry.begins_to_obey_pause(me).then(|| key.clone()))
             .collect()
+    }
+
+    /// Notes that the consumer of a lease was told to drain its shard because the worker is drained.
+    pub fn give_up(&mut self, key: &LeaseKey) {
+        self.entry(key).is_given_up = true;
+    }
+
+    /// Notes that the worker is not drained any more.
+    pub fn keep_all(&mut self) {
+        let entries = self.entries.values_mut();
+        entries.for_each(|entry| entry.is_given_up = false);
+    }
+
+    /// How many leases were given up and are not with others yet, and those that are kept.
+    pub fn given_up_and_kept(&mut self, me: &WorkerId) -> (usize, Vec<LeaseKey>) {
+        let (mut under_way, mut kept) = (0, Vec::new());
+        for (key, entry) in &mut self.entries {
+            if entry.is_given_up && entry.is_given_away(me) {
+                entry.is_given_up = false;
+            }
+            if entry.is_given_up {
+                under_way += 1;
+            } else if entry.work == (LeaseWork::Held { consumed: true }) {
+                kept.push(key.clone());
+            }
+        }
+        (under_way, kept)
+    }
+
+    /// The row of a lease whose assignment is to be ended, unless that is under way.
+    pub fn unassign(&mut self, key: &LeaseKey) -> Option<Lease> {
+        let entry = self.entries.get_mut(key)?;
+        let row = entry.row.clone()?;
+        (!std::mem::replace(&mut entry.is_unassigning, true)).then_some(row)
+    }
+
+    /// Notes that the end of an assignment was answered.
+    pub fn unassigned(&mut self, key: &LeaseKey) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.is_unassigning = false;
+        }
     }
 
     /// The requests of this worker that are open.

@@ -33,6 +33,11 @@ pub struct LeaseEntry {
     pub(super) is_read: bool,
     /// Whether its consumer was told to drain the shard because it is paused.
     pub(super) obeys_pause: bool,
+    /// Whether its consumer was told to drain the shard because the worker is drained, and the lease was
+    /// not seen with another worker since.
+    pub(super) is_given_up: bool,
+    /// Whether the end of its assignment was sent and is not answered.
+    pub(super) is_unassigning: bool,
     /// Whether another worker requests it of this one.
     pub(super) is_asked: bool,
     /// Whether its writer was told that the row is not as it should be.
@@ -112,6 +117,17 @@ impl LeaseEntry {
         let is_paused = |row: &Lease| row.is_paused() && row.actual_owner() == Some(me);
         let obeys = is_held && self.row.as_ref().is_some_and(is_paused);
         !std::mem::replace(&mut self.obeys_pause, obeys) && obeys
+    }
+
+    /// Whether what was given up is over: the lease is with another worker, or nobody may take it.
+    pub(super) fn is_given_away(&self, me: &WorkerId) -> bool {
+        let Some(row) = &self.row else {
+            // Either it is being read again, or it is gone.
+            return self.read_at.is_none();
+        };
+        let is_anothers = row.actual_owner().is_some_and(|owner| owner != me);
+        let is_idle = self.work == LeaseWork::Nothing;
+        is_idle && (is_anothers || row.is_paused() || row.checkpoint.is_shard_end())
     }
 
     /// Whether the row of a lease that this worker holds is missing or another tenancy's, and its

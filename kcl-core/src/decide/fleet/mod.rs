@@ -32,6 +32,7 @@
 
 mod command;
 mod cool_down;
+mod draining;
 mod engine;
 mod entries;
 mod heartbeats;
@@ -48,6 +49,7 @@ mod schedule;
 mod tenancy;
 
 pub use command::FleetCommand;
+pub use draining::DrainChange;
 pub use engine::{Engine, FleetSettings, NameIsTaken};
 pub use entries::{LeaseEntries, OwnTokens};
 #[cfg(test)]

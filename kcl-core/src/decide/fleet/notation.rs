@@ -16,6 +16,7 @@ pub(super) fn worker_row(words: &[&str]) -> WorkerRow {
         panic!("a process and a counter, not {words:?}");
     };
     let mut row = WorkerRow::new("ME".into(), (*process).into(), Duration::from_secs(10));
+    row.drains = Some(0);
     row.counter = counter.parse().expect("a counter");
     for word in rest {
         match setting(word) {
@@ -23,6 +24,7 @@ pub(super) fn worker_row(words: &[&str]) -> WorkerRow {
             ("leaving", _) => row.leaving = true,
             ("heartbeats", _) => row.keep_alive = KeepAlive::Heartbeats,
             ("renewals", _) => row.keep_alive = KeepAlive::Renewals,
+            ("draining", _) => row.drains = Some(1),
             ("killed", _) => row = row.killed(),
             other => panic!("what is {other:?} of a row?"),
         }

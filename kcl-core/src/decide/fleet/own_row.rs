@@ -133,6 +133,7 @@ impl OwnRow {
         WorkerRow {
             capacity: self.capacity,
             keep_alive: KeepAlive::Renewals,
+            drains: Some(0),
             ..WorkerRow::new(self.me.clone(), token(), self.timing.failover)
         }
     }
@@ -376,38 +377,6 @@ impl OwnRow {
             RowCall::Beat(next.clone()),
             RowCommand::Replace { seen, next },
         )
-    }
-
-    /// The row that is there in place of the one that was written last.
-    fn found_own(
-        &mut self,
-        found: Option<WorkerRow>,
-        wrote: &WorkerRow,
-        now: Moment,
-    ) -> Vec<RowCommand> {
-        let Some(row) = found.filter(|row| {
-            row.incarnation != wrote.incarnation || row.keep_alive != KeepAlive::Killed
-        }) else {
-            // Others took this worker for dead, and killed or deleted its row.
-            return self.lost(now);
-        };
-        let is_marking = self.aim == RowAim::Mark;
-        if row.incarnation != wrote.incarnation {
-            if is_marking {
-                return self.ended(now);
-            }
-            return vec![RowCommand::Fail(RowFailure::NameIsTaken)];
-        }
-        // A write without an answer was applied: an earlier one, or this.
-        let is_done = is_marking && row == *wrote;
-        let mut commands = vec![self.shown_by_reading(&row)];
-        self.name = NameState::Own(row);
-        commands.extend(if is_done {
-            self.ended(now)
-        } else {
-            self.settled(now)
-        });
-        commands
     }
 
     /// The row that is watched, as it is now.

@@ -56,6 +56,9 @@ fn text(row: &WorkerRow) -> String {
     if row.leaving {
         text.push_str(" leaving");
     }
+    if row.is_draining() {
+        text.push_str(" draining");
+    }
     if row.audits > 0 {
         text.push_str(&format!(" audits={}", row.audits));
     }

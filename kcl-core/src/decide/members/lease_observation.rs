@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Lease, Moment, Token, WorkerId};
+use crate::model::{Assignee, Lease, Moment, Token, WorkerId};
 
 /// How long a hand-over can be pending: the KCL forces one after 30 s, and an owner of this
 /// framework answers long before. If the counter still grows after that, it is increased by a
@@ -41,9 +41,13 @@ pub(super) struct LeaseObservation {
     /// does not count: what was free, or a dead worker's, goes to whoever is first, which is often one
     /// worker for all of it.
     pub(super) moved: Option<Moment>,
+    /// When another worker was first seen to hold it than before, however it came to it.
+    pub(super) arrived: Option<Moment>,
     /// When the counter was first seen at this value, or when all ages started again. The lease
     /// expires counted from here, by this observer's clock.
     pub(super) since: Moment,
+    /// The worker that an operator has assigned it to, and when that was first seen.
+    pub(super) assigned: Option<(Assignee, Moment)>,
     /// How many times the counter was seen to grow under this token. Two under this worker's own
     /// name, and not by this process, show a second process with its id.
     pub(super) moves: u32,
@@ -82,6 +86,8 @@ impl LeaseObservation {
             switches: row.owner_switches,
             named: at,
             moved: None,
+            arrived: None,
+            assigned: row.assigned_to.clone().map(|to| (to, at)),
             since: at,
             moves: 0,
             handed_over: false,
@@ -103,7 +109,11 @@ impl LeaseObservation {
     pub(super) fn take_in(&mut self, row: &Lease, at: Moment) -> ReadingResult {
         let same_names =
             (&self.owner, &self.checkpoint_owner) == (&row.owner, &row.checkpoint_owner);
-        if self.is_older(row) || (same_names && self.is_of(row)) {
+        if self.is_older(row) {
+            return ReadingResult::default();
+        }
+        self.see_assignment(row, at);
+        if same_names && self.is_of(row) {
             return ReadingResult::default();
         }
         let before = self.clone();
@@ -136,6 +146,9 @@ impl LeaseObservation {
                 && before.token == row.token);
         self.usurped &= self.checkpoint_owner.is_some();
         let holder_changed = before.holder(at) != self.holder(at);
+        if holder_changed {
+            self.arrived = Some(at);
+        }
         if holder_changed && before.holder(at).is_some() && self.holder(at).is_some() && !switched {
             self.moved = Some(at);
         }
@@ -177,6 +190,13 @@ impl LeaseObservation {
             },
             renamed: !same_names,
         }
+    }
+
+    /// An assignment is made without a change of the counter.
+    fn see_assignment(&mut self, row: &Lease, at: Moment) {
+        let before = self.assigned.take();
+        let kept = before.filter(|(to, _)| Some(to) == row.assigned_to.as_ref());
+        self.assigned = kept.or_else(|| Some((row.assigned_to.clone()?, at)));
     }
 
     /// A lower counter under the same token is an old reading. Without a token, it may be a row

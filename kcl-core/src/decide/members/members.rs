@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::decide::expiry::Timing;
 use crate::lease::WorkerRow;
-use crate::model::{Lease, LeaseKey, Moment, Token, WorkerId};
+use crate::model::{Assignee, Lease, LeaseKey, Moment, Token, WorkerId};
 
 use super::lease_evidence::LeaseEvidence;
 use super::lease_observation::{LeaseObservation, ReadingResult};
@@ -292,6 +292,34 @@ impl Members {
             .get(worker)
             .and_then(|worker| worker.row.as_ref())
             .is_some_and(|watched| watched.row().leaving)
+    }
+
+    /// Those of the `live` workers that an operator drains: they give their leases to the others and
+    /// take none. Nobody is drained if there is no other worker, because somebody has to read.
+    #[must_use]
+    pub fn drained(&self, live: &[WorkerId]) -> BTreeSet<WorkerId> {
+        let drained: BTreeSet<WorkerId> = live
+            .iter()
+            .filter(|worker| self.row(worker).is_some_and(WorkerRow::is_draining))
+            .cloned()
+            .collect();
+        if drained.len() == live.len() {
+            BTreeSet::new()
+        } else {
+            drained
+        }
+    }
+
+    /// The newest known row of a worker.
+    fn row(&self, worker: &WorkerId) -> Option<&WorkerRow> {
+        Some(self.workers.get(worker)?.row.as_ref()?.row())
+    }
+
+    /// Whether the row of a worker is that of this very process.
+    #[must_use]
+    pub fn is_process(&self, of: &Assignee) -> bool {
+        self.row(&of.worker)
+            .is_some_and(|row| row.incarnation == of.incarnation)
     }
 
     /// When a worker was last seen alive. It does not restart after a pause of the observer, unlike

@@ -23,7 +23,7 @@ use crate::decide::fleet::{HandedOver, LeaseEntries, OwnTokens};
 use crate::decide::hand_over::{HandOverVerdict, judge_request};
 use crate::lease::{KeepAlive, WorkerRow};
 use crate::model::{
-    Capacity, Checkpoint, Lease, LeaseKey, Moment, Throughput, Timestamp, WorkerId,
+    Assignee, Capacity, Checkpoint, Lease, LeaseKey, Moment, Throughput, Timestamp, WorkerId,
 };
 
 mod plan_text;
@@ -198,6 +198,7 @@ impl MembersCase {
                         ("capacity", capacity) => row.capacity = declared(capacity),
                         ("audits", audits) => row.audits = audits.parse().unwrap(),
                         ("leaving", _) => row.leaving = true,
+                        ("draining", _) => row.drains = Some(1),
                         ("heartbeats", _) => row.keep_alive = KeepAlive::Heartbeats,
                         ("renewals", _) => row.keep_alive = KeepAlive::Renewals,
                         ("killed", _) => row = row.killed(),
@@ -417,7 +418,7 @@ fn declared(text: &str) -> Option<Capacity> {
     })
 }
 
-/// `of A 5/a`, `of B from A 5/a`, `free 5`; then perhaps `finished`, `paused`, `switches 1`, and
+/// `of A 5/a`, `of B from A 5/a`, `free 5`; then perhaps `finished`, `paused`, `assigned B`, `switches 1`, and
 /// `load 500`, in KiB per second, with `records 30`, per second.
 pub(crate) fn lease(key: LeaseKey, words: &[&str]) -> Lease {
     let mut row = Lease::new(key, Checkpoint::TrimHorizon);
@@ -428,6 +429,11 @@ pub(crate) fn lease(key: LeaseKey, words: &[&str]) -> Lease {
             "from" => row.checkpoint_owner = words.next().map(|id| WorkerId::from(*id)),
             "free" => row.owner = None,
             "paused" => row.paused_at = Some(Timestamp::from_millis(1)),
+            "assigned" => {
+                let to = words.next().expect("a worker");
+                let (worker, process) = to.split_once('/').unwrap_or((to, "1"));
+                row.assigned_to = Some(Assignee::new(worker.into(), process.into()));
+            }
             "load" => {
                 let kib: u64 = words.next().and_then(|kib| kib.parse().ok()).expect("KiB");
                 row.throughput = Some(Throughput {

@@ -52,6 +52,22 @@ impl<'a> SeenLease<'a> {
         moved.is_some_and(|at| now.since(at) < span)
     }
 
+    /// Whether its holder was seen to get it less than `span` ago, by a hand-over or a take.
+    #[must_use]
+    pub fn has_arrived_within(&self, span: Duration, now: Moment) -> bool {
+        let arrived = self.observation.and_then(|seen| seen.arrived);
+        arrived.is_some_and(|at| now.since(at) < span)
+    }
+
+    /// Whether an operator was seen to assign it, as this row says, `span` ago or earlier.
+    #[must_use]
+    pub fn is_assigned_for(&self, span: Duration, now: Moment) -> bool {
+        let seen = self.observation.and_then(|seen| seen.assigned.as_ref());
+        seen.is_some_and(|(to, at)| {
+            Some(to) == self.row.assigned_to.as_ref() && now.since(*at) >= span
+        })
+    }
+
     /// The worker that holds it: its actual owner, unless a worker that does not know hand-overs
     /// has taken it during one.
     #[must_use]

@@ -37,9 +37,13 @@ impl WatchedRow {
 
     /// Adds the row as it was read at this moment, and returns whether its process was alive since
     /// the reading before. One of the same process with no higher counter shows nothing: it is the
-    /// same, or older, as reads may come back in another order.
+    /// same, or older, as reads may come back in another order. What an operator has written into it
+    /// is taken in, and shows no life.
     pub fn see(&mut self, row: WorkerRow, at: Moment) -> bool {
         if row.incarnation == self.row.incarnation && row.counter <= self.row.counter {
+            if row.counter == self.row.counter && row.drains > self.row.drains {
+                self.row = row;
+            }
             return false;
         }
         *self = Self {
@@ -92,6 +96,22 @@ mod tests {
         assert!(watched.see(row.next().next(), at(10)));
         assert!(!watched.stands_still(at(12), Duration::from_secs(10)));
         assert!(!watched.is_moved_by_another());
+        let before = watched.clone();
+        let drained = WorkerRow {
+            drains: Some(1),
+            ..watched.row().clone()
+        };
+        assert!(
+            !watched.see(drained.clone(), at(11)),
+            "an operator has written it"
+        );
+        assert_eq!(
+            (watched.row(), watched.since()),
+            (&drained, before.since()),
+            "who wants to kill it must know it as it is"
+        );
+        assert!(!watched.see(before.row().clone(), at(11)), "an older one");
+        assert!(watched.row().is_draining());
         let anew = WorkerRow {
             incarnation: "another process".into(),
             ..row

@@ -41,14 +41,14 @@ impl WorkerObservation {
         self.since = Some(at);
     }
 
-    /// Adds a reading of its row, and returns whether the worker is new or its leaving mark has
-    /// changed.
+    /// Adds a reading of its row, and returns whether the worker is new, its leaving mark has changed,
+    /// or an operator has begun or ended to drain it.
     pub(super) fn see(&mut self, row: &WorkerRow, at: Moment) -> bool {
         (self.read, self.is_reaped) = (Some(at), false);
         let before = self
             .row
             .as_ref()
-            .map(|before| (before.row().leaving, before.row().incarnation.clone()));
+            .map(|before| (marks(before.row()), before.row().incarnation.clone()));
         let has_moved = match &mut self.row {
             Some(before) => before.see(row.clone(), at),
             None => {
@@ -56,8 +56,12 @@ impl WorkerObservation {
                 true
             }
         };
+        let is_marked = |now: &Self| {
+            let now = now.row.as_ref().map(|now| marks(now.row()));
+            before.as_ref().map(|(marks, _)| *marks) != now
+        };
         if !has_moved {
-            return false;
+            return is_marked(self);
         }
         self.failover = Some(row.failover);
         if before.as_ref().map(|(_, of)| of) != Some(&row.incarnation) {
@@ -69,7 +73,7 @@ impl WorkerObservation {
         } else {
             self.lives(at);
         }
-        before.map(|(leaving, _)| leaving) != Some(row.leaving)
+        is_marked(self)
     }
 
     /// Notes that its row was looked for and does not exist: a worker that had a row has left, or
@@ -93,4 +97,9 @@ impl WorkerObservation {
             row.start_anew(at);
         }
     }
+}
+
+/// What a row says of whether its worker takes leases.
+const fn marks(row: &WorkerRow) -> (bool, bool) {
+    (row.leaving, row.is_draining())
 }

@@ -128,6 +128,19 @@ impl Context {
         .await
     }
 
+    /// Ends the assignment that the row shows.
+    pub(super) async fn unassign(&self, seen: &Lease) -> Result<WriteResult, Error> {
+        let Some(assigned) = seen.assigned_to.clone() else {
+            return Ok(WriteResult {
+                done: false,
+                row: Some(seen.clone()),
+            });
+        };
+        let write = Write::unassign(assigned);
+        self.repeat(seen, &write, |row| row.assigned_to.is_none())
+            .await
+    }
+
     /// Frees a lease that was handed over to this worker and that it has no use for, or that nobody
     /// works on. `kill` is the row whose heartbeats have held the lease.
     pub(super) async fn give_back(

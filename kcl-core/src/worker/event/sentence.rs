@@ -222,6 +222,11 @@ impl fmt::Display for Event {
             Self::ShardPaused { lease } => {
                 write!(f, "an operator has paused shard {lease}: draining it")
             }
+            Self::DrainBegun { held } => write!(
+                f,
+                "an operator drains this worker: giving up its {held} leases"
+            ),
+            Self::DrainEnded => f.write_str("this worker is not drained any more"),
             Self::Stopping => f.write_str("stopping: draining the shards"),
             Self::Missed(events) => write!(
                 f,

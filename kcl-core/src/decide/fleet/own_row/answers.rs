@@ -2,10 +2,10 @@
 
 use crate::decide::fleet::row_call::RowCall;
 use crate::decide::fleet::row_event::{RowCommand, RowFailure};
-use crate::lease::{Error, WorkerRow};
+use crate::lease::{Error, KeepAlive, WorkerRow};
 use crate::model::{Moment, Token};
 
-use super::{NameState, OwnRow};
+use super::{NameState, OwnRow, RowAim};
 
 /// Answers.
 impl OwnRow {
@@ -122,5 +122,53 @@ impl OwnRow {
 
     fn is_own(&self, row: &WorkerRow) -> bool {
         matches!(&self.name, NameState::Own(own) if own.incarnation == row.incarnation)
+    }
+
+    /// The row that is there in place of the one that was written last.
+    fn found_own(
+        &mut self,
+        found: Option<WorkerRow>,
+        wrote: &WorkerRow,
+        now: Moment,
+    ) -> Vec<RowCommand> {
+        let Some(row) = found.filter(|row| {
+            row.incarnation != wrote.incarnation || row.keep_alive != KeepAlive::Killed
+        }) else {
+            // Others took this worker for dead, and killed or deleted its row.
+            return self.lost(now);
+        };
+        let is_marking = self.aim == RowAim::Mark;
+        if row.incarnation != wrote.incarnation {
+            if is_marking {
+                return self.ended(now);
+            }
+            return vec![RowCommand::Fail(RowFailure::NameIsTaken)];
+        }
+        if row.drains > wrote.drains {
+            return self.drained_by_operator(row, now);
+        }
+        // A write without an answer was applied: an earlier one, or this.
+        let is_done = is_marking && row == *wrote;
+        let mut commands = vec![self.shown_by_reading(&row)];
+        self.name = NameState::Own(row);
+        commands.extend(if is_done {
+            self.ended(now)
+        } else {
+            self.settled(now)
+        });
+        commands
+    }
+
+    /// An operator has written into the row, to drain this worker or to end that. Which write of this
+    /// process came before it cannot be told, so it shows no life. The next one does, and does not
+    /// wait for its turn.
+    fn drained_by_operator(&mut self, row: WorkerRow, now: Moment) -> Vec<RowCommand> {
+        self.name = NameState::Own(row);
+        self.is_unanswered();
+        let commands = self.settled(now);
+        if self.aim == RowAim::Live {
+            self.wakes = Some(now);
+        }
+        commands
     }
 }

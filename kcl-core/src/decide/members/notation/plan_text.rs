@@ -32,6 +32,7 @@ pub(super) fn write(plan: &Plan) -> String {
     };
     list("claim", &plan.claim);
     list("give back", &plan.give_back);
+    list("end the assignment of", &plan.unassign);
     let by_owner = |asks: &[Ask]| {
         let mut by_owner: BTreeMap<WorkerId, Vec<LeaseKey>> = BTreeMap::new();
         asks.iter().for_each(|ask| {

@@ -75,6 +75,10 @@ impl Coordinator {
                     let answer = context.withdraw(&row, &of).await;
                     JobResult::Withdrawn(row.key, answer)
                 }),
+                FleetCommand::Unassign(row) => self.job(async move {
+                    let answer = context.unassign(&row).await;
+                    JobResult::Unassigned(row.key, answer)
+                }),
                 FleetCommand::Reap(row) => self.job(async move {
                     let answer = context.reap(&row).await;
                     JobResult::Reaped(row.worker, answer)

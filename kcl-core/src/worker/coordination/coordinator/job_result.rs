@@ -49,6 +49,8 @@ pub(super) enum JobResult {
     Withdrawn(LeaseKey, Result<WriteResult, Error>),
     /// A lease that was handed over without need was freed.
     GivenBack(LeaseKey, Result<WriteResult, Error>),
+    /// The assignment of a lease was ended, or another one was there.
+    Unassigned(LeaseKey, Result<WriteResult, Error>),
     /// The row of a dead worker was deleted, or is not as it was seen.
     Reaped(WorkerId, Result<(), Error>),
     /// The row of a worker that requests a lease of this one, which is judged once more by it.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use crate::decide::fleet::Scan;
+use crate::decide::fleet::{DrainChange, Scan};
 use crate::decide::hand_over::HandOverVerdict;
 use crate::lease::{Changed, Consistency, Error, MalformedRow};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
@@ -169,6 +169,7 @@ impl Coordinator {
                 self.context.inner.outlet.say(Event::ShardPaused { lease });
             }
         }
+        self.obey_drain(now, works);
         // The writer is told with the row itself. It acts only if its own row is at the same
         // counter, so a row that is old by now changes nothing.
         for request in self.engine.pending(now, works) {
@@ -186,6 +187,21 @@ impl Coordinator {
         }
         self.plan(now);
         self.finish_reading(now);
+    }
+
+    /// Gives up the next leases, if an operator drains this worker.
+    fn obey_drain(&mut self, now: Moment, works: bool) {
+        let outlet = &self.context.inner.outlet;
+        match self.engine.see_drain(now).filter(|_| works) {
+            Some(DrainChange::Begins { held }) => outlet.say(Event::DrainBegun { held }),
+            Some(DrainChange::Ends) => outlet.say(Event::DrainEnded),
+            None => {}
+        }
+        for key in self.engine.next_given_up(now) {
+            if let Some(orders) = self.orders.get(&key) {
+                orders.give_up();
+            }
+        }
     }
 
     /// Says what is to hold the leases of this worker from now on, by what is known of the fleet.

@@ -170,6 +170,11 @@ impl Coordinator {
                 self.answered(&key, result, now, "to give a lease back");
                 self.has_seen(now);
             }
+            Ok(JobResult::Unassigned(key, result)) => {
+                self.engine.leases.unassigned(&key);
+                self.answered(&key, result, now, "to end the assignment of a lease");
+                self.has_seen(now);
+            }
             Ok(JobResult::Reaped(worker, result)) => {
                 if let Err(error) = result {
                     tracing::debug!(%worker, error = %with_causes(&error), "the row of a dead worker was not deleted");
