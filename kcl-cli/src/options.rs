@@ -8,17 +8,17 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 #[cfg(feature = "local")]
 use crate::commands::local;
 use crate::commands::{
-    backup, check, cost, generated, lag, leases, multilang, pause, replay, seek, serve, shards,
-    status, tail, watch, workers,
+    backup, check, cost, drain, generated, lag, leases, moves, multilang, pause, replay, seek,
+    serve, shards, status, tail, watch, workers,
 };
 use crate::failure::{Ended, Failure};
 use crate::say::log::LogFormat;
 
 /// Shows and steers a Kinesis consumer application from a shell: which worker holds which lease, which
-/// workers are alive, which leases are stuck, and why; pauses it, and sets where it is read on.
+/// workers are alive, which leases are stuck, and why; pauses it, moves its leases, and sets where it is read on.
 ///
-/// Commands that take APP read its lease table. Only `pause`, `resume`, `seek` and `import` write to
-/// it. Region and credentials are looked up as in every AWS tool: AWS_REGION, AWS_ACCESS_KEY_ID,
+/// Commands that take APP read its lease table. Only `pause`, `resume`, `seek`, `move`, `drain` and
+/// `import` write to it. Region and credentials are looked up as in every AWS tool: AWS_REGION, AWS_ACCESS_KEY_ID,
 /// AWS_PROFILE, ~/.aws, the role of the machine.
 #[derive(Debug, Parser)]
 #[command(
@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Pause(pause::PauseOptions),
     Resume(pause::ResumeOptions),
     Seek(seek::SeekOptions),
+    Move(moves::MoveOptions),
+    Drain(drain::DrainOptions),
     Export(backup::ExportOptions),
     Import(backup::ImportOptions),
     Cost(cost::CostOptions),
@@ -113,6 +115,8 @@ impl Command {
             Self::Pause(options) => options.run().await,
             Self::Resume(options) => options.run().await,
             Self::Seek(options) => options.run().await,
+            Self::Move(options) => options.run().await,
+            Self::Drain(options) => options.run().await,
             Self::Export(options) => options.run().await,
             Self::Import(options) => options.run().await,
             Self::Cost(options) => options.run().await,

@@ -29,36 +29,41 @@ impl ChosenArguments {
     /// into its row. The streams of a table may have shards of the same id, which then names the
     /// leases of all of them.
     pub(super) fn of(&self, fleet: &FleetView) -> Result<Vec<Lease>, Failure> {
-        let unfinished: Vec<&Lease> = fleet
-            .leases
-            .iter()
-            .filter(|view| view.state != LeaseState::Ended)
-            .map(|view| &view.lease)
-            .collect();
-        if self.shards.is_empty() {
-            return Ok(unfinished.into_iter().cloned().collect());
-        }
-        let mut chosen = BTreeSet::new();
-        for text in &self.shards {
-            let before = chosen.len();
-            let is_named = |key: &LeaseKey| key.to_string() == *text || key.shard.as_str() == text;
-            chosen.extend(
-                unfinished
-                    .iter()
-                    .map(|row| &row.key)
-                    .filter(|key| is_named(key)),
-            );
-            // The second question is for one that was given twice, which is no mistake.
-            if chosen.len() == before && !chosen.iter().any(|key| is_named(key)) {
-                return Err(Failure::of(format!(
-                    "no unfinished lease is named `{text}`: expected a shard or a lease as \
-                     `kcl leases` shows it"
-                )));
-            }
-        }
-        let is_chosen = |row: &&Lease| chosen.contains(&row.key);
-        Ok(unfinished.into_iter().filter(is_chosen).cloned().collect())
+        chosen(&self.shards, fleet)
     }
+}
+
+/// The unfinished leases of these names, all of them if there is none.
+pub(super) fn chosen(names: &[String], fleet: &FleetView) -> Result<Vec<Lease>, Failure> {
+    let unfinished: Vec<&Lease> = fleet
+        .leases
+        .iter()
+        .filter(|view| view.state != LeaseState::Ended)
+        .map(|view| &view.lease)
+        .collect();
+    if names.is_empty() {
+        return Ok(unfinished.into_iter().cloned().collect());
+    }
+    let mut chosen = BTreeSet::new();
+    for text in names {
+        let before = chosen.len();
+        let is_named = |key: &LeaseKey| key.to_string() == *text || key.shard.as_str() == text;
+        chosen.extend(
+            unfinished
+                .iter()
+                .map(|row| &row.key)
+                .filter(|key| is_named(key)),
+        );
+        // The second question is for one that was given twice, which is no mistake.
+        if chosen.len() == before && !chosen.iter().any(|key| is_named(key)) {
+            return Err(Failure::of(format!(
+                "no unfinished lease is named `{text}`: expected a shard or a lease as \
+                     `kcl leases` shows it"
+            )));
+        }
+    }
+    let is_chosen = |row: &&Lease| chosen.contains(&row.key);
+    Ok(unfinished.into_iter().filter(is_chosen).cloned().collect())
 }
 
 pub(super) fn keys(leases: &[Lease]) -> Vec<LeaseKey> {
@@ -69,7 +74,9 @@ pub(super) fn keys(leases: &[Lease]) -> Vec<LeaseKey> {
 /// try the latter again; the former needs another command.
 pub(super) fn refused(error: SteerError) -> Result<Ended, Failure> {
     match error {
-        SteerError::Table { .. } => Err(Failure::new("the lease table failed", error)),
+        SteerError::Table { .. } | SteerError::WorkerTable { .. } => {
+            Err(Failure::new("the lease table failed", error))
+        }
         _ => {
             eprintln!("refused: {error}");
             Ok(Ended::WithFindings)

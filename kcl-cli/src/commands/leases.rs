@@ -211,6 +211,12 @@ pub(super) fn note(view: &LeaseView) -> String {
         .paused_at
         .filter(|_| view.state != LeaseState::Ended)
         .map(|at| format!("paused at {at}"));
-    let notes = [paused, stuck, awaited, waits, pending, start];
+    let assigned = view
+        .lease
+        .assigned_to
+        .as_ref()
+        .filter(|_| view.state != LeaseState::Ended)
+        .map(|to| format!("moves to {}", to.worker));
+    let notes = [paused, assigned, stuck, awaited, waits, pending, start];
     notes.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }

@@ -12,11 +12,13 @@ pub(crate) mod backup;
 pub(crate) mod check;
 mod chosen;
 pub(crate) mod cost;
+pub(crate) mod drain;
 pub(crate) mod generated;
 pub(crate) mod lag;
 pub(crate) mod leases;
 #[cfg(feature = "local")]
 pub(crate) mod local;
+pub(crate) mod moves;
 pub(crate) mod multilang;
 mod of_stream;
 pub(crate) mod pause;

@@ -93,7 +93,7 @@ struct ResumeDocument<'a> {
     resumed: Vec<String>,
 }
 
-fn names(keys: &[LeaseKey]) -> Vec<String> {
+pub(super) fn names(keys: &[LeaseKey]) -> Vec<String> {
     keys.iter().map(ToString::to_string).collect()
 }
 

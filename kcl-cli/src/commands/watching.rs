@@ -88,8 +88,13 @@ pub(super) fn is_empty(fleet: &FleetView) -> bool {
 /// Whether a worker is alive, in the colour of its meaning. `not judged` is yellow, because it may
 /// well be alive: it was not watched for long enough.
 pub(super) fn life(paint: Paint, worker: &WorkerView) -> String {
-    let text = worker.life.to_string();
+    let text = if worker.draining {
+        format!("{}, draining", worker.life)
+    } else {
+        worker.life.to_string()
+    };
     match worker.life {
+        Life::Alive if worker.draining => paint.doubtful(&text),
         Life::Alive => paint.good(&text),
         Life::Dead => paint.bad(&text),
         _ => paint.doubtful(&text),

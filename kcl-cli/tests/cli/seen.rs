@@ -97,7 +97,7 @@ async fn leases_are_listed_by_state_and_holder_with_notes() {
         checkpoint_sub_sequence_number, pending_checkpoint, \
         pending_checkpoint_sub_sequence_number, pending_checkpoint_state, parent_shard_ids, \
         child_shard_ids, starting_hash_key, ending_hash_key, start_at, stream_arn, \
-        stream_created_at, began_at, paused_at, bytes_per_second, records_per_second \
+        stream_created_at, began_at, paused_at, bytes_per_second, records_per_second, assigned_to \
         FROM leases WHERE shard = 'shardId-0'",
     );
     let place = scene.place();

@@ -40,6 +40,7 @@ pub fn check(fleet: &FleetView, stream: Option<&StreamView>, lags: &[LeaseLag]) 
     }
     progress::stuck(fleet, &mut found);
     progress::paused(fleet, &mut found);
+    progress::moving(fleet, &mut found);
     progress::workers(fleet, &mut found);
     progress::retention(lags, &mut found);
     found.sort_by(|a, b| {

@@ -170,6 +170,7 @@ fn dead_workers_and_an_uneven_share_are_notes() {
         silent: std::time::Duration::ZERO,
         dead_after: std::time::Duration::ZERO,
         counter: None,
+        draining: false,
         heartbeats: false,
         audits: None,
         leases,

@@ -224,6 +224,7 @@ mod tests {
             silent: Duration::ZERO,
             dead_after: Duration::ZERO,
             counter: None,
+            draining: false,
             heartbeats: false,
             audits: None,
             leases: 0,

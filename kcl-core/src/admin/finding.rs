@@ -90,6 +90,8 @@ pub enum FindingKind {
     Stuck,
     /// An operator has paused a shard.
     Paused,
+    /// An operator moves a lease to a worker, or drains one.
+    Moving,
     /// The row of a worker that is dead. The others take its leases and delete the row.
     DeadWorker,
     /// A worker holds at least two leases more than another. It passes while leases move; if it
@@ -127,6 +129,7 @@ impl FindingKind {
             Self::Leftover => "leftover",
             Self::Stuck => "stuck",
             Self::Paused => "paused",
+            Self::Moving => "moving",
             Self::DeadWorker => "dead_worker",
             Self::Unbalanced => "unbalanced",
             Self::WrongStream => "wrong_stream",

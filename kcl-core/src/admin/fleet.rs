@@ -164,6 +164,9 @@ pub struct WorkerView {
     /// Whether the heartbeats of its row hold its leases, whose counters may then stand still for
     /// hours. Otherwise it renews each of them.
     pub heartbeats: bool,
+    /// Whether an operator drains it: it gives its leases to others and takes none, as long as there are
+    /// others that are not drained.
+    pub draining: bool,
     /// How many audits it has made, if it has a row. One live worker at a time compares the leases
     /// with the shards of the stream. If no worker's number grows for some minutes, no missing
     /// lease is created.

@@ -92,6 +92,7 @@ pub(super) fn fleet(seen: &Seen<'_>) -> FleetView {
                 dead_after: seen.members.patience(worker, &seen.timing),
                 counter: row.map(|row| row.counter),
                 heartbeats: row.is_some_and(|row| row.keep_alive == KeepAlive::Heartbeats),
+                draining: row.is_some_and(|row| row.is_draining()),
                 audits: row.map(|row| row.audits),
                 leases,
                 awaited,

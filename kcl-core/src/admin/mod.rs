@@ -9,7 +9,8 @@
 //! ```
 //!
 //! **Nothing here writes**, except [`import`], which only creates missing leases, and [`pause`],
-//! [`resume`] and [`seek`]; each of their writes is conditional. Whether a worker is
+//! [`resume`], [`seek`], [`assign`], [`unassign`], [`drain`] and [`undrain`]; each of their writes is
+//! conditional. Whether a worker is
 //! alive is judged by the same rule as among workers: by growing counters and the observer's own
 //! clock. So it takes a while: a single reading of a table shows which workers it names, but not
 //! whether they are alive.
@@ -52,10 +53,12 @@ mod at_once;
 mod backup;
 mod check;
 mod cost;
+mod drains;
 mod finding;
 mod fleet;
 mod judge;
 mod lag;
+mod moves;
 mod observer;
 mod pauses;
 mod record;
@@ -70,9 +73,11 @@ mod tail;
 pub use backup::{Backup, ImportError, ImportPlan, Imported, import};
 pub use check::check;
 pub use cost::{CostLine, FleetCost, cost};
+pub use drains::{LeftBehind, drain, left_behind, undrain};
 pub use finding::{Finding, FindingKind, Level};
 pub use fleet::{FleetView, LeaseState, LeaseView, Life, Moved, Stuck, WorkerView};
 pub use lag::{Asked, LeaseLag, measure_lag};
+pub use moves::{assign, moved, unassign};
 pub use observer::{Observer, Watching, read_table};
 pub use pauses::{SteerError, drained, pause, resume};
 pub use record::{InvalidRecord, LeaseRecord, PendingRecord, WrongValue};

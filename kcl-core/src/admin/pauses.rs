@@ -10,9 +10,9 @@ use super::at_once::for_each;
 use super::settled::settled;
 
 /// How often the rows are read while they are waited for.
-const BETWEEN: Duration = Duration::from_millis(250);
+pub(super) const BETWEEN: Duration = Duration::from_millis(250);
 
-/// Why a lease was not paused, resumed or moved.
+/// Why a lease was not paused, resumed, moved or set, or a worker not drained.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SteerError {
@@ -22,12 +22,12 @@ pub enum SteerError {
     /// The shard is finished: there is nothing to pause and no place to set.
     #[error("lease {0} is at the end of its shard: expected an unfinished lease")]
     Ended(LeaseKey),
-    /// A worker of the Java KCL holds the lease, and does not know pauses.
+    /// A worker of the Java KCL holds the lease, and knows neither pauses nor moves.
     /// Its writes are conditional on the counter alone and keep attributes that they do not know,
-    /// so a pause would stay in the row and change nothing.
+    /// so either would stay in the row and change nothing.
     #[error(
         "lease {lease} is held by {holder}, which writes no token, as the workers of the Java KCL: \
-         expected a worker of this framework, because the KCL does not know pauses"
+         expected a worker of this framework, because the KCL knows neither pauses nor moves"
     )]
     Foreign {
         /// The lease.
@@ -42,6 +42,36 @@ pub enum SteerError {
         lease: LeaseKey,
         /// Who holds it now.
         holder: Option<WorkerId>,
+    },
+    /// The shard is paused: no worker may take its lease.
+    #[error("lease {0} is paused: expected one that workers read; resume it first")]
+    Paused(LeaseKey),
+    /// There is no row of this worker.
+    #[error(
+        "worker {0} has no row: expected a worker of this framework that is running, as `kcl workers` \
+         shows it"
+    )]
+    NoWorker(WorkerId),
+    /// The worker stops, or others have declared it dead: it gives its leases up anyway, and takes none.
+    #[error("worker {0} is leaving: expected one that goes on")]
+    Leaving(WorkerId),
+    /// An operator drains the worker: it takes no leases.
+    #[error("worker {0} is being drained: expected one that takes leases; end the drain first")]
+    Draining(WorkerId),
+    /// The version of the worker does not know what operators write for it.
+    #[error(
+        "worker {0} runs a version that knows neither moves nor drains: expected a newer one, which \
+         declares them in its row"
+    )]
+    TooOld(WorkerId),
+    /// The lease table failed with the row of a worker.
+    #[error("cannot read or change the row of worker {worker}")]
+    WorkerTable {
+        /// The worker.
+        worker: WorkerId,
+        /// Why.
+        #[source]
+        source: Error,
     },
     /// The lease table failed.
     #[error("cannot change lease {lease}")]

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use crate::MemoryLeaseTable;
 use crate::admin::at_once::AT_ONCE;
+use crate::admin::{assign, drain, left_behind, moved, unassign, undrain};
 use crate::lease::{Consistency, Expect, PageToken, ScanPage, WorkerRow};
 use crate::model::Checkpoint;
 
@@ -133,6 +134,13 @@ fn what_an_operator_changes_can_be_done_in_a_task() {
         pause(table, &keys, Timestamp::from_millis(1)).await?;
         drained(table, &keys, Duration::ZERO, clock).await?;
         resume(table, &keys).await?;
+        let to = WorkerId::from("worker");
+        assign(table, &keys, &to).await?;
+        moved(table, &keys, &to, Duration::ZERO, clock, |_| {}).await?;
+        unassign(table, &keys).await?;
+        drain(table, &to).await?;
+        let _ = left_behind(table, &to, Duration::ZERO, clock, |_| {}).await;
+        undrain(table, &to).await?;
         Ok(())
     }
     fn is_sent<T: Send + 'static>(_: impl Fn(Box<dyn LeaseTable>, Box<dyn Clock>) -> T) {}

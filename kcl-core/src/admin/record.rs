@@ -7,8 +7,8 @@
 use bytes::Bytes;
 
 use crate::model::{
-    Checkpoint, Facts, HashKeyRange, InvalidValue, Lease, LeaseKey, Pending, Position, ShardId,
-    Throughput, Timestamp,
+    Assignee, Checkpoint, Facts, HashKeyRange, InvalidValue, Lease, LeaseKey, Pending, Position,
+    ShardId, Throughput, Timestamp,
 };
 
 /// A lease as text and numbers: what `kcl export` writes and `kcl import` reads.
@@ -125,6 +125,18 @@ pub struct LeaseRecord {
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub paused_at: Option<i64>,
+    /// The worker that an operator moves the lease to.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub assigned_to: Option<String>,
+    /// The process of that worker, without which the assignment counts for nothing.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub assigned_process: Option<String>,
     /// What the shard carries, in bytes per second, if its owner has measured it.
     #[cfg_attr(
         feature = "serde",
@@ -231,6 +243,11 @@ impl From<&Lease> for LeaseRecord {
             start_at: lease.facts.start_at.map(Timestamp::as_millis),
             began_at: lease.facts.began_at.map(Timestamp::as_millis),
             paused_at: lease.paused_at.map(Timestamp::as_millis),
+            assigned_to: lease.assigned_to.as_ref().map(|to| to.worker.to_string()),
+            assigned_process: lease
+                .assigned_to
+                .as_ref()
+                .map(|to| to.incarnation.as_str().to_owned()),
             bytes_per_second: lease.throughput.map(|carried| carried.bytes),
             records_per_second: lease.throughput.map(|carried| carried.records),
             stream_arn: lease.facts.stream_arn.as_deref().map(ToOwned::to_owned),
@@ -278,6 +295,11 @@ fn lease(record: &LeaseRecord) -> Result<Lease, WrongValue> {
         None => None,
     };
     lease.paused_at = record.paused_at.map(Timestamp::from_millis);
+    lease.assigned_to = record
+        .assigned_to
+        .as_deref()
+        .zip(record.assigned_process.as_deref())
+        .map(|(worker, process)| Assignee::new(worker.into(), process.into()));
     lease.throughput = record.bytes_per_second.map(|bytes| Throughput {
         bytes,
         records: record.records_per_second.unwrap_or(0),
@@ -366,6 +388,7 @@ mod tests {
         lease.children = vec!["shardId-8".into()];
         lease.hash_range = Some(HashKeyRange::WHOLE);
         lease.paused_at = Some(Timestamp::from_millis(4));
+        lease.assigned_to = Some(Assignee::new("a worker".into(), "p".into()));
         lease.throughput = Some(Throughput {
             bytes: 2048,
             records: 3,

@@ -40,6 +40,7 @@ mod malformed;
 mod many_shards;
 mod million;
 mod modes;
+mod moves;
 mod no_signal;
 mod out_of_reach;
 mod ownership;

@@ -2,7 +2,7 @@
 //! expire.
 
 use crate::admin::finding::{Finding, FindingKind};
-use crate::admin::{FleetView, LeaseLag, Life, Stuck};
+use crate::admin::{FleetView, LeaseLag, Life, Stuck, WorkerView};
 
 /// A note, because an operator wants it so; but it must not be forgotten, since records expire in
 /// the meantime.
@@ -13,6 +13,31 @@ pub(super) fn paused(fleet: &FleetView, found: &mut Vec<Finding>) {
             let advice = "Resume it (`kcl resume`) before its unread records expire.";
             found.push(Finding::note(FindingKind::Paused, &lease.key, says, advice));
         }
+    }
+}
+
+/// A note, because an operator wants it so. An assignment ends by itself; a drain does not.
+pub(super) fn moving(fleet: &FleetView, found: &mut Vec<Finding>) {
+    for lease in fleet.leases.iter().map(|view| &view.lease) {
+        if let (Some(to), false) = (&lease.assigned_to, lease.checkpoint.is_shard_end()) {
+            let says = format!("An operator moves it to {}.", to.worker);
+            let advice = "It ends by itself, a minute after the worker has the lease or is gone; \
+                          `kcl move --undo` takes it back.";
+            found.push(Finding::note(FindingKind::Moving, &lease.key, says, advice));
+        }
+    }
+    for worker in fleet.workers.iter().filter(|worker| worker.draining) {
+        let says = format!(
+            "An operator drains it: it takes no leases, and holds {}.",
+            counted(worker.leases)
+        );
+        let advice = "It lasts until the process ends or `kcl drain --undo`.";
+        found.push(Finding::note(
+            FindingKind::Moving,
+            &worker.worker,
+            says,
+            advice,
+        ));
     }
 }
 
@@ -94,7 +119,9 @@ pub(super) fn workers(fleet: &FleetView, found: &mut Vec<Finding>) {
             ));
         }
     }
-    let alive = || fleet.workers.iter().filter(|it| it.life == Life::Alive);
+    // What is drained is uneven by an operator's wish.
+    let takes = |it: &&WorkerView| it.life == Life::Alive && !it.draining;
+    let alive = || fleet.workers.iter().filter(takes);
     let most = alive().max_by_key(|worker| worker.leases);
     let fewest = alive().min_by_key(|worker| worker.leases);
     if let (Some(most), Some(fewest)) = (most, fewest)
