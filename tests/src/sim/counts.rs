@@ -94,11 +94,15 @@ pub enum Fault {
     RowSpoiled,
     /// An operator paused a shard.
     Paused,
+    /// An operator moved a lease to a worker.
+    Assigned,
+    /// An operator drained a worker.
+    Drained,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 47] = [
         Self::Delay,
         Self::LostRequest,
         Self::LostAnswer,
@@ -144,6 +148,8 @@ impl Fault {
         Self::StreamReplaced,
         Self::RowSpoiled,
         Self::Paused,
+        Self::Assigned,
+        Self::Drained,
     ];
 }
 

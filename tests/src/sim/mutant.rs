@@ -107,6 +107,10 @@ mutants! {
     UnnamedEndBelieved,
     /// A worker does not see that a shard is paused.
     PauseOverlooked,
+    /// A worker does not see that a lease is assigned to a worker.
+    MoveOverlooked,
+    /// A worker does not see that it, or another one, is drained.
+    DrainOverlooked,
     /// All shards are listed once for each lease that is held, at the same time.
     ListingForEachLease,
     /// A table with a row that cannot be read cannot be read at all.

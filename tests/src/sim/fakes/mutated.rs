@@ -97,11 +97,25 @@ pub(super) fn seen_worker(
 pub(super) fn read_worker(life: &Life, state: &WorldState, worker: &WorkerId) -> Option<WorkerRow> {
     let is_stale = life.sim.mutant() == Some(Mutant::TakeWithoutKill) && *worker != life.worker;
     if !is_stale {
-        return state.table.worker(worker).cloned();
+        let row = state.table.worker(worker).cloned();
+        // Its own row has to be as it is, or no heartbeat would be stored any more.
+        return if *worker == life.worker {
+            row
+        } else {
+            row.map(|row| listed(life, row))
+        };
     }
     let before = At(life.sim.now().0.saturating_sub(3_000));
     let mut rows = state.table.workers_at(before).into_iter();
     rows.find(|row| row.worker == *worker)
+}
+
+/// The row of a worker as a snapshot shows it.
+pub(super) fn listed(life: &Life, mut row: WorkerRow) -> WorkerRow {
+    if life.sim.mutant() == Some(Mutant::DrainOverlooked) {
+        row.drains = row.drains.map(|drains| drains & !1);
+    }
+    row
 }
 
 /// The row as a worker would see it whose write was carried out.
@@ -234,6 +248,7 @@ pub(super) fn looked(life: &Life, state: &WorldState, mut row: Lease) -> Lease {
             }
         }
         Some(Mutant::PauseOverlooked) => row.paused_at = None,
+        Some(Mutant::MoveOverlooked) => row.assigned_to = None,
         Some(Mutant::DeafOwner) => return deaf(life, row),
         _ => {}
     }

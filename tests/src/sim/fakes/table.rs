@@ -137,7 +137,10 @@ impl LeaseTable for SimTable {
                 .filter(|_| more)
                 .map(|last| PageToken(last.key.to_string()));
             if after.is_none() {
-                rows.workers = table.workers_at(seen());
+                let workers = table.workers_at(seen()).into_iter();
+                rows.workers = workers
+                    .map(|row| mutated::listed(&self.life, row))
+                    .collect();
                 rows.malformed = table.malformed_row().into_iter().collect();
             }
             if let Some(row) = table

@@ -59,6 +59,12 @@ pub(crate) fn begin(sim: &Sim, processes: &Processes) {
     if chaos.pauses_every_ms > 0 {
         spawn(operator::pause_shards(sim.clone(), chaos.pauses_every_ms));
     }
+    if chaos.moves_every_ms > 0 {
+        spawn(operator::move_leases(sim.clone(), chaos.moves_every_ms));
+    }
+    if chaos.drains_every_ms > 0 {
+        spawn(operator::drain_workers(sim.clone(), chaos.drains_every_ms));
+    }
     if chaos.replaced_ms > 0 {
         spawn(replace_stream(sim.clone(), chaos.replaced_ms));
     }

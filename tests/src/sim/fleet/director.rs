@@ -35,6 +35,10 @@ pub(crate) async fn direct(sim: &Sim) {
         process.life.gate.thaw();
     }
     operator::resume_all(sim);
+    if world.chaos.out_of_reach_ms > 0 {
+        // Nobody but a drained worker may be able to read.
+        operator::undrain_all(sim);
+    }
     let _ = producer.await;
     let is_over = world.streams == 1 && sim.state().stream.is_replaced(0);
     if is_over {
@@ -93,6 +97,12 @@ pub(crate) async fn direct(sim: &Sim) {
     }
     if alive && !is_over {
         sim.say(Event::Phase("balance"));
+        let live: Vec<_> = processes
+            .all()
+            .iter()
+            .map(|process| process.life.worker.clone())
+            .collect();
+        operator::steer_healed(sim, &live);
         balance(sim).await;
         let now = sim.now();
         let state = &mut *sim.state();
@@ -201,7 +211,13 @@ async fn balance(sim: &Sim) {
     // believed to live for a while.
     let fleet = &sim.world().fleet;
     sleep(sim.world().table.late_ms.max(2 * fleet.longest_failover())).await;
-    let deadline = sim.now().plus(BALANCE_MS);
+    let chaos = &sim.world().chaos;
+    let steered = if chaos.moves_every_ms + chaos.drains_every_ms > 0 {
+        STEERED_MS
+    } else {
+        0
+    };
+    let deadline = sim.now().plus(BALANCE_MS + steered);
     loop {
         let now = sim.now();
         let uneven = {
@@ -231,6 +247,11 @@ async fn balance(sim: &Sim) {
 /// How long a healed fleet may take to share its leases evenly: a refusal is remembered for a
 /// minute, a hand-over takes up to ten seconds, and a worker asks for a few at a time.
 const BALANCE_MS: u64 = 240_000;
+
+/// How much longer it may take where an operator moves leases and drains workers: a request that was
+/// refused is made again after a minute, a lease that was moved rests for one, and a worker gives its
+/// leases up in batches.
+const STEERED_MS: u64 = 180_000;
 
 /// How long after the heal everything may take to be done: the leases expire, cool-downs end (a
 /// minute at the most), late writes land, and the backlog is read.

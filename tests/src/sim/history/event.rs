@@ -261,6 +261,16 @@ pub(crate) enum Event {
         key: LeaseKey,
         on: bool,
     },
+    /// An operator has assigned a lease to a worker, or taken that back.
+    Assigned {
+        key: LeaseKey,
+        to: Option<WorkerId>,
+    },
+    /// An operator has begun to drain a worker, or ended that.
+    Drained {
+        worker: WorkerId,
+        on: bool,
+    },
     /// A stream was deleted and made again under its name.
     Replaced {
         stream: usize,

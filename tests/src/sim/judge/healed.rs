@@ -1,11 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use kcl_core::model::Lease;
+use kcl_core::lease::WorkerRow;
+use kcl_core::model::{Lease, WorkerId};
 
 use crate::sim::history::LifeId;
 use crate::sim::runtime::At;
 use crate::sim::truth::{StreamTruth, TableTruth};
 
+use super::board::LifeInfo;
 use super::fold::{See, Sink};
 use super::judge::Judge;
 
@@ -31,7 +33,14 @@ impl Judge {
                 self.world.fleet.workers
             ));
         }
-        let is_full = self.is_full(&held);
+        let drained = self.drained(table);
+        if let Some((life, count)) = held
+            .iter()
+            .find(|(life, count)| drained.contains(*life) && **count > 0)
+        {
+            return Some(format!("{life:?} is drained and holds {count} leases"));
+        }
+        let is_full = self.is_full(&held, &drained);
         for row in table
             .leases()
             .filter(|row| !row.checkpoint.is_shard_end() && !is_deleted(row, stream))
@@ -48,6 +57,9 @@ impl Judge {
             if !owned && unread() {
                 continue;
             }
+            if let Some(worker) = self.is_moving(row, &held, &drained, table) {
+                return Some(format!("{} is being moved to {worker}", row.key));
+            }
             if row.checkpoint_owner.is_some() {
                 return Some(format!("the hand-over of {} is still under way", row.key));
             }
@@ -57,8 +69,9 @@ impl Judge {
         }
         let most = held.values().copied().max()?;
         // Who is at its cap has what it can have.
-        let has_its_share =
-            |(life, count): (&LifeId, &usize)| count + 1 >= most || *count >= self.cap_of(*life);
+        let has_its_share = |(life, count): (&LifeId, &usize)| {
+            count + 1 >= most || *count >= self.cap_of(*life, &drained)
+        };
         (!held.iter().all(has_its_share)).then(|| format!("leases are held like this: {held:?}"))
     }
 
@@ -86,7 +99,7 @@ impl Judge {
         table: &TableTruth,
     ) -> Result<BTreeSet<usize>, String> {
         let held = self.held(stream, table);
-        let is_full = self.is_full(&held);
+        let is_full = self.is_full(&held, &self.drained(table));
         let mut unread = BTreeSet::new();
         for (index, shard) in stream
             .shards()
@@ -252,7 +265,46 @@ impl Judge {
         .then_some(tenancy.life)
     }
 
-    fn cap_of(&self, life: LifeId) -> usize {
+    /// The live processes that an operator drains, if they are not all that live.
+    fn drained(&self, table: &TableTruth) -> BTreeSet<LifeId> {
+        let alive = || self.board.lives.iter().filter(|(_, info)| info.alive);
+        let is_drained = |worker| table.worker(worker).is_some_and(WorkerRow::is_draining);
+        let drained: BTreeSet<LifeId> = alive()
+            .filter(|(_, info)| is_drained(&info.worker))
+            .map(|(life, _)| *life)
+            .collect();
+        if drained.len() == alive().count() {
+            BTreeSet::new()
+        } else {
+            drained
+        }
+    }
+
+    /// The worker that a lease is being moved to, or rests with, if that lives and has room.
+    fn is_moving<'a>(
+        &self,
+        row: &'a Lease,
+        held: &BTreeMap<LifeId, usize>,
+        drained: &BTreeSet<LifeId>,
+        table: &TableTruth,
+    ) -> Option<&'a WorkerId> {
+        let to = row.assigned_to.as_ref()?;
+        let is_process = table
+            .worker(&to.worker)
+            .is_some_and(|row| row.incarnation == to.incarnation);
+        let lives = |(life, info): &(&LifeId, &LifeInfo)| {
+            info.alive && info.worker == to.worker && !drained.contains(*life)
+        };
+        let (life, _) = self.board.lives.iter().find(lives).filter(|_| is_process)?;
+        let is_there = self.owner_of(row, held) == Some(*life);
+        let has_room = held.get(life)? < &self.cap_of(*life, drained);
+        (is_there || has_room).then_some(&to.worker)
+    }
+
+    fn cap_of(&self, life: LifeId, drained: &BTreeSet<LifeId>) -> usize {
+        if drained.contains(&life) {
+            return 0;
+        }
         self.board
             .lives
             .get(&life)
@@ -260,11 +312,11 @@ impl Judge {
     }
 
     /// Whether each of these processes holds as many leases as it may.
-    fn is_full(&self, held: &BTreeMap<LifeId, usize>) -> bool {
+    fn is_full(&self, held: &BTreeMap<LifeId, usize>, drained: &BTreeSet<LifeId>) -> bool {
         held.len() >= self.world.fleet.workers
             && held
                 .iter()
-                .all(|(life, count)| *count >= self.cap_of(*life))
+                .all(|(life, count)| *count >= self.cap_of(*life, drained))
     }
 
     /// The first record of a shard that the application has to do.

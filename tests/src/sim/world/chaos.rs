@@ -33,6 +33,10 @@ pub struct Chaos {
     pub malformed_ms: u64,
     /// An operator pauses a shard, and resumes it later or never, until the heal.
     pub pauses_every_ms: u64,
+    /// An operator moves a lease to a worker, and takes that back later or never.
+    pub moves_every_ms: u64,
+    /// An operator drains a worker, and ends that later or never.
+    pub drains_every_ms: u64,
     /// A second process is started under the id of one that lives.
     pub duplicate_every_ms: u64,
     /// Whether a restarted process has a new id.
@@ -63,6 +67,8 @@ impl Chaos {
             replaced_ms: 0,
             malformed_ms: 0,
             pauses_every_ms: 0,
+            moves_every_ms: 0,
+            drains_every_ms: 0,
             freeze_ms: dice.range(failover_ms / 2, failover_ms * 4),
             cut_ms: dice.range(failover_ms / 2, failover_ms * 3),
             new_ids: dice.chance(0.5),
@@ -88,6 +94,8 @@ impl Chaos {
             replaced_ms: 0,
             malformed_ms: 0,
             pauses_every_ms: 0,
+            moves_every_ms: 0,
+            drains_every_ms: 0,
             new_ids: false,
             down_ms: 0,
         }

@@ -71,6 +71,14 @@ pub(super) fn draw(world: &mut World) {
     if world.chaos.out_of_reach_ms == 0 && dice.chance(0.15) {
         world.chaos.pauses_every_ms = dice.log(4_000.0, 40_000.0) as u64;
     }
+    let mut dice = Dice::new(seed, "moves");
+    if workers > 1 && dice.chance(0.2) {
+        world.chaos.moves_every_ms = dice.log(4_000.0, 40_000.0) as u64;
+    }
+    let mut dice = Dice::new(seed, "drains");
+    if workers > 1 && dice.chance(0.2) {
+        world.chaos.drains_every_ms = dice.log(8_000.0, 60_000.0) as u64;
+    }
     let mut dice = Dice::new(seed, "liveness");
     if dice.chance(0.2) {
         world.fleet.liveness = vec![Liveness::Kcl; workers];
