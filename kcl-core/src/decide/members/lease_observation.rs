@@ -37,10 +37,11 @@ pub(super) struct LeaseObservation {
     switches: u64,
     /// When this pair of owners was first seen. It limits how long a pending hand-over is believed.
     named: Moment,
-    /// When it was last seen to be handed over from one worker to another. `None` if it was not. A take
-    /// does not count: what was free, or a dead worker's, goes to whoever is first, which is often one
-    /// worker for all of it.
+    /// When another worker was first seen to hold it than before, unless it was paused in between.
+    /// `None` if none was: nobody knows how long the first one that was seen has held it.
     pub(super) moved: Option<Moment>,
+    /// It is free since it was paused.
+    freed_by_pause: bool,
     /// When another worker was first seen to hold it than before, however it came to it.
     pub(super) arrived: Option<Moment>,
     /// When the counter was first seen at this value, or when all ages started again. The lease
@@ -86,6 +87,7 @@ impl LeaseObservation {
             switches: row.owner_switches,
             named: at,
             moved: None,
+            freed_by_pause: row.is_paused() && row.actual_owner().is_none(),
             arrived: None,
             assigned: row.assigned_to.clone().map(|to| (to, at)),
             since: at,
@@ -149,9 +151,13 @@ impl LeaseObservation {
         if holder_changed {
             self.arrived = Some(at);
         }
-        if holder_changed && before.holder(at).is_some() && self.holder(at).is_some() && !switched {
-            self.moved = Some(at);
+        // What a pause has freed is taken by whoever looks first when it is resumed, often by one
+        // worker for all of it: that must not rest there.
+        if holder_changed && !before.freed_by_pause {
+            self.moved = Some(at).filter(|_| !row.is_paused());
         }
+        self.freed_by_pause =
+            self.holder(at).is_none() && (before.freed_by_pause || row.is_paused());
         if before.token == row.token {
             // Counter changes by an earlier holder say nothing about the current one.
             self.moves = if holder_changed {

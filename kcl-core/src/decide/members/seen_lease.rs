@@ -45,7 +45,7 @@ impl<'a> SeenLease<'a> {
         self.observation.map_or(0, |seen| seen.moves)
     }
 
-    /// Whether it was seen to be handed over less than `span` ago.
+    /// Whether it was seen to change hands less than `span` ago, other than by a pause.
     #[must_use]
     pub fn has_moved_within(&self, span: Duration, now: Moment) -> bool {
         let moved = self.observation.and_then(|seen| seen.moved);
