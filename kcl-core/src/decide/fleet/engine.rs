@@ -299,6 +299,9 @@ impl Engine {
         }
         due.into_iter()
             .filter_map(|Take { key, rank, .. }| {
+                if self.holder_has_moved(&key, now) {
+                    return None;
+                }
                 let row = self.begin(&key, true)?;
                 // A worker that comes before this one may have taken it already.
                 let look_first = rank > 0;
