@@ -189,3 +189,33 @@ async fn a_token_is_made_and_a_short_one_is_refused() {
         .await
         .complains(3, &["has 6 characters", "at least 16"]);
 }
+
+#[tokio::test]
+async fn a_lease_is_moved_from_the_page() {
+    let (scene, stream) = (Scene::new().await, MemoryStream::new("orders", 4));
+    let first = scene.start("first", &stream, 4).await;
+    let second = scene.start("second", &stream, 2).await;
+    let page = with_token(&scene, "--no-lag").await;
+    let of = async |worker: &str| {
+        let rows = scene.leases().await;
+        let held = rows.into_iter().find(|row| {
+            let owner = row.actual_owner();
+            owner.is_some_and(|owner| owner.as_str() == worker)
+        });
+        held.unwrap().key.to_string()
+    };
+    let lease = of("first").await;
+    let wish = |to: &str| json!({ "do": "move", "leases": [lease], "to": to });
+    let answer = page.change(TOKEN, &wish("nobody")).await;
+    assert!([404, 409].contains(&answer.status), "{answer:?}");
+    let answer = done(&page.change(TOKEN, &wish("second")).await);
+    assert_eq!(answer, json!({ "moved": [lease] }));
+    let rows = scene.leases().await;
+    let row = rows
+        .iter()
+        .find(|row| row.key.to_string() == lease)
+        .unwrap();
+    assert_eq!(row.actual_owner().unwrap().as_str(), "second");
+    first.die().await;
+    second.die().await;
+}

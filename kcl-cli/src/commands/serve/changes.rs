@@ -1,4 +1,4 @@
-//! What may be changed from the page, with `--allow-changes`: pauses, their ends, and seeks.
+//! What may be changed from the page, with `--allow-changes`: pauses, their ends, seeks and moves.
 //!
 //! ```text
 //!   POST /api/change/APP --> guard: host, origin, token --> Changer of the application, one after the other
@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use kcl_core::admin::{SeekStep, SteerError, pause, plan_seek, resume};
-use kcl_core::model::{Lease, LeaseKey};
+use kcl_core::admin::{SeekStep, SteerError, assign, moved, pause, plan_seek, resume, unassign};
+use kcl_core::model::{Lease, LeaseKey, WorkerId};
 use kcl_core::{Clock as _, SystemClock};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -45,7 +45,8 @@ pub(super) struct ChangeWish {
     /// With all that are not finished. It has to be said: an empty list is more likely a mistake.
     #[serde(default)]
     all: bool,
-    /// Where they are read on, for a seek: trim-horizon, latest or at:TIME.
+    /// Where they are read on, for a seek: trim-horizon, latest or at:TIME. For a move, the worker that
+    /// is to have them.
     to: Option<String>,
     /// Allows a seek that skips records.
     #[serde(default)]
@@ -61,6 +62,7 @@ enum Deed {
     Pause,
     Resume,
     Seek,
+    Move,
 }
 
 /// Why nothing was changed, or not everything.
@@ -133,11 +135,14 @@ impl Changer {
             let why = "expected either `leases`, a list of at least one, or `all`";
             return Err(bad(why));
         }
-        let to = wish.to.as_deref().map(parse::position).transpose();
-        let to = to.map_err(|why| bad(format!("invalid `to`: {why}")))?;
-        if to.is_some() != (wish.r#do == Deed::Seek) {
-            return Err(bad("expected `to` with `seek`, and with nothing else"));
+        if wish.to.is_some() != matches!(wish.r#do, Deed::Seek | Deed::Move) {
+            return Err(bad(
+                "expected `to` with `seek` and `move`, and with nothing else",
+            ));
         }
+        let to = wish.to.as_deref().filter(|_| wish.r#do == Deed::Seek);
+        let to = to.map(parse::position).transpose();
+        let to = to.map_err(|why| bad(format!("invalid `to`: {why}")))?;
         let fleet = found(&self.table, Patience::NONE)
             .await
             .map_err(|failure| failed(&failure))?;
@@ -145,6 +150,10 @@ impl Changer {
         let mut chosen = chosen.map_err(|failure| (StatusCode::NOT_FOUND, failure.chain()))?;
         let table = &*self.table.table;
         match (wish.r#do, to) {
+            (Deed::Move, _) => {
+                let to = WorkerId::from(wish.to.unwrap_or_default());
+                self.moves(&keys(&chosen), &to).await
+            }
             (Deed::Resume, _) => {
                 chosen.retain(Lease::is_paused);
                 let resumed = keys(&chosen);
@@ -184,6 +193,34 @@ impl Changer {
                 Ok(json!({ "paused": names(&paused) }))
             }
         }
+    }
+
+    /// Moves leases, as `kcl move` does: what the worker does not have in time is taken back.
+    async fn moves(&self, leases: &[LeaseKey], to: &WorkerId) -> Result<Value, Refusal> {
+        let table = &*self.table.table;
+        assign(table, leases, to).await.map_err(refused)?;
+        let mut ending = self.ending.clone();
+        let waited = tokio::select! {
+            waited = moved(table, leases, to, DRAIN, &SystemClock, |_| {}) => waited,
+            _ = ending.wait_for(|ending| *ending) => Ok(Vec::new()),
+        };
+        let not_yet = match waited {
+            Ok(left) if !left.is_empty() => keys(&left),
+            // The program ends, perhaps: what is not done is taken back then, too.
+            _ => leases.to_vec(),
+        };
+        unassign(table, &not_yet).await.map_err(refused)?;
+        let left = moved(table, &not_yet, to, Duration::ZERO, &SystemClock, |_| {}).await;
+        let left = left.map_err(refused)?;
+        if left.is_empty() {
+            return Ok(json!({ "moved": names(leases) }));
+        }
+        let why = format!(
+            "{to} does not have these after {} s, and their moves were taken back: {}",
+            DRAIN.as_secs(),
+            names(&keys(&left)).join(", ")
+        );
+        Err((StatusCode::CONFLICT, why))
     }
 
     /// What a seek would do to each of these leases, by what the stream says of them.

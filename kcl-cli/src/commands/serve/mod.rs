@@ -65,7 +65,7 @@ use watcher::Watcher;
 /// --allow-host, so that no foreign page in a browser can read it. With --address, everybody who
 /// reaches the port sees everything.
 ///
-/// With --allow-changes, the page can pause, resume and seek, after a confirmation, for those who know
+/// With --allow-changes, the page can pause, resume, seek and move, after a confirmation, for those who know
 /// a token: the one in --token-file, or else one that is made at the start and printed on standard
 /// error.
 #[derive(Args, Debug)]

@@ -1,4 +1,4 @@
-// Pauses, their ends and seeks: a dialog with two steps, of which the first changes nothing.
+// Pauses, their ends, seeks and moves: a dialog with two steps, of which the first changes nothing.
 import { at, count, make, set, show, span } from "./draw.js";
 
 // Kept for this tab, until it is closed.
@@ -36,6 +36,16 @@ export class Change {
     at("change-skip").checked = false;
     this.unsure();
     at("change").showModal();
+    this.workers();
+  }
+
+  /** Offers the workers that live. */
+  async workers() {
+    const answer = await fetch(`/api/workers/${encodeURIComponent(this.application)}`).catch(() => null);
+    if (!answer?.ok) return;
+    const { workers } = await answer.json();
+    const alive = workers.filter((worker) => worker.life === "alive");
+    at("change-workers").replaceChildren(...alive.map((worker) => new Option(worker.worker)));
   }
 
   what() {
@@ -50,6 +60,7 @@ export class Change {
     show(at("change-to-line"), isSeek);
     show(at("change-time-line"), isSeek && at("change-to").value === "at");
     show(at("change-skip-line"), isSeek);
+    show(at("change-worker-line"), this.what() === "move");
     set(at("change-do"), "Continue");
     at("change-do").disabled = false;
     this.say("");
@@ -64,6 +75,7 @@ export class Change {
     const wish = { do: this.what() };
     if (this.leases.length) wish.leases = this.leases;
     else wish.all = true;
+    if (wish.do === "move") wish.to = at("change-worker").value.trim();
     if (wish.do === "seek") {
       const to = at("change-to").value;
       wish.to = to === "at" ? `at:${new Date(at("change-time").value).toISOString()}` : to;
@@ -76,9 +88,12 @@ export class Change {
     if (this.what() === "seek" && at("change-to").value === "at" && !at("change-time").value) {
       return this.say("When? Give a day and a time.", true);
     }
+    if (this.what() === "move" && !at("change-worker").value.trim()) {
+      return this.say("To which worker?", true);
+    }
     const wish = this.wish();
     const which = this.leases.length ? count(this.leases.length, "shard") : "all shards";
-    const sentence = { pause: `Pause ${which}`, resume: `Resume ${which}`, seek: `Read ${which} on there` }[wish.do];
+    const sentence = { pause: `Pause ${which}`, resume: `Resume ${which}`, seek: `Read ${which} on there`, move: `Move ${which}` }[wish.do];
     if (!this.isSure) {
       if (wish.do === "seek") {
         const planned = await this.ask({ ...wish, dry_run: true });
@@ -87,7 +102,11 @@ export class Change {
         if (planned.skips > 0 && !wish.skip) return this.say(`${text} Tick the box if that is wanted.`, true);
         this.say(text, isBad);
       } else {
-        this.say(wish.do === "pause" ? "Their workers store how far they are and release them; nobody reads them until they are resumed." : "Workers take them at once.");
+        this.say({
+          pause: "Their workers store how far they are and release them; nobody reads them until they are resumed.",
+          resume: "Workers take them at once.",
+          move: `Their workers store how far they are and hand them over to ${wish.to}, which keeps them for a minute at least.`,
+        }[wish.do]);
       }
       this.isSure = true;
       set(at("change-do"), sentence);
