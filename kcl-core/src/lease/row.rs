@@ -104,12 +104,12 @@ impl WorkerRow {
         })
     }
 
-    /// [`drains`](Self::drains) as a table stores it: the number, a space and the incarnation. For the
-    /// same reason as in [`keep_alive_text`](Self::keep_alive_text).
+    /// [`drains`](Self::drains) as a table stores it: the number, a space and the end of the
+    /// incarnation. For the same reason as in [`keep_alive_text`](Self::keep_alive_text).
     #[must_use]
     pub fn drains_text(&self) -> Option<String> {
         let drains = self.drains?;
-        Some(format!("{drains} {}", self.incarnation))
+        Some(format!("{drains} {}", self.mark()))
     }
 
     /// Sets [`drains`](Self::drains) from what a table has stored. What is said of another incarnation
@@ -117,11 +117,20 @@ impl WorkerRow {
     pub fn read_drains(&mut self, text: Option<&str>) {
         self.drains = text
             .and_then(|text| text.split_once(' '))
-            .filter(|(_, of)| *of == self.incarnation.as_str())
+            .filter(|(_, of)| *of == self.mark())
             .and_then(|(drains, _)| drains.parse().ok());
     }
 
-    /// [`keep_alive`](Self::keep_alive) as a table stores it: a word, a space and the incarnation.
+    /// The end of the incarnation: eight of its 32 random digits tell it from its predecessor, and each
+    /// byte of a row is paid for with every scan.
+    fn mark(&self) -> &str {
+        let text = self.incarnation.as_str();
+        let start = text.char_indices().rev().nth(7).map_or(0, |(at, _)| at);
+        &text[start..]
+    }
+
+    /// [`keep_alive`](Self::keep_alive) as a table stores it: a word, a space and the end of the
+    /// incarnation.
     /// `None` if there is nothing to store.
     ///
     /// The incarnation is part of it because a version that does not know this attribute leaves it
@@ -130,7 +139,7 @@ impl WorkerRow {
     #[must_use]
     pub fn keep_alive_text(&self) -> Option<String> {
         let word = self.keep_alive.word()?;
-        Some(format!("{word} {}", self.incarnation))
+        Some(format!("{word} {}", self.mark()))
     }
 
     /// Sets [`keep_alive`](Self::keep_alive) from what a table has stored. What is said of another
@@ -138,7 +147,7 @@ impl WorkerRow {
     pub fn read_keep_alive(&mut self, text: Option<&str>) {
         let said = text
             .and_then(|text| text.split_once(' '))
-            .filter(|(_, of)| *of == self.incarnation.as_str());
+            .filter(|(_, of)| *of == self.mark());
         let known = [
             KeepAlive::Renewals,
             KeepAlive::Heartbeats,

@@ -79,8 +79,8 @@
 //! | `leaving` | INTEGER | 1 if it is stopping and takes no more leases |
 //! | `audits` | INTEGER | how many times it has compared the shards with the leases |
 //! | `capacity` | INTEGER or NULL | how much it can carry, in thousandths; NULL if it balances by count (from 1.03 on) |
-//! | `keep_alive` | TEXT or NULL | what shows that its leases are held: `renewals`, `heartbeats` or `killed`, a space and the incarnation of which that is said; NULL in rows of a version that knows only renewals (from 1.04 on) |
-//! | `drains` | TEXT or NULL | how often operators have begun or ended to drain it, odd while it is being drained, a space and the incarnation of which that is said; NULL in rows of a version that knows no drains (from 1.05 on) |
+//! | `keep_alive` | TEXT or NULL | what shows that its leases are held: `renewals`, `heartbeats` or `killed`, a space and the last eight characters of the incarnation of which that is said; NULL in rows of a version that knows only renewals (from 1.04 on) |
+//! | `drains` | TEXT or NULL | how often operators have begun or ended to drain it, odd while it is being drained, a space and the last eight characters of the incarnation of which that is said; NULL in rows of a version that knows no drains (from 1.05 on) |
 //!
 //! `changes`, one row for each announced change; primary key (`application`,
 //! `announcement`, `kind`, `stream`, `name`); about the last 64 are kept:
