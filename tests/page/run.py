@@ -5,7 +5,8 @@
     cargo build -p kcl-cli --bin kcl && cargo build --example consume
     python3 tests/page/run.py [--pictures FOLDER]
 
-It says how long the page takes to show a join, a hand-over, a kill, a lost table and a split, and fails if one takes longer than 2 s.
+It says how long the page takes to show a join, a hand-over, a kill, a lost table and a split, and to pause, resume, move and seek, and
+fails if one takes longer than 2 s.
 The clock of each starts when the lease table has it, which is read beside the page, or when a worker counts as dead.
 It asks the browser by its debugging pipe, so that Python's own library is enough. CI does not run it: it has no browser.
 """
@@ -225,7 +226,9 @@ def run(fleet, browser, pictures):
     fleet.worker("one")
     until("the first leases", lambda: fleet.table.exists() and len(table(fleet, owners)) == 6)
     threading.Thread(target=fleet.produce, daemon=True).start()
-    address = fleet.serve("--shards-per-worker", "4")
+    token = fleet.folder / "token"
+    token.write_text("a-token-of-the-page-test")
+    address = fleet.serve("--shards-per-worker", "4", "--allow-changes", "--token-file", str(token))
     browser.ask("Page.navigate", url=address)
     until("the page", lambda: browser.js(f"({row})('one', 'alive')"))
     until("all leases of one", lambda: browser.js("document.querySelectorAll('#shards tbody tr').length") == 6)
@@ -239,6 +242,38 @@ def run(fleet, browser, pictures):
     time.sleep(12)
     picture("wide-light", 1440, False)
     picture("wide-dark", 1440, True)
+
+    def change(button, what, fields, name=None):
+        """Both steps of a change, and when the second one was made."""
+        browser.js(f"document.querySelector({json.dumps(button)}).click()")
+        for field, value in {"change-token": token.read_text(), **fields}.items():
+            browser.js(f"document.getElementById('{field}').value = {json.dumps(value)}")
+        browser.js(f"document.querySelector('#change-form [value={what}]').click()")
+        before = table(fleet, "SELECT shard, paused_at, assigned_to FROM leases")
+        browser.js("document.getElementById('change-do').click()")
+        until(f"what it would do: {what}", lambda: browser.js("document.getElementById('change-do').textContent !== 'Continue'"))
+        if name:
+            picture(name, 1024, False, 800)
+            picture(name.replace("light", "dark"), 320, True, 700)
+        if table(fleet, "SELECT shard, paused_at, assigned_to FROM leases") != before:
+            late.append(f"the first step of {what} has changed something")
+        browser.js("document.getElementById('change-do').click()")
+        made = time.monotonic()
+        until(f"the end of the dialog: {what}", lambda: not browser.js("document.getElementById('change').open"))
+        return made
+
+    states = "[...document.querySelectorAll('#shards tbody tr')].filter(row => row.cells[2].textContent === 'paused').length"
+    first = "#shards tbody tr .more"
+    shown("a pause", change(first, "pause", {}, "pause-light"), f"{states} === 1")
+    shown("a resume", change("#change-all", "resume", {}), f"{states} === 0")
+    until("an even share again", lambda: sum(it[1] == "two" and not it[2] for it in table(fleet, owners)) == 3)
+    mine = next(it[0] for it in table(fleet, owners) if it[1] == "one")
+    place = browser.js(f"[...document.querySelectorAll('#shards tbody tr')].findIndex(row => row.dataset.lease === {json.dumps(mine)})")
+    made = change(f"#shards tbody tr:nth-child({place + 1}) .more", "move", {"change-worker": "two"}, "move-light")
+    shown("a move", made, f"document.querySelectorAll('#shards tbody tr')[{place}].cells[3].textContent === 'two'")
+    change(first, "seek", {"change-to": "trim-horizon"}, "seek-light")
+    until("no pause after the seek", lambda: browser.js(f"{states} === 0"))
+    until("all leases held", lambda: all(it[1] and not it[2] for it in table(fleet, owners)))
 
     split = table(fleet, owners)[0][0]
     fleet.call("SplitShard", StreamName="orders", ShardToSplit=split, NewStartingHashKey=str(2**128 // 12))
