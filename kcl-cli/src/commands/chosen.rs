@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use clap::Args;
 use kcl_core::admin::{FleetView, LeaseState, SteerError};
 use kcl_core::model::{Lease, LeaseKey};
+use serde::Serialize;
 
 use crate::failure::{Ended, Failure};
 
@@ -18,11 +19,6 @@ pub(crate) struct ChosenArguments {
 }
 
 impl ChosenArguments {
-    /// These, or all that are not finished if none is named.
-    pub(super) const fn named(shards: Vec<String>) -> Self {
-        Self { shards }
-    }
-
     /// The unfinished leases of the fleet that were chosen; a failure if one of them is not there.
     ///
     /// One that has ended is none of them: nobody reads its shard any more, whatever is written
@@ -70,16 +66,45 @@ pub(super) fn keys(leases: &[Lease]) -> Vec<LeaseKey> {
     leases.iter().map(|lease| lease.key.clone()).collect()
 }
 
+pub(super) fn names(keys: &[LeaseKey]) -> Vec<String> {
+    keys.iter().map(ToString::to_string).collect()
+}
+
+/// A lease and who holds it, in a JSON document.
+#[derive(Debug, Serialize)]
+pub(super) struct HeldLease {
+    lease: String,
+    holder: Option<String>,
+}
+
+impl HeldLease {
+    pub(super) fn of(lease: &Lease) -> Self {
+        Self {
+            lease: lease.key.to_string(),
+            holder: lease.actual_owner().map(ToString::to_string),
+        }
+    }
+
+    /// The same in two columns.
+    pub(super) fn cells(self) -> [String; 2] {
+        [self.lease, self.holder.unwrap_or_default()]
+    }
+}
+
+/// Whether the table failed, and did not refuse.
+pub(super) const fn is_of_table(error: &SteerError) -> bool {
+    matches!(
+        error,
+        SteerError::Table { .. } | SteerError::WorkerTable { .. }
+    )
+}
+
 /// Says why leases were not changed: a refusal if the table answered, else a failure. A script can
 /// try the latter again; the former needs another command.
 pub(super) fn refused(error: SteerError) -> Result<Ended, Failure> {
-    match error {
-        SteerError::Table { .. } | SteerError::WorkerTable { .. } => {
-            Err(Failure::new("the lease table failed", error))
-        }
-        _ => {
-            eprintln!("refused: {error}");
-            Ok(Ended::WithFindings)
-        }
+    if is_of_table(&error) {
+        return Err(Failure::new("the lease table failed", error));
     }
+    eprintln!("refused: {error}");
+    Ok(Ended::WithFindings)
 }

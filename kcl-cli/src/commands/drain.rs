@@ -5,10 +5,10 @@ use std::time::Duration;
 use clap::Args;
 use kcl_core::SystemClock;
 use kcl_core::admin::{FleetView, LeftBehind, Life, drain, left_behind, undrain};
-use kcl_core::model::{Lease, WorkerId};
+use kcl_core::model::WorkerId;
 use serde::Serialize;
 
-use super::chosen::refused;
+use super::chosen::{keys, names, refused};
 use super::moves::is_dead;
 use super::pause::to_change;
 use super::watching::{Patience, found};
@@ -90,7 +90,6 @@ impl DrainOptions {
     }
 
     fn say(&self, table: &OpenTable, left: &LeftBehind) -> Result<Ended, Failure> {
-        let names = |leases: &[Lease]| leases.iter().map(|lease| lease.key.to_string()).collect();
         let application = &table.application;
         if self.output.json {
             Output::json(&DrainDocument {
@@ -98,8 +97,8 @@ impl DrainOptions {
                 lease_table: table.place.to_string(),
                 worker: &self.worker,
                 draining: !self.undo,
-                held: names(&left.held),
-                free: names(&left.free),
+                held: names(&keys(&left.held)),
+                free: names(&keys(&left.free)),
             })?;
         } else {
             let (mut out, paint) = (Output::default(), Paint::of_output());

@@ -19,6 +19,7 @@ pub(crate) mod leases;
 #[cfg(feature = "local")]
 pub(crate) mod local;
 pub(crate) mod moves;
+mod moving;
 pub(crate) mod multilang;
 mod of_stream;
 pub(crate) mod pause;

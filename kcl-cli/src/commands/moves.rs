@@ -1,23 +1,16 @@
-//! `move`.
-//!
-//! ```text
-//!   assign ---- the worker has them ----> moved
-//!      |
-//!      +------- not in time ------------> the assignments are taken back, nothing is left to happen
-//!      |                                  later; exit code 1
-//!      +------- killed here ------------> they stay, and the moves go on without this program
-//! ```
+//! `move`. The steps are in [`moving`](super::moving).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use kcl_core::SystemClock;
-use kcl_core::admin::{FleetView, Life, SteerError, assign, moved, unassign};
+use kcl_core::admin::{FleetView, Life, unassign};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 use serde::Serialize;
 
-use super::chosen::{chosen, keys, refused};
-use super::pause::{names, to_change};
+use super::chosen::{HeldLease, chosen, keys, names, refused};
+use super::moving::Moving;
+use super::pause::to_change;
 use super::watching::{Patience, found};
 use crate::arguments::{OutputArguments, TableArguments};
 use crate::failure::{Ended, Failure};
@@ -30,8 +23,8 @@ use crate::table_at::OpenTable;
 /// Each owner drains the shard and stores how far it is before it hands the lease over, so nothing is
 /// read twice. The worker keeps the lease for a minute, whatever the balance says; after that it may be
 /// moved again like any other. If the worker then has two leases more than others, the balance moves
-/// another one in return. A move that is not done in time is taken back. It needs workers of this framework, of a version that knows
-/// moves: what a Java worker holds is refused.
+/// another one in return. A move that is not done in time is taken back. It needs workers of this
+/// framework, of a version that knows moves: what a Java worker holds is refused.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -68,13 +61,7 @@ struct MoveDocument<'a> {
     /// The leases that it has now.
     moved: Vec<String>,
     /// Those that it does not have. Their moves were taken back.
-    not_moved: Vec<NotMoved>,
-}
-
-#[derive(Debug, Serialize)]
-struct NotMoved {
-    lease: String,
-    holder: Option<String>,
+    not_moved: Vec<HeldLease>,
 }
 
 #[derive(Debug, Serialize)]
@@ -97,39 +84,22 @@ impl MoveOptions {
             eprintln!("refused: worker {to} is dead: expected one that is alive");
             return Ok(Ended::WithFindings);
         }
-        match self.moves(&table, &keys, &to).await {
-            Ok(elsewhere) => self.say(&table, &keys, &to, &elsewhere),
+        let moving = Moving {
+            table: Arc::clone(&table.table),
+            leases: keys,
+            to,
+            wait: self.wait,
+        };
+        let all = moving.leases.len();
+        let progress = Progress::new("moving the leases", all);
+        let show = |left: usize| progress.at(all - left, all);
+        // A signal ends this program: then the moves go on.
+        let moved = moving.run(std::future::pending(), show).await;
+        drop(progress);
+        match moved {
+            Ok(elsewhere) => self.say(&table, &moving, &elsewhere),
             Err(error) => refused(error),
         }
-    }
-
-    /// Assigns the leases and waits for the worker. What it does not have in time is taken back: a move
-    /// that is made an hour later would surprise everybody.
-    async fn moves(
-        &self,
-        table: &OpenTable,
-        keys: &[LeaseKey],
-        to: &WorkerId,
-    ) -> Result<Vec<Lease>, SteerError> {
-        assign(&*table.table, keys, to).await?;
-        let progress = Progress::new("moving the leases", keys.len());
-        let show = |left: usize| progress.at(keys.len() - left, keys.len());
-        let left = moved(&*table.table, keys, to, self.wait, &SystemClock, show).await?;
-        if left.is_empty() {
-            return Ok(left);
-        }
-        let left = super::chosen::keys(&left);
-        unassign(&*table.table, &left).await?;
-        // One of them may have been handed over at the last moment.
-        moved(
-            &*table.table,
-            &left,
-            to,
-            Duration::ZERO,
-            &SystemClock,
-            |_| {},
-        )
-        .await
     }
 
     async fn undo(&self, table: &OpenTable) -> Result<Ended, Failure> {
@@ -161,18 +131,14 @@ impl MoveOptions {
     fn say(
         &self,
         table: &OpenTable,
-        keys: &[LeaseKey],
-        to: &WorkerId,
+        moving: &Moving,
         elsewhere: &[Lease],
     ) -> Result<Ended, Failure> {
+        let (keys, to) = (&moving.leases, &moving.to);
         let is_there = |key: &&LeaseKey| !elsewhere.iter().any(|lease| lease.key == **key);
         let there: Vec<LeaseKey> = keys.iter().filter(is_there).cloned().collect();
-        let holder = |lease: &Lease| lease.actual_owner().map(WorkerId::to_string);
+        let not_moved = elsewhere.iter().map(HeldLease::of);
         if self.output.json {
-            let not_moved = elsewhere.iter().map(|lease| NotMoved {
-                lease: lease.key.to_string(),
-                holder: holder(lease),
-            });
             Output::json(&MoveDocument {
                 application: &table.application,
                 lease_table: table.place.to_string(),
@@ -184,9 +150,7 @@ impl MoveOptions {
             let (mut out, paint) = (Output::default(), Paint::of_output());
             if !elsewhere.is_empty() {
                 let mut rows = TextTable::new(paint, ["LEASE", "NOT MOVED, HELD BY"]);
-                for lease in elsewhere {
-                    rows.row([lease.key.to_string(), holder(lease).unwrap_or_default()]);
-                }
+                not_moved.for_each(|lease| rows.row(lease.cells()));
                 out.text(&rows);
                 out.line(format_args!(
                     "These moves are taken back: {to} holds as many leases as it may, cannot read \

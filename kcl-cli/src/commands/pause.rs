@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use clap::Args;
 use kcl_core::admin::{SteerError, drained, pause, resume};
-use kcl_core::model::{Lease, LeaseKey, WorkerId};
+use kcl_core::model::{Lease, LeaseKey};
 use kcl_core::{Clock as _, SystemClock};
 use serde::Serialize;
 
-use super::chosen::{ChosenArguments, keys, refused};
+use super::chosen::{ChosenArguments, HeldLease, keys, names, refused};
 use super::watching::{Patience, found};
 use crate::arguments::{OutputArguments, TableArguments};
 use crate::failure::{Ended, Failure};
@@ -70,19 +70,11 @@ pub(crate) struct ResumeOptions {
 struct PauseDocument<'a> {
     application: &'a str,
     lease_table: String,
-    /// The leases that are paused.
-    /// All that were chosen, also those that were paused before.
+    /// The leases that are paused: all that were chosen, also those that were paused before.
     paused: Vec<String>,
-    /// Those of them that a worker still holds.
-    held: Vec<Held>,
-}
-
-/// A lease that is paused and still has a holder. Its worker may go on reading records of the shard
-/// until it has seen the wish, by a change notification or with its next scan.
-#[derive(Debug, Serialize)]
-struct Held {
-    lease: String,
-    holder: Option<String>,
+    /// Those of them that a worker still holds. Their workers may go on reading records of the shards
+    /// until they have seen the wish, by a change notification or with their next scan.
+    held: Vec<HeldLease>,
 }
 
 #[derive(Debug, Serialize)]
@@ -91,10 +83,6 @@ struct ResumeDocument<'a> {
     lease_table: String,
     /// The leases that were paused and are not any more.
     resumed: Vec<String>,
-}
-
-pub(super) fn names(keys: &[LeaseKey]) -> Vec<String> {
-    keys.iter().map(ToString::to_string).collect()
 }
 
 /// Opens the table and brings an older `SQLite` file up to this version: one that does not know
@@ -126,25 +114,19 @@ impl PauseOptions {
     }
 
     fn say(&self, table: &OpenTable, keys: &[LeaseKey], held: &[Lease]) -> Result<Ended, Failure> {
-        let holder = |lease: &Lease| lease.actual_owner().map(WorkerId::to_string);
+        let still_held = held.iter().map(HeldLease::of);
         if self.output.json {
-            let held = held.iter().map(|lease| Held {
-                lease: lease.key.to_string(),
-                holder: holder(lease),
-            });
             Output::json(&PauseDocument {
                 application: &table.application,
                 lease_table: table.place.to_string(),
                 paused: names(keys),
-                held: held.collect(),
+                held: still_held.collect(),
             })?;
         } else {
             let (mut out, paint) = (Output::default(), Paint::of_output());
             if !held.is_empty() {
                 let mut rows = TextTable::new(paint, ["LEASE", "STILL HELD BY"]);
-                for lease in held {
-                    rows.row([lease.key.to_string(), holder(lease).unwrap_or_default()]);
-                }
+                still_held.for_each(|lease| rows.row(lease.cells()));
                 out.text(&rows);
                 out.line(
                     "They are paused, but not drained: a worker that hangs or is dead does not \

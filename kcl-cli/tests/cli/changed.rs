@@ -216,6 +216,7 @@ async fn a_lease_is_moved_from_the_page() {
         .find(|row| row.key.to_string() == lease)
         .unwrap();
     assert_eq!(row.actual_owner().unwrap().as_str(), "second");
+    assert!(row.assigned_to.is_some(), "it keeps it for a minute");
     first.die().await;
     second.die().await;
 }

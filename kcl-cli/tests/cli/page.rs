@@ -5,7 +5,9 @@ use std::process::Stdio;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStdout};
+
+use super::program::command;
 
 /// `kcl serve` as it runs; killed when it is dropped.
 #[derive(Debug)]
@@ -29,19 +31,9 @@ impl Page {
     }
 
     pub(crate) async fn start_in(arguments: &str, errors: Stdio) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_kcl"))
-            .arg("serve")
-            .args(arguments.split_whitespace())
-            .args(["--port", "0"])
-            .env_clear()
-            .envs([
-                ("AWS_REGION", "us-east-1"),
-                ("AWS_ACCESS_KEY_ID", "any"),
-                ("AWS_SECRET_ACCESS_KEY", "any"),
-            ])
-            .stdout(Stdio::piped())
+        let arguments = format!("serve {arguments} --port 0");
+        let mut process = command(arguments.split_whitespace())
             .stderr(errors)
-            .kill_on_drop(true)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();

@@ -14,6 +14,24 @@ pub(crate) struct Finished {
     pub(crate) err: String,
 }
 
+/// `kcl` with these arguments, in an environment of its own. What it writes to standard output is read
+/// here, and it is killed when it is dropped.
+pub(crate) fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kcl"));
+    command
+        .args(arguments)
+        .env_clear()
+        .envs([
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "any"),
+            ("AWS_SECRET_ACCESS_KEY", "any"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
 /// Runs `kcl` with these arguments, separated by spaces, in an environment of its own.
 pub(crate) async fn kcl(arguments: &str) -> Finished {
     kcl_with(arguments.split_whitespace()).await
@@ -21,18 +39,8 @@ pub(crate) async fn kcl(arguments: &str) -> Finished {
 
 /// The same with arguments that may hold spaces.
 pub(crate) async fn kcl_with(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Finished {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kcl"));
-    command.args(arguments).env_clear().envs([
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "any"),
-        ("AWS_SECRET_ACCESS_KEY", "any"),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-    ]);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+    let mut command = command(arguments);
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
     let output = command.output().await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Finished {

@@ -1,13 +1,10 @@
 //! `replay`: a range of time once more, beside a fleet.
 
-use std::process::Stdio;
-
 use kcl_local::stream::LocalStream;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Command;
 
-use super::program::{Finished, kcl};
+use super::program::{Finished, command, kcl};
 use super::scene::{Scene, until};
 
 /// The lines of JSON.
@@ -125,22 +122,10 @@ async fn children_are_read_after_their_parents() {
 async fn a_reader_that_goes_away_ends_the_replay() {
     let stream = stream().await;
     let endpoint = stream.endpoint().to_string();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kcl"));
     // Its end lies ahead, so that it would wait for an hour.
-    let range = ["--from", "1000000000000", "--to", "4000000000000"];
-    let mut run = command
-        .args(["replay", "orders", "--endpoint", &endpoint])
-        .args(range)
-        .env_clear()
-        .envs([
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_ACCESS_KEY_ID", "any"),
-            ("AWS_SECRET_ACCESS_KEY", "any"),
-        ])
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
+    let range = "--from 1000000000000 --to 4000000000000";
+    let arguments = format!("replay orders --endpoint {endpoint} {range}");
+    let mut run = command(arguments.split_whitespace()).spawn().unwrap();
     let mut out = BufReader::new(run.stdout.take().unwrap());
     let mut line = String::new();
     out.read_line(&mut line).await.unwrap();

@@ -11,15 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use kcl_core::admin::{SeekStep, SteerError, assign, moved, pause, plan_seek, resume, unassign};
+use kcl_core::admin::{FleetView, SeekStep, SteerError, pause, plan_seek, resume};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
-use kcl_core::{Clock as _, SystemClock};
+use kcl_core::{Clock as _, InitialPosition, SystemClock};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::arguments::StreamOfArguments;
-use crate::commands::chosen::{ChosenArguments, keys};
+use crate::commands::chosen::{chosen, is_of_table, keys, names};
+use crate::commands::moving::Moving;
 use crate::commands::of_stream::{leases_of, measure, stream_of};
 use crate::commands::seeking::{NotSet, Seeking};
 use crate::commands::watching::{Patience, found};
@@ -140,110 +141,105 @@ impl Changer {
                 "expected `to` with `seek` and `move`, and with nothing else",
             ));
         }
-        let to = wish.to.as_deref().filter(|_| wish.r#do == Deed::Seek);
-        let to = to.map(parse::position).transpose();
-        let to = to.map_err(|why| bad(format!("invalid `to`: {why}")))?;
         let fleet = found(&self.table, Patience::NONE)
             .await
             .map_err(|failure| failed(&failure))?;
-        let chosen = ChosenArguments::named(wish.leases).of(&fleet);
+        let chosen = chosen(&wish.leases, &fleet);
         let mut chosen = chosen.map_err(|failure| (StatusCode::NOT_FOUND, failure.chain()))?;
         let table = &*self.table.table;
-        match (wish.r#do, to) {
-            (Deed::Move, _) => {
-                let to = WorkerId::from(wish.to.unwrap_or_default());
-                self.moves(&keys(&chosen), &to).await
+        match wish.r#do {
+            Deed::Pause => {
+                let paused = keys(&chosen);
+                let done = pause(table, &paused, SystemClock.wall()).await;
+                done.map_err(refused)?;
+                Ok(json!({ "paused": names(&paused) }))
             }
-            (Deed::Resume, _) => {
+            Deed::Resume => {
                 chosen.retain(Lease::is_paused);
                 let resumed = keys(&chosen);
                 resume(table, &resumed).await.map_err(refused)?;
                 Ok(json!({ "resumed": names(&resumed) }))
             }
-            (Deed::Seek, Some(to)) => {
-                let steps = self.steps(&chosen, to).await?;
-                let skips = steps.iter().filter(|step| step.effect.may_skip()).count();
-                if wish.dry_run {
-                    return Ok(json!({ "done": false, "skips": skips, "leases": steps }));
-                }
-                if skips > 0 && !wish.skip {
-                    let why = format!(
-                        "records of {skips} leases would be skipped, or may be: `skip` allows it"
-                    );
-                    return Err((StatusCode::CONFLICT, why));
-                }
-                let seeking = Seeking {
-                    table: Arc::clone(&self.table.table),
-                    leases: chosen,
-                    to,
-                    wait: DRAIN,
-                };
-                let mut ending = self.ending.clone();
-                let stopped = async {
-                    let _ = ending.wait_for(|ending| *ending).await;
-                };
-                seeking.run(stopped, |_| {}).await.map_err(not_set)?;
-                Ok(json!({ "done": true, "skips": skips, "leases": steps }))
-            }
-            _ => {
-                let paused = keys(&chosen);
-                pause(table, &paused, SystemClock.wall())
-                    .await
-                    .map_err(refused)?;
-                Ok(json!({ "paused": names(&paused) }))
+            Deed::Seek => self.seek(&fleet, chosen, &wish).await,
+            Deed::Move => {
+                let to = wish.to.as_deref().unwrap_or_default();
+                self.moves(keys(&chosen), to.into()).await
             }
         }
     }
 
+    /// Sets where leases are read on, or says what that would do.
+    async fn seek(
+        &self,
+        fleet: &FleetView,
+        chosen: Vec<Lease>,
+        wish: &ChangeWish,
+    ) -> Result<Value, Refusal> {
+        let to = parse::position(wish.to.as_deref().unwrap_or_default());
+        let to = to.map_err(|why| bad(format!("invalid `to`: {why}")))?;
+        let steps = self.steps(fleet, &chosen, to).await?;
+        let skips = steps.iter().filter(|step| step.effect.may_skip()).count();
+        if !wish.dry_run {
+            if skips > 0 && !wish.skip {
+                let why = format!(
+                    "records of {skips} leases would be skipped, or may be: `skip` allows it"
+                );
+                return Err((StatusCode::CONFLICT, why));
+            }
+            let seeking = Seeking {
+                table: Arc::clone(&self.table.table),
+                leases: chosen,
+                to,
+                wait: DRAIN,
+            };
+            let done = seeking.run(self.ends(), |_| {}).await;
+            done.map_err(not_set)?;
+        }
+        Ok(json!({ "done": !wish.dry_run, "skips": skips, "leases": steps }))
+    }
+
     /// Moves leases, as `kcl move` does: what the worker does not have in time is taken back.
-    async fn moves(&self, leases: &[LeaseKey], to: &WorkerId) -> Result<Value, Refusal> {
-        let table = &*self.table.table;
-        assign(table, leases, to).await.map_err(refused)?;
-        let mut ending = self.ending.clone();
-        let waited = tokio::select! {
-            waited = moved(table, leases, to, DRAIN, &SystemClock, |_| {}) => waited,
-            _ = ending.wait_for(|ending| *ending) => Ok(Vec::new()),
+    async fn moves(&self, leases: Vec<LeaseKey>, to: WorkerId) -> Result<Value, Refusal> {
+        let moving = Moving {
+            table: Arc::clone(&self.table.table),
+            leases,
+            to,
+            wait: DRAIN,
         };
-        let not_yet = match waited {
-            Ok(left) if !left.is_empty() => keys(&left),
-            // The program ends, perhaps: what is not done is taken back then, too.
-            _ => leases.to_vec(),
-        };
-        unassign(table, &not_yet).await.map_err(refused)?;
-        let left = moved(table, &not_yet, to, Duration::ZERO, &SystemClock, |_| {}).await;
-        let left = left.map_err(refused)?;
+        let left = moving.run(self.ends(), |_| {}).await.map_err(refused)?;
         if left.is_empty() {
-            return Ok(json!({ "moved": names(leases) }));
+            return Ok(json!({ "moved": names(&moving.leases) }));
         }
         let why = format!(
-            "{to} does not have these after {} s, and their moves were taken back: {}",
+            "{} does not have these after {} s, and their moves were taken back: {}",
+            moving.to,
             DRAIN.as_secs(),
             names(&keys(&left)).join(", ")
         );
         Err((StatusCode::CONFLICT, why))
     }
 
+    /// Waits until the program ends.
+    async fn ends(&self) {
+        let mut ending = self.ending.clone();
+        let _ = ending.wait_for(|ending| *ending).await;
+    }
+
     /// What a seek would do to each of these leases, by what the stream says of them.
     async fn steps(
         &self,
+        fleet: &FleetView,
         chosen: &[Lease],
-        to: kcl_core::InitialPosition,
+        to: InitialPosition,
     ) -> Result<Vec<SeekStep>, Refusal> {
-        let fleet = found(&self.table, Patience::NONE)
+        let of = stream_of(&self.table, fleet, &self.stream)
             .await
             .map_err(|failure| failed(&failure))?;
-        let of = stream_of(&self.table, &fleet, &self.stream)
-            .await
-            .map_err(|failure| failed(&failure))?;
-        let mut asked = leases_of(&of, &fleet);
+        let mut asked = leases_of(&of, fleet);
         asked.retain(|lease| chosen.iter().any(|it| it.key == lease.key));
         let (lags, _) = measure(&of, &asked, |_| {}).await;
         Ok(plan_seek(chosen, &lags, to, SystemClock.wall()))
     }
-}
-
-fn names(keys: &[LeaseKey]) -> Vec<String> {
-    keys.iter().map(ToString::to_string).collect()
 }
 
 fn bad(why: impl Into<String>) -> Refusal {
@@ -258,7 +254,7 @@ fn failed(failure: &Failure) -> Refusal {
 /// The table refused, or failed.
 fn refused(error: SteerError) -> Refusal {
     let status = match &error {
-        SteerError::Table { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        error if is_of_table(error) => StatusCode::SERVICE_UNAVAILABLE,
         SteerError::Missing(_) => StatusCode::NOT_FOUND,
         _ => StatusCode::CONFLICT,
     };
@@ -272,11 +268,10 @@ fn not_set(why: NotSet) -> Refusal {
     match why {
         NotSet::Refused(error) => refused(error),
         NotSet::Held(held) => {
-            let held: Vec<String> = held.iter().map(|lease| lease.key.to_string()).collect();
             let why = format!(
                 "no checkpoint was set: after {} s workers still hold {}",
                 DRAIN.as_secs(),
-                held.join(", ")
+                names(&keys(&held)).join(", ")
             );
             (StatusCode::CONFLICT, why)
         }

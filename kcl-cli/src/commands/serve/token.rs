@@ -5,6 +5,7 @@ use std::path::Path;
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
+use subtle::ConstantTimeEq as _;
 
 use crate::failure::Failure;
 
@@ -70,12 +71,7 @@ impl ChangeToken {
             .map(HeaderValue::as_bytes)
             .and_then(|value| value.strip_prefix(b"Bearer "))
             .unwrap_or_default();
-        let wanted = self.0.as_bytes();
-        let differs = wanted
-            .iter()
-            .zip(given)
-            .fold(0, |differs, (one, other)| differs | (one ^ other));
-        given.len() == wanted.len() && differs == 0
+        given.ct_eq(self.0.as_bytes()).into()
     }
 }
 
