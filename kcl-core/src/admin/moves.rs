@@ -4,24 +4,26 @@ use futures_util::future::BoxFuture;
 
 use crate::lease::{Error, LeaseTable, Write};
 use crate::model::{Assignee, Lease, LeaseKey, WorkerId};
-use crate::runtime::{Clock, pause as wait};
+use crate::runtime::Clock;
 
 use super::SteerError;
 use super::at_once::for_each;
 use super::drains::ready_to_take;
-use super::pauses::{BETWEEN, announce, read, refused};
+use super::pauses::{announce, last_left, read, refuse_foreign, refused, write_all};
 use super::settled::settled;
 
 /// Assigns leases to a worker, which requests them from their owners at once: each drains the shard and
 /// hands the lease over, as in every hand-over, so nothing is read twice. Returns the rows afterwards;
-/// [`moved`] waits for the worker. A lease that the worker holds already is left as it is.
+/// [`moved`] waits for the worker. A lease that the worker holds already is left as it is; their rows
+/// come first.
 ///
 /// The assignment counts for the process of the worker that its row names now. While that lives, no
 /// other worker requests the lease, and a free one is left to it for 2 s. The worker keeps the lease
 /// for a minute; then it ends the assignment, and the lease may be moved for balance like any other.
 /// The assignment of a worker that is dead, leaving or drained counts for nothing, and the owner of the
-/// lease ends it after a minute; one that was not carried out ends after five. A worker that has reached its `max_leases`, or cannot reach the
-/// stream, does not request the lease before it has room or reaches it again.
+/// lease ends it after a minute; one that was not carried out ends after five. A worker that has
+/// reached its `max_leases`, or cannot reach the stream, does not request the lease before it has room
+/// or reaches it again.
 ///
 /// Whether the worker is alive is not asked: that takes an [`Observer`](super::Observer).
 ///
@@ -41,38 +43,23 @@ pub async fn assign(
     let check = |key| {
         Box::pin(async move {
             let row = read(table, key).await?;
-            match (&row.owner, &row.token, &row.checkpoint_owner) {
-                _ if row.is_paused() => Err(SteerError::Paused(LeaseKey::clone(key))),
-                (Some(holder), None, None) if holder != to => Err(SteerError::Foreign {
-                    lease: LeaseKey::clone(key),
-                    holder: holder.clone(),
-                }),
-                _ => Ok(row),
+            if row.is_paused() {
+                return Err(SteerError::Paused(row.key));
             }
+            // What was handed over to this worker has no token before it is claimed.
+            if row.owner.as_ref() != Some(to) {
+                refuse_foreign(&row)?;
+            }
+            Ok(row)
         }) as BoxFuture<'_, _>
     };
     let (rows, outcome) = for_each(leases, check).await;
     outcome?;
-    let there: Vec<LeaseKey> = rows
-        .iter()
-        .filter(|row| is_with(row, to))
-        .map(|row| row.key.clone())
-        .collect();
-    let write = &Write::assign(assignee);
-    let there = &there;
-    let change = |key| {
-        Box::pin(async move {
-            if there.contains(key) {
-                return read(table, key).await;
-            }
-            let row = settled(table, key, write).await;
-            row.map_err(|error| refused(key, error))
-        }) as BoxFuture<'_, _>
-    };
-    let (rows, outcome) = for_each(leases, change).await;
-    // Also after a failure: what was written is true all the same.
-    announce(table, &rows).await;
-    outcome.map(|()| rows)
+    let (mut there, elsewhere): (Vec<Lease>, Vec<Lease>) =
+        rows.into_iter().partition(|row| is_with(row, to));
+    let elsewhere: Vec<LeaseKey> = elsewhere.into_iter().map(|row| row.key).collect();
+    there.extend(write_all(table, &elsewhere, &Write::assign(assignee)).await?);
+    Ok(there)
 }
 
 /// Takes assignments back. A lease that has been handed over stays where it is. Returns the rows
@@ -119,28 +106,8 @@ pub async fn moved(
     clock: &dyn Clock,
     progress: impl Fn(usize) + Send + Sync,
 ) -> Result<Vec<Lease>, SteerError> {
-    let end = clock.now() + limit;
-    let mut left = leases.to_vec();
-    loop {
-        let look = |key| {
-            Box::pin(async move {
-                match read(table, key).await {
-                    Ok(row) => Ok(Some(row).filter(|row| !is_with(row, to))),
-                    Err(SteerError::Ended(_) | SteerError::Missing(_)) => Ok(None),
-                    Err(error) => Err(error),
-                }
-            }) as BoxFuture<'_, _>
-        };
-        let (rows, outcome) = for_each(&left, look).await;
-        outcome?;
-        let elsewhere: Vec<Lease> = rows.into_iter().flatten().collect();
-        progress(elsewhere.len());
-        if elsewhere.is_empty() || clock.now() >= end {
-            return Ok(elsewhere);
-        }
-        left = elsewhere.into_iter().map(|row| row.key).collect();
-        wait(clock, BETWEEN.min(end.since(clock.now()))).await;
-    }
+    let is_elsewhere = |row: &Lease| !is_with(row, to);
+    last_left(table, leases, (clock, limit), &is_elsewhere, progress).await
 }
 
 /// Whether a worker holds a lease, and does not only wait to claim it.

@@ -10,7 +10,7 @@ use super::at_once::for_each;
 use super::settled::settled;
 
 /// How often the rows are read while they are waited for.
-pub(super) const BETWEEN: Duration = Duration::from_millis(250);
+const BETWEEN: Duration = Duration::from_millis(250);
 
 /// Why a lease was not paused, resumed, moved or set, or a worker not drained.
 #[derive(Debug, thiserror::Error)]
@@ -107,18 +107,8 @@ pub async fn pause(
     leases: &[LeaseKey],
     at: Timestamp,
 ) -> Result<Vec<Lease>, SteerError> {
-    let check = |key| {
-        Box::pin(async move {
-            let row = read(table, key).await?;
-            match (&row.owner, &row.token, &row.checkpoint_owner) {
-                (Some(holder), None, None) => Err(SteerError::Foreign {
-                    lease: LeaseKey::clone(key),
-                    holder: holder.clone(),
-                }),
-                _ => Ok(()),
-            }
-        }) as BoxFuture<'_, _>
-    };
+    let check =
+        |key| Box::pin(async move { refuse_foreign(&read(table, key).await?) }) as BoxFuture<'_, _>;
     let (_, outcome) = for_each(leases, check).await;
     outcome?;
     write_all(table, leases, &Write::pause(at)).await
@@ -136,7 +126,7 @@ pub async fn resume(table: &dyn LeaseTable, leases: &[LeaseKey]) -> Result<Vec<L
 
 /// The same write for each lease, whoever holds it: the mark is beside everything that workers write,
 /// so no answer of theirs can be in its way.
-async fn write_all(
+pub(super) async fn write_all(
     table: &dyn LeaseTable,
     leases: &[LeaseKey],
     write: &Write,
@@ -151,6 +141,17 @@ async fn write_all(
     // Also after a failure: what was written is true all the same.
     announce(table, &rows).await;
     outcome.map(|()| rows)
+}
+
+/// Refuses a lease that a worker of the Java KCL holds.
+pub(super) fn refuse_foreign(row: &Lease) -> Result<(), SteerError> {
+    match (&row.owner, &row.token, &row.checkpoint_owner) {
+        (Some(holder), None, None) => Err(SteerError::Foreign {
+            lease: row.key.clone(),
+            holder: holder.clone(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Tells the workers. One that does not hear it sees the change with its next scan.
@@ -204,13 +205,27 @@ pub async fn drained(
     limit: Duration,
     clock: &dyn Clock,
 ) -> Result<Vec<Lease>, SteerError> {
+    let is_held = |row: &Lease| row.actual_owner().is_some();
+    last_left(table, leases, (clock, limit), &is_held, |_| {}).await
+}
+
+/// Reads these leases until none is left that is like this, or until the time is over. Returns the rows
+/// that are left; those that are gone or finished are not. `progress` is told how many, each time that
+/// they were read. Cancel safe.
+pub(super) async fn last_left(
+    table: &dyn LeaseTable,
+    leases: &[LeaseKey],
+    (clock, limit): (&dyn Clock, Duration),
+    is_left: &(dyn Fn(&Lease) -> bool + Sync),
+    progress: impl Fn(usize) + Send + Sync,
+) -> Result<Vec<Lease>, SteerError> {
     let end = clock.now() + limit;
     let mut left = leases.to_vec();
     loop {
         let look = |key| {
             Box::pin(async move {
                 match read(table, key).await {
-                    Ok(row) => Ok(Some(row).filter(|row| row.actual_owner().is_some())),
+                    Ok(row) => Ok(Some(row).filter(is_left)),
                     Err(SteerError::Ended(_) | SteerError::Missing(_)) => Ok(None),
                     Err(error) => Err(error),
                 }
@@ -218,11 +233,12 @@ pub async fn drained(
         };
         let (rows, outcome) = for_each(&left, look).await;
         outcome?;
-        let held: Vec<Lease> = rows.into_iter().flatten().collect();
-        if held.is_empty() || clock.now() >= end {
-            return Ok(held);
+        let rows: Vec<Lease> = rows.into_iter().flatten().collect();
+        progress(rows.len());
+        if rows.is_empty() || clock.now() >= end {
+            return Ok(rows);
         }
-        left = held.into_iter().map(|row| row.key).collect();
+        left = rows.into_iter().map(|row| row.key).collect();
         wait(clock, BETWEEN.min(end.since(clock.now()))).await;
     }
 }
