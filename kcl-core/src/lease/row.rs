@@ -109,16 +109,13 @@ impl WorkerRow {
     #[must_use]
     pub fn drains_text(&self) -> Option<String> {
         let drains = self.drains?;
-        Some(format!("{drains} {}", self.mark()))
+        Some(self.marked(drains))
     }
 
     /// Sets [`drains`](Self::drains) from what a table has stored. What is said of another incarnation
     /// is `None`.
     pub fn read_drains(&mut self, text: Option<&str>) {
-        self.drains = text
-            .and_then(|text| text.split_once(' '))
-            .filter(|(_, of)| *of == self.mark())
-            .and_then(|(drains, _)| drains.parse().ok());
+        self.drains = self.said_of_it(text).and_then(|drains| drains.parse().ok());
     }
 
     /// The end of the incarnation: eight of its 32 random digits tell it from its predecessor, and each
@@ -127,6 +124,17 @@ impl WorkerRow {
         let text = self.incarnation.as_str();
         let start = text.char_indices().rev().nth(7).map_or(0, |(at, _)| at);
         &text[start..]
+    }
+
+    /// What is said of this incarnation, as a table stores it.
+    fn marked(&self, said: impl std::fmt::Display) -> String {
+        format!("{said} {}", self.mark())
+    }
+
+    /// What a stored text says, if it is of this incarnation.
+    fn said_of_it<'a>(&self, stored: Option<&'a str>) -> Option<&'a str> {
+        let (said, of) = stored?.split_once(' ')?;
+        (of == self.mark()).then_some(said)
     }
 
     /// [`keep_alive`](Self::keep_alive) as a table stores it: a word, a space and the end of the
@@ -138,16 +146,13 @@ impl WorkerRow {
     /// another one.
     #[must_use]
     pub fn keep_alive_text(&self) -> Option<String> {
-        let word = self.keep_alive.word()?;
-        Some(format!("{word} {}", self.mark()))
+        self.keep_alive.word().map(|word| self.marked(word))
     }
 
     /// Sets [`keep_alive`](Self::keep_alive) from what a table has stored. What is said of another
     /// incarnation, or in words of a later version, is [`KeepAlive::Unknown`].
     pub fn read_keep_alive(&mut self, text: Option<&str>) {
-        let said = text
-            .and_then(|text| text.split_once(' '))
-            .filter(|(_, of)| *of == self.mark());
+        let said = self.said_of_it(text);
         let known = [
             KeepAlive::Renewals,
             KeepAlive::Heartbeats,
@@ -155,7 +160,7 @@ impl WorkerRow {
         ];
         self.keep_alive = known
             .into_iter()
-            .find(|known| said.is_some_and(|(word, _)| Some(word) == known.word()))
+            .find(|known| said.is_some() && said == known.word())
             .unwrap_or_default();
     }
 

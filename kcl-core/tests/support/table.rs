@@ -149,6 +149,14 @@ impl UnrulyTable {
         locked(&self.state).regressions.clone()
     }
 
+    /// As long as a read of one row is to take.
+    async fn take_time(&self) {
+        let delay = locked(&self.state).slow_reads;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+    }
+
     fn fault(&self, key: &LeaseKey, change: Option<&Change>) -> Fault {
         let rule = locked(&self.state).rule.clone();
         rule.map_or(Fault::None, |rule| rule(key, change))
@@ -225,14 +233,8 @@ impl LeaseTable for UnrulyTable {
 
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
         let row = self.rows.get(key).await;
-        let delay = {
-            let mut state = locked(&self.state);
-            *state.reads.entry(key.clone()).or_default() += 1;
-            state.slow_reads
-        };
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
-        }
+        *locked(&self.state).reads.entry(key.clone()).or_default() += 1;
+        self.take_time().await;
         row
     }
 
@@ -324,14 +326,11 @@ impl LeaseTable for UnrulyTable {
 
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
         let row = self.rows.get_worker(worker).await;
-        let delay = {
-            let mut state = locked(&self.state);
-            *state.worker_reads.entry(worker.clone()).or_default() += 1;
-            state.slow_reads
-        };
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
-        }
+        *locked(&self.state)
+            .worker_reads
+            .entry(worker.clone())
+            .or_default() += 1;
+        self.take_time().await;
         row
     }
 

@@ -51,8 +51,7 @@ pub(super) fn assigned_to_me(
             .as_ref()
             .filter(|_| row.checkpoint_owner.is_none())?;
         // One of this framework, that lives. A worker that leaves frees it.
-        let answers = row.token.is_some()
-            && !lease.seen.is_held_by_foreign()
+        let answers = lease.is_held_by_ours()
             && fleet.is_ours(of)
             && fleet.members.is_alive(of, fleet.now, fleet.timing);
         let asks = fleet.is_assigned_to_me(row)

@@ -62,9 +62,8 @@ struct MovableLease<'a> {
 impl<'a> Donors<'a> {
     /// The leases that can be requested: each is held by a worker that knows requests, and has no
     /// request pending. Of the KCL workers only these `give`. A lease without a token is not
-    /// requested from a worker of this framework: it was handed over and not claimed yet, or a KCL
-    /// worker has taken it. Nor is one that an operator has assigned. `pool_of` says in which pool a lease of the worker at a place is: a
-    /// small number.
+    /// requested from a worker of this framework, nor is one that an operator has assigned. `pool_of`
+    /// says in which pool a lease of the worker at a place is: a small number.
     pub(super) fn new(
         leases: &[PlannedLease<'a>],
         gives: impl Fn(&WorkerId) -> bool,
@@ -96,9 +95,7 @@ impl<'a> Donors<'a> {
                 continue;
             };
             let askable = match knows[place] {
-                Some(is_ours) => {
-                    !is_ours || (row.token.is_some() && !lease.seen.is_held_by_foreign())
-                }
+                Some(is_ours) => !is_ours || lease.is_held_by_ours(),
                 None => false,
             };
             if askable {

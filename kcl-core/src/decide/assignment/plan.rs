@@ -394,8 +394,7 @@ fn withdrawals(
         let too_many = is_uneven || open.len() - withdraw.len() > room;
         // A lease of a dead owner is taken when it expires. A row without a token belongs to a KCL
         // worker, which does not expect a withdrawal and would drop the lease anyway.
-        let ours =
-            row.token.is_some() && !fleet.foreign.contains(of) && !lease.seen.is_held_by_foreign();
+        let ours = lease.is_held_by_ours() && !fleet.foreign.contains(of);
         if ours && (me.leaving || me.passive || fleet.is_drained || (alive && (late || too_many))) {
             withdraw.push(Ask {
                 key: row.key.clone(),

@@ -43,6 +43,12 @@ impl<'a> PlannedLease<'a> {
             && self.seen.row.checkpoint_owner.is_none()
     }
 
+    /// Whether the row was written by a worker of this framework that holds it. A lease without a token
+    /// was handed over and not claimed yet, or a KCL worker has taken it.
+    pub(super) fn is_held_by_ours(&self) -> bool {
+        self.seen.row.token.is_some() && !self.seen.is_held_by_foreign()
+    }
+
     /// The row stays until the shard has left the stream.
     pub(super) fn is_finished(&self) -> bool {
         self.seen.row.checkpoint.is_shard_end()

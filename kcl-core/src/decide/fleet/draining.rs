@@ -110,7 +110,6 @@ fn batch(
 mod tests {
     use super::super::FleetSettings;
     use super::*;
-    use crate::decide::expiry::Timing;
     use crate::decide::fleet::Scan;
     use crate::lease::{ScanPage, WorkerRow};
     use crate::model::{Checkpoint, Lease};
@@ -139,13 +138,8 @@ mod tests {
 
     fn engine(max_moves: usize, leases: u32) -> Engine {
         let mut engine = Engine::new(FleetSettings {
-            me: "ME".into(),
-            timing: Timing::for_failover(F),
-            max_leases: 100,
             max_moves,
-            capacity: None,
-            audit_every: Duration::from_secs(120),
-            reading_ends: false,
+            ..FleetSettings::of_tests()
         });
         for shard in 0..leases {
             engine.acquired(&lease(shard, "ME"), true, at(0), true);

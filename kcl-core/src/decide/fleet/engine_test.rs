@@ -3,15 +3,25 @@ use crate::model::{Checkpoint, Token};
 
 const FAILOVER: Duration = Duration::from_secs(10);
 
+impl FleetSettings {
+    /// Those of the worker `ME` of tests: a failover time of 10 s, and room for 100 leases.
+    pub(in crate::decide::fleet) fn of_tests() -> Self {
+        Self {
+            me: "ME".into(),
+            timing: Timing::for_failover(Duration::from_secs(10)),
+            max_leases: 100,
+            max_moves: 8,
+            capacity: None,
+            audit_every: Duration::from_secs(120),
+            reading_ends: false,
+        }
+    }
+}
+
 fn engine(max_leases: usize) -> Engine {
     Engine::new(FleetSettings {
-        me: "ME".into(),
-        timing: Timing::for_failover(FAILOVER),
         max_leases,
-        max_moves: 8,
-        capacity: None,
-        audit_every: Duration::from_secs(120),
-        reading_ends: false,
+        ..FleetSettings::of_tests()
     })
 }
 

@@ -77,7 +77,6 @@ mod tests {
     use super::super::{FleetCommand, FleetSettings, Scan};
     use super::*;
     use crate::decide::assignment::Take;
-    use crate::decide::expiry::Timing;
     use crate::lease::ScanPage;
     use crate::model::Checkpoint;
 
@@ -89,15 +88,7 @@ mod tests {
 
     /// An engine that has seen the row of A stand still for 6 s, and plans to take its lease at 8 s.
     fn engine(row: &WorkerRow) -> Engine {
-        let mut engine = Engine::new(FleetSettings {
-            me: "ME".into(),
-            timing: Timing::for_failover(F),
-            max_leases: 10,
-            max_moves: 8,
-            capacity: None,
-            audit_every: Duration::from_secs(120),
-            reading_ends: false,
-        });
+        let mut engine = Engine::new(FleetSettings::of_tests());
         let lease = Lease::new(LeaseKey::single("1"), Checkpoint::TrimHorizon);
         let lease = lease.owned_by("A".into(), "a:1".into());
         for when in [0, 2, 4, 6] {

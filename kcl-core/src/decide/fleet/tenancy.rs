@@ -125,18 +125,12 @@ mod tests {
 
     use super::super::{FleetSettings, LeaseWork};
     use super::*;
-    use crate::decide::expiry::Timing;
     use crate::model::Checkpoint;
 
     fn engine() -> Engine {
         Engine::new(FleetSettings {
-            me: "ME".into(),
-            timing: Timing::for_failover(Duration::from_secs(10)),
             max_leases: 1,
-            max_moves: 8,
-            capacity: None,
-            audit_every: Duration::from_secs(120),
-            reading_ends: false,
+            ..FleetSettings::of_tests()
         })
     }
 

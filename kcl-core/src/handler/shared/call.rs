@@ -86,11 +86,6 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
             cause: self.flush.cause,
             attempt,
         };
-        // It counts for each shard in it, so a call that exceeds the handler budget costs the
-        // leases of all: nobody can say whose record holds it up.
-        for background in tried.backgrounds.values() {
-            background.works_since(Some(tried.now), 1);
-        }
         // One retry, whatever the number of shards in it.
         if attempt > 1
             && let Some(background) = tried.backgrounds.values().next()
@@ -111,19 +106,10 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
             apart = live.collect();
             &apart
         };
-        let ids: Vec<MemberId> = tried.backgrounds.keys().copied().collect();
         // Within a future of our own: the handler may panic before it has made one.
         let flushing = async { self.work.handler.flush(records, &context).await };
-        let called = tokio::select! {
-            biased;
-            called = call_within(rules.attempt_limit, &*self.clock, flushing) => Some(called),
-            // While one of its shards is held the call goes on: dropping it would repeat that
-            // shard's records for the sake of others.
-            () = self.work.all_gone(&ids) => None,
-        };
-        for background in tried.backgrounds.values() {
-            background.works_since(None, 0);
-        }
+        let flushing = call_within(rules.attempt_limit, &*self.clock, flushing);
+        let called = self.at_work(tried, flushing).await;
         match called {
             None => CallResult::Gone,
             Some(Ok(Ok(()))) => CallResult::Done,
@@ -142,5 +128,29 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
             }
             Some(Err(said)) => CallResult::Failed(None, Arc::<str>::into(said)),
         }
+    }
+    /// Waits for some work on these records, while any of their shards is held: dropping it would repeat
+    /// that shard's records for the sake of others.
+    ///
+    /// It counts for each shard in it, so work that exceeds the handler budget costs the leases of all:
+    /// nobody can say whose record holds it up.
+    pub(super) async fn at_work<T>(
+        &self,
+        tried: &TriedRecords,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        for background in tried.backgrounds.values() {
+            background.works_since(Some(tried.now), 1);
+        }
+        let ids: Vec<MemberId> = tried.backgrounds.keys().copied().collect();
+        let done = tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = self.work.all_gone(&ids) => None,
+        };
+        for background in tried.backgrounds.values() {
+            background.works_since(None, 0);
+        }
+        done
     }
 }

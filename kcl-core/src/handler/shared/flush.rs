@@ -233,16 +233,10 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
             attempts,
             error: progress.error.as_deref().filter(|_| attempts > 0),
         };
-        // It counts like a call: a dead letter that hangs costs the lease.
-        background.works_since(Some(tried.now), 1);
-        let of = [self.flush.records[index].0];
-        let given_up = tokio::select! {
-            biased;
-            given_up = give_up(&rules.last_resort, background, letter) => Some(given_up),
-            // The other shards wait for it no longer.
-            () = self.work.all_gone(&of) => None,
-        };
-        background.works_since(None, 0);
+        // It counts like a call: a dead letter that hangs costs the lease. When that is gone, the other
+        // shards wait no longer.
+        let giving_up = give_up(&rules.last_resort, background, letter);
+        let given_up = self.at_work(&tried, giving_up).await;
         let Some(given_up) = given_up else {
             return true;
         };

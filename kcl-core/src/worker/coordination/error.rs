@@ -77,37 +77,10 @@ impl CoordinationError {
         matches!(self, Self::Stream(error) if matches!(error.kind, ErrorKind::Gone | ErrorKind::Transient))
     }
 
-    /// The error of a call of the lease table.
-    pub(super) fn of_table(self) -> Error {
-        match self {
-            Self::Table(error) => error,
-            other => Error::Fatal {
-                message: "it could not be read".to_owned(),
-                source: Some(other.into()),
-            },
-        }
-    }
-
     /// The same once more, for each of those who have asked for what did not work.
     pub(super) fn again(this: &Arc<Self>) -> Self {
         match &**this {
-            Self::Table(Error::Conflict { row }) => {
-                Self::Table(Error::Conflict { row: row.clone() })
-            }
-            Self::Table(Error::Unknown { .. }) => Self::Table(Error::Unknown {
-                source: Cause::of(this),
-            }),
-            Self::Table(Error::Throttled { .. }) => Self::Table(Error::Throttled {
-                source: Cause::of(this),
-            }),
-            Self::Table(Error::Malformed(row)) => Self::Table(Error::Malformed(row.clone())),
-            Self::Table(Error::Denied { message }) => Self::Table(Error::Denied {
-                message: message.clone(),
-            }),
-            Self::Table(Error::Fatal { message, source }) => Self::Table(Error::Fatal {
-                message: message.clone(),
-                source: source.as_ref().map(|_| Cause::of(this)),
-            }),
+            Self::Table(error) => Self::Table(table_again(error, || Cause::of(this))),
             Self::Stream(error) => {
                 let same = stream::Error::new(error.kind, error.operation, error.message.clone());
                 Self::Stream(if error.source.is_some() {
@@ -122,19 +95,41 @@ impl CoordinationError {
     }
 }
 
+/// The error of a call of the lease table once more, for each of those who have shared the call.
+pub(super) fn shared(this: &Arc<Error>) -> Error {
+    table_again(this, || Cause::of(this))
+}
+
+/// The same error, with what is beneath it made anew.
+fn table_again(error: &Error, cause: impl FnOnce() -> BoxError) -> Error {
+    match error {
+        Error::Conflict { row } => Error::Conflict { row: row.clone() },
+        Error::Unknown { .. } => Error::Unknown { source: cause() },
+        Error::Throttled { .. } => Error::Throttled { source: cause() },
+        Error::Malformed(row) => Error::Malformed(row.clone()),
+        Error::Denied { message } => Error::Denied {
+            message: message.clone(),
+        },
+        Error::Fatal { message, source } => Error::Fatal {
+            message: message.clone(),
+            source: source.as_ref().map(|_| cause()),
+        },
+    }
+}
+
 /// What is beneath a trouble that several have.
 #[derive(Debug)]
-struct Cause(Arc<CoordinationError>);
+struct Cause<E>(Arc<E>);
 
-impl Cause {
+impl<E: std::error::Error + Send + Sync + 'static> Cause<E> {
     /// The cause for one of those who have asked. Errors cannot be cloned, so all of them share the
     /// one that there is.
-    fn of(trouble: &Arc<CoordinationError>) -> BoxError {
+    fn of(trouble: &Arc<E>) -> BoxError {
         Box::new(Self(Arc::clone(trouble)))
     }
 }
 
-impl fmt::Display for Cause {
+impl<E: std::error::Error> fmt::Display for Cause<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0
             .source()
@@ -142,7 +137,7 @@ impl fmt::Display for Cause {
     }
 }
 
-impl std::error::Error for Cause {
+impl<E: std::error::Error> std::error::Error for Cause<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source().and_then(std::error::Error::source)
     }

@@ -13,7 +13,7 @@ use crate::runtime::pause;
 use crate::worker::single_flight::SingleFlight;
 
 use super::context::{BETWEEN_TRIES, Context, TRIES};
-use super::error::CoordinationError;
+use super::error::shared;
 
 /// The incarnations that were found to have no heartbeat any more. They never have one again.
 ///
@@ -24,7 +24,7 @@ pub(super) type EndedIncarnations = Mutex<BTreeSet<String>>;
 /// The rows of holders that renew their leases, read consistently. Of a dead worker that has held a
 /// thousand leases, all that wait for its row while it is read share the next reading.
 pub(super) type HolderRows =
-    std::sync::Mutex<BTreeMap<WorkerId, Arc<SingleFlight<Option<WorkerRow>, CoordinationError>>>>;
+    std::sync::Mutex<BTreeMap<WorkerId, Arc<SingleFlight<Option<WorkerRow>, Error>>>>;
 
 /// How many of each are remembered.
 const REMEMBERED: usize = 256;
@@ -101,14 +101,9 @@ impl Context {
             }
             Arc::clone(rows.entry(holder.clone()).or_default())
         };
-        let read = async {
-            Ok(self
-                .client
-                .read(self.client.table.get_worker(holder))
-                .await?)
-        };
+        let read = self.client.read(self.client.table.get_worker(holder));
         let row = flight.ask(&**self.clock(), Duration::ZERO, read).await;
-        let row = row.map_err(|error| CoordinationError::again(&error).of_table());
+        let row = row.map_err(|error| shared(&error));
         let row = match row {
             // Its heartbeats fail, too.
             Err(Error::Malformed(_)) => return Ok(true),
