@@ -132,6 +132,17 @@ pub(super) fn sum(load: &BenchLoad) -> u64 {
     sum
 }
 
+/// Whether so many records, of this sum, are all of a load, each once.
+pub(super) fn all_came(records: u64, came: u64, load: &BenchLoad) -> Result<(), String> {
+    if (records, came) == (load.records, sum(load)) {
+        return Ok(());
+    }
+    Err(format!(
+        "{records} records came of {}, or not the right ones",
+        load.records
+    ))
+}
+
 /// Whether the bare loop has read each Kinesis record and the worker each user record. What the
 /// bare loop reads is more than the user records where they are in aggregates, so its bytes can
 /// only be compared where they are not.

@@ -7,7 +7,7 @@ use kcl_core::model::Record;
 use kcl_core::{BoxError, Clock, SystemClock};
 
 use super::BenchLoad;
-use super::compare::sum;
+use super::compare::all_came;
 use super::count::Count;
 use super::measure::Figures;
 use super::process::Server;
@@ -44,13 +44,7 @@ pub async fn lanes(
     .await?;
     server.stop();
     let (records, came) = (count.records(), count.sum());
-    if (records, came) != (load.records, sum(load)) {
-        let text = format!(
-            "{records} records came of {}, or not the right ones",
-            load.records
-        );
-        return Err(text.into());
-    }
+    all_came(records, came, load)?;
     let figures = Figures::of_this_process(records, came)?;
     let ideal = f64::from(at_work) / takes.as_secs_f64();
     let mib = |bytes: usize| bytes as f64 / 1024.0 / 1024.0;

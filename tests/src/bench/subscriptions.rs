@@ -9,7 +9,7 @@ use kcl_core::{Clock, Failure, RecordProcessor, SystemClock};
 use tokio::sync::watch;
 
 use super::BenchLoad;
-use super::compare::sum;
+use super::compare::all_came;
 use super::count::{Count, Counter};
 use super::measure::Figures;
 use super::process::Server;
@@ -71,13 +71,7 @@ pub async fn subscriptions(
         return Err("a handler that was stopped was done".into());
     };
     let (figures, whole) = (figures?, Figures::of_this_process(records, sums)?);
-    if (records, sums) != (load.records, sum(load)) {
-        return Err(format!(
-            "{records} records came of {}, or not the right ones",
-            load.records
-        )
-        .into());
-    }
+    all_came(records, sums, load)?;
     let windows = load.shards as usize * Http2Settings::default().window as usize;
     let mib = |bytes: usize| bytes as f64 / 1024.0 / 1024.0;
     println!(

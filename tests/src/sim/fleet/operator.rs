@@ -17,71 +17,102 @@ const FORGOTTEN: f64 = 0.1;
 
 /// Pauses shards, each for some time of its own, until the world is healed.
 pub(crate) async fn pause_shards(sim: Sim, mean: u64) {
-    let mut dice = Dice::new(sim.world().seed, "which shard is paused");
+    let pause: Steer<LeaseKey> = |sim, dice, is_told| {
+        let rows = steerable(&sim.state());
+        if rows.is_empty() {
+            return None;
+        }
+        let key = rows[dice.index(rows.len())].clone();
+        let at = Timestamp::from_millis(sim.now().0 as i64);
+        sim.count(Fault::Paused);
+        write(sim, &mut sim.state(), &key, &Write::pause(at), is_told);
+        Some(key)
+    };
+    let resume: Undo<LeaseKey> = |sim, key, is_told| {
+        write(sim, &mut sim.state(), &key, &Write::resume(), is_told);
+    };
+    let dice = Dice::new(sim.world().seed, "which shard is paused");
+    now_and_then((sim, mean), dice, (200.0, 60_000.0), pause, resume).await;
+}
+
+/// Moves leases to workers. Each move is taken back after some time, or forgotten.
+pub(crate) async fn move_leases(sim: Sim, mean: u64) {
+    let take_back: Undo<(LeaseKey, Assignee)> = |sim, (key, to), is_told| {
+        // What is done in a healed world would move leases in a fleet that is to be at rest.
+        if !sim.is_healed() {
+            write(sim, &mut sim.state(), &key, &Write::unassign(to), is_told);
+        }
+    };
+    let dice = Dice::new(sim.world().seed, "which lease is moved");
+    now_and_then((sim, mean), dice, (500.0, 60_000.0), move_any, take_back).await;
+}
+
+/// Drains workers. Each drain is ended after some time, or forgotten.
+pub(crate) async fn drain_workers(sim: Sim, mean: u64) {
+    let drain: Steer<WorkerId> = |sim, dice, is_told| {
+        let workers = sim.state().table.workers_at(sim.now());
+        if workers.is_empty() {
+            return None;
+        }
+        let worker = workers[dice.index(workers.len())].worker.clone();
+        sim.count(Fault::Drained);
+        set_draining(sim, &mut sim.state(), &worker, true, is_told);
+        Some(worker)
+    };
+    let undrain: Undo<WorkerId> = |sim, worker, is_told| {
+        if !sim.is_healed() {
+            set_draining(sim, &mut sim.state(), &worker, false, is_told);
+        }
+    };
+    let dice = Dice::new(sim.world().seed, "which worker is drained");
+    now_and_then((sim, mean), dice, (500.0, 90_000.0), drain, undrain).await;
+}
+
+/// Does something, of which the workers are told or not. `None` if there is nothing to do it with.
+type Steer<T> = fn(&Sim, &mut Dice, bool) -> Option<T>;
+/// Takes back what was done.
+type Undo<T> = fn(&Sim, T, bool);
+
+/// Does something after a time that is `mean` on average, again and again until the world is healed;
+/// and takes it back after a time between these two, in milliseconds, unless it is forgotten.
+async fn now_and_then<T: Send + 'static>(
+    (sim, mean): (Sim, u64),
+    mut dice: Dice,
+    (shortest, longest): (f64, f64),
+    steer: Steer<T>,
+    undo: Undo<T>,
+) {
     loop {
         sleep(dice.wait(mean).max(10)).await;
         if sim.is_healed() {
             return;
         }
         let (is_told, is_forgotten) = (!dice.chance(NOT_ANNOUNCED), dice.chance(FORGOTTEN));
-        let span = dice.log(200.0, 60_000.0) as u64;
-        let rows: Vec<LeaseKey> = {
-            let state = sim.state();
-            let unfinished = |row: &&_| !is_finished_or_paused(row);
-            let rows = state.table.leases().filter(unfinished);
-            rows.map(|row| row.key.clone()).collect()
-        };
-        if rows.is_empty() {
+        let span = dice.log(shortest, longest) as u64;
+        let Some(done) = steer(&sim, &mut dice, is_told) else {
             continue;
-        }
-        let key = rows[dice.index(rows.len())].clone();
-        let at = Timestamp::from_millis(sim.now().0 as i64);
-        sim.count(Fault::Paused);
-        write(&sim, &mut sim.state(), &key, &Write::pause(at), is_told);
+        };
         if !is_forgotten {
             let sim = sim.clone();
             spawn(async move {
                 sleep(span).await;
-                write(&sim, &mut sim.state(), &key, &Write::resume(), is_told);
+                undo(&sim, done, is_told);
             });
         }
     }
 }
 
-/// Moves leases to workers. Each move is taken back after some time, or forgotten.
-pub(crate) async fn move_leases(sim: Sim, mean: u64) {
-    let mut dice = Dice::new(sim.world().seed, "which lease is moved");
-    loop {
-        sleep(dice.wait(mean).max(10)).await;
-        if sim.is_healed() {
-            return;
-        }
-        let (is_told, is_forgotten) = (!dice.chance(NOT_ANNOUNCED), dice.chance(FORGOTTEN));
-        let span = dice.log(500.0, 60_000.0) as u64;
-        let Some((key, to)) = move_any(&sim, &mut dice, is_told) else {
-            continue;
-        };
-        if !is_forgotten {
-            let sim = sim.clone();
-            spawn(async move {
-                sleep(span).await;
-                // What is done in a healed world would move leases in a fleet that is to be at rest.
-                if !sim.is_healed() {
-                    write(&sim, &mut sim.state(), &key, &Write::unassign(to), is_told);
-                }
-            });
-        }
-    }
+/// The leases that are neither finished nor paused.
+fn steerable(state: &WorldState) -> Vec<LeaseKey> {
+    let rows = state.table.leases();
+    let rows = rows.filter(|row| !is_finished_or_paused(row));
+    rows.map(|row| row.key.clone()).collect()
 }
 
 /// Assigns a lease to a worker, whoever they are: the worker may be dead.
 fn move_any(sim: &Sim, dice: &mut Dice, is_told: bool) -> Option<(LeaseKey, Assignee)> {
     let mut state = sim.state();
-    let unfinished = |row: &&Lease| !is_finished_or_paused(row);
-    let rows: Vec<LeaseKey> = {
-        let rows = state.table.leases().filter(unfinished);
-        rows.map(|row| row.key.clone()).collect()
-    };
+    let rows = steerable(&state);
     let mut workers = state.table.workers_at(sim.now());
     workers.retain(|row| !row.leaving);
     if rows.is_empty() || workers.is_empty() {
@@ -93,35 +124,6 @@ fn move_any(sim: &Sim, dice: &mut Dice, is_told: bool) -> Option<(LeaseKey, Assi
     state.counts.add(Fault::Assigned);
     write(sim, &mut state, &key, &Write::assign(to.clone()), is_told);
     Some((key, to))
-}
-
-/// Drains workers. Each drain is ended after some time, or forgotten.
-pub(crate) async fn drain_workers(sim: Sim, mean: u64) {
-    let mut dice = Dice::new(sim.world().seed, "which worker is drained");
-    loop {
-        sleep(dice.wait(mean).max(10)).await;
-        if sim.is_healed() {
-            return;
-        }
-        let (is_told, is_forgotten) = (!dice.chance(NOT_ANNOUNCED), dice.chance(FORGOTTEN));
-        let span = dice.log(500.0, 90_000.0) as u64;
-        let workers = sim.state().table.workers_at(sim.now());
-        if workers.is_empty() {
-            continue;
-        }
-        let worker = workers[dice.index(workers.len())].worker.clone();
-        sim.count(Fault::Drained);
-        set_draining(&sim, &mut sim.state(), &worker, true, is_told);
-        if !is_forgotten {
-            let sim = sim.clone();
-            spawn(async move {
-                sleep(span).await;
-                if !sim.is_healed() {
-                    set_draining(&sim, &mut sim.state(), &worker, false, is_told);
-                }
-            });
-        }
-    }
 }
 
 /// In a healed world: moves two leases and drains a worker of those that live, if such things are done
