@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::sim::history::Event;
 use crate::sim::runtime::{sleep, start};
 use crate::sim::state::Sim;
-use crate::sim::world::{SimFleet, World};
+use crate::sim::world::{SimFleet, Style, World};
 
 use super::process::{Processes, supervise};
 use super::{chaos, operator, producer, reshards};
@@ -319,5 +319,12 @@ fn patience(sim: &Sim) -> u64 {
         (all, lines.len() as u64)
     };
     let calm = calm + generation * generations.into_iter().max().unwrap_or(0);
+    // A buffer that shards share does one record after the other, of whichever shard.
+    let records = || state.stream.shards().iter().map(|shard| u64::from(shard.len()));
+    let calm = if world.handlers.styles.contains(&Style::SharedBuffer) {
+        calm + records().sum::<u64>() * world.handlers.usual_ms
+    } else {
+        calm
+    };
     calm + calls * (1_000 + 4 * world.handlers.usual_ms) + looks * world.fleet.longest_failover()
 }

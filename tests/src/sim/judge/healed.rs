@@ -46,12 +46,13 @@ impl Judge {
             .filter(|row| !row.checkpoint.is_shard_end() && !is_deleted(row, stream))
         {
             // What nobody has room for is left as it is, perhaps in a hand-over whose parties are
-            // dead.
+            // dead. What a worker held before it was drained may be among it by now.
             let unread = || {
                 is_full
-                    && stream
-                        .leased(&row.key)
-                        .is_some_and(|(index, _)| self.unread.contains(&index))
+                    && (!drained.is_empty()
+                        || stream
+                            .leased(&row.key)
+                            .is_some_and(|(index, _)| self.unread.contains(&index)))
             };
             let owned = self.owner_of(row, &held).is_some();
             if !owned && unread() {
