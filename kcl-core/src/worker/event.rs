@@ -303,7 +303,7 @@ pub enum Event {
     Missed(u64),
 }
 
-/// A call of a [`RecordProcessor`](crate::RecordProcessor).
+/// A call of a [`RecordProcessor`](crate::RecordProcessor), or of a [handler](crate::handler).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HandlerCall {
@@ -311,6 +311,9 @@ pub enum HandlerCall {
     Initialize,
     /// `process_records`
     ProcessRecords,
+    /// `handle` or `flush` of a [handler](crate::handler), or the part of a batch that
+    /// [`bisect`](crate::handler::bisect) tries
+    Handler,
     /// `idle`
     Idle,
     /// `lease_lost`
@@ -326,6 +329,7 @@ impl fmt::Display for HandlerCall {
         f.write_str(match self {
             Self::Initialize => "initialize",
             Self::ProcessRecords => "process_records",
+            Self::Handler => "the handler",
             Self::Idle => "idle",
             Self::LeaseLost => "lease_lost",
             Self::ShardEnded => "shard_ended",

@@ -166,6 +166,14 @@ impl Event {
                 (OnFailure::Skip, Some(_)) => "the record is skipped".to_owned(),
                 (OnFailure::Skip | OnFailure::Retry, _) => tried_again(*attempt, settings),
             }),
+            // How often and how long after is known to the handler alone.
+            Self::HandlerFailed {
+                call: HandlerCall::Handler,
+                ..
+            } => Some(
+                "it is retried or given up, as its `Retries` say, or else the worker's `on_failure`"
+                    .to_owned(),
+            ),
             // Without these two a shard can neither begin nor end, whatever the policy says of
             // records.
             Self::HandlerFailed {

@@ -165,6 +165,37 @@ async fn what_a_handler_logs_stands_in_the_span_of_its_shard() {
     }
 }
 
+/// The pauses and the policy of the worker do not apply to it.
+#[tokio::test]
+async fn the_log_leaves_to_a_handler_what_follows_its_failure() {
+    let (stream, shard, sequences) = one_shard(1);
+    let (table, logged) = (MemoryLeaseTable::new(), Logged::default());
+    let guard = logged.on_this_thread();
+    let desk = Desk::new(|_, attempt| async move {
+        if attempt == 1 {
+            Err("not yet".into())
+        } else {
+            Ok(())
+        }
+    });
+    let run = Fleet::new(&stream, &table)
+        .with(|builder| builder.coordination_on(CoordinationOn::CallersRuntime))
+        .process(in_order(desk).retries(Retries::attempts(3)));
+    wait_for_lease(&table, &shard, |lease| {
+        lease.checkpoint == crate::support::at(&sequences[0])
+    })
+    .await;
+    run.stop().await.unwrap();
+    drop(guard);
+    let lines = logged.take();
+    let said = format!(
+        "the handler of orders/{shard} failed at record {} (attempt 1): not yet; it is retried or \
+         given up, as its `Retries` say",
+        sequences[0]
+    );
+    assert!(lines.contains(&said), "no `{said}` in {lines}");
+}
+
 #[tokio::test]
 async fn pauses_of_nothing_are_refused_by_the_builder() {
     let (stream, _, _) = one_shard(0);

@@ -80,7 +80,7 @@ pub(super) fn of_shard(
                 failures,
             } => {
                 meters.failed.increment(1);
-                let call = HandlerCall::ProcessRecords;
+                let call = HandlerCall::Handler;
                 let last = ShardError {
                     what: call.to_string().into(),
                     record: Some(at.clone()),
@@ -105,7 +105,7 @@ pub(super) fn of_shard(
             WorkEvent::Recovered { at, failures } => {
                 heard.outlet.say(Event::HandlerRecovered {
                     shard: shard.clone(),
-                    call: HandlerCall::ProcessRecords,
+                    call: HandlerCall::Handler,
                     at: Some(at.clone()),
                     failures,
                 });
