@@ -5,7 +5,7 @@
     cargo build -p kcl-cli --bin kcl && cargo build --example consume
     python3 tests/page/run.py [--pictures FOLDER]
 
-It says how long the page takes to show a join, a hand-over, a kill, a lost table and a split, and to pause, resume, move and seek, and
+It says how long the page takes to show a join, a hand-over, a kill, a lost table and a split, and to pause, resume, move, drain and seek, and
 fails if one takes longer than 2 s.
 The clock of each starts when the lease table has it, which is read beside the page, or when a worker counts as dead.
 It asks the browser by its debugging pipe, so that Python's own library is enough. CI does not run it: it has no browser.
@@ -204,6 +204,15 @@ def main():
     return 1 if late or browser.complaints else 0
 
 
+def letter(number):
+    """A dead letter, as a worker writes it."""
+    return {
+        "stream": "orders", "shard": "shardId-000000000003", "sequence_number": f"4968069128017174746357856539997{number:03}",
+        "sub_sequence_number": 0, "partition_key": "secret", "explicit_hash_key": None, "arrived_at": "2026-01-31T12:00:00.000Z",
+        "why": "attempts_exhausted", "attempts": 5, "error": "no number: invalid digit found in string", "data": "dGhyZWU=",
+    }  # fmt: skip
+
+
 def run(fleet, browser, pictures):
     late = []
 
@@ -228,10 +237,18 @@ def run(fleet, browser, pictures):
     threading.Thread(target=fleet.produce, daemon=True).start()
     token = fleet.folder / "token"
     token.write_text("a-token-of-the-page-test")
-    address = fleet.serve("--shards-per-worker", "4", "--allow-changes", "--token-file", str(token))
+    letters = fleet.folder / "dead.jsonl"
+    letters.write_text("".join(f"{json.dumps(letter(number))}\n" for number in range(1, 4)))
+    address = fleet.serve(
+        "--shards-per-worker", "4", "--allow-changes", "--token-file", str(token), "--dead-letters", str(letters)
+    )
     browser.ask("Page.navigate", url=address)
     until("the page", lambda: browser.js(f"({row})('one', 'alive')"))
     until("all leases of one", lambda: browser.js("document.querySelectorAll('#shards tbody tr').length") == 6)
+
+    until("the dead letters", lambda: browser.js("document.querySelectorAll('#letters tbody tr').length") == 3)
+    if "secret" in browser.js("document.body.textContent"):
+        late.append("the page shows a key of a record")
 
     fleet.worker("two")
     joined = until("the row of two", lambda: ("two",) in table(fleet, worker_rows))
@@ -249,13 +266,14 @@ def run(fleet, browser, pictures):
         for field, value in {"change-token": token.read_text(), **fields}.items():
             browser.js(f"document.getElementById('{field}').value = {json.dumps(value)}")
         browser.js(f"document.querySelector('#change-form [value={what}]').click()")
-        before = table(fleet, "SELECT shard, paused_at, assigned_to FROM leases")
+        rows = "SELECT shard, paused_at, assigned_to, '' FROM leases UNION ALL SELECT worker, '', '', drains FROM workers"
+        before = table(fleet, rows)
         browser.js("document.getElementById('change-do').click()")
         until(f"what it would do: {what}", lambda: browser.js("document.getElementById('change-do').textContent !== 'Continue'"))
         if name:
             picture(name, 1024, False, 800)
             picture(name.replace("light", "dark"), 320, True, 700)
-        if table(fleet, "SELECT shard, paused_at, assigned_to FROM leases") != before:
+        if table(fleet, rows) != before:
             late.append(f"the first step of {what} has changed something")
         browser.js("document.getElementById('change-do').click()")
         made = time.monotonic()
@@ -271,6 +289,13 @@ def run(fleet, browser, pictures):
     place = browser.js(f"[...document.querySelectorAll('#shards tbody tr')].findIndex(row => row.dataset.lease === {json.dumps(mine)})")
     made = change(f"#shards tbody tr:nth-child({place + 1}) .more", "move", {"change-worker": "two"}, "move-light")
     shown("a move", made, f"document.querySelectorAll('#shards tbody tr')[{place}].cells[3].textContent === 'two'")
+    life = "name => [...document.querySelectorAll('#workers tbody tr')].find(row => row.dataset.worker === name).cells[1].textContent"
+    line = "[...document.querySelectorAll('#workers tbody tr')].findIndex(row => row.dataset.worker === 'two') + 1"
+    of_two = lambda: f"#workers tbody tr:nth-child({browser.js(line)}) .more"
+    shown("a drain", change(of_two(), "drain", {}, "drain-light"), f"({life})('two').includes('draining')")
+    until("no lease of two", lambda: all(it[1] == "one" and not it[2] for it in table(fleet, owners)))
+    shown("the end of a drain", change(of_two(), "undrain", {}), f"!({life})('two').includes('draining')")
+    until("an even share after the drain", lambda: sum(it[1] == "two" and not it[2] for it in table(fleet, owners)) == 3)
     change(first, "seek", {"change-to": "trim-horizon"}, "seek-light")
     until("no pause after the seek", lambda: browser.js(f"{states} === 0"))
     until("all leases held", lambda: all(it[1] and not it[2] for it in table(fleet, owners)))

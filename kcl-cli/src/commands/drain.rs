@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use clap::Args;
 use kcl_core::SystemClock;
-use kcl_core::admin::{FleetView, LeftBehind, Life, drain, left_behind, undrain};
+use kcl_core::admin::{LeftBehind, left_behind, undrain};
 use kcl_core::model::WorkerId;
 use serde::Serialize;
 
 use super::chosen::{keys, names, refused};
-use super::moves::is_dead;
+use super::draining::{NotDrained, begin_drain, leases_of};
 use super::pause::to_change;
 use super::watching::{Patience, found};
 use crate::arguments::{OutputArguments, TableArguments};
@@ -73,15 +73,15 @@ impl DrainOptions {
             };
         }
         let fleet = found(&table, Patience::UntilJudged).await?;
-        if let Some(why) = refusal(&fleet, &worker) {
-            eprintln!("refused: {why}");
-            return Ok(Ended::WithFindings);
+        match begin_drain(&table, &fleet, &worker).await {
+            Ok(()) => {}
+            Err(NotDrained::Fleet(why)) => {
+                eprintln!("refused: {why}");
+                return Ok(Ended::WithFindings);
+            }
+            Err(NotDrained::Steer(error)) => return refused(error),
         }
-        if let Err(error) = drain(&*table.table, &worker).await {
-            return refused(error);
-        }
-        let holds = fleet.workers.iter().find(|view| view.worker == worker);
-        let all = holds.map_or(0, |view| view.leases);
+        let all = leases_of(&fleet, &worker);
         let progress = Progress::new("draining the worker", all);
         let show = |left: usize| progress.at(all.saturating_sub(left), all.max(left));
         let left = left_behind(&*table.table, &worker, self.wait, &SystemClock, show).await;
@@ -146,23 +146,4 @@ impl DrainOptions {
             Ended::WithFindings
         })
     }
-}
-
-/// Why a worker is not drained, as far as that takes to watch the fleet.
-fn refusal(fleet: &FleetView, worker: &WorkerId) -> Option<String> {
-    if is_dead(fleet, worker) {
-        return Some(format!(
-            "worker {worker} is dead: expected one that is alive; others take its leases anyway"
-        ));
-    }
-    let takes_over = fleet
-        .workers
-        .iter()
-        .any(|view| view.worker != *worker && view.life == Life::Alive && !view.draining);
-    (!takes_over).then(|| {
-        format!(
-            "no other worker is alive and takes leases, so {worker} would keep what it has: start \
-             another worker first"
-        )
-    })
 }

@@ -13,6 +13,7 @@ pub(crate) mod check;
 mod chosen;
 pub(crate) mod cost;
 pub(crate) mod drain;
+mod draining;
 pub(crate) mod generated;
 pub(crate) mod lag;
 pub(crate) mod leases;

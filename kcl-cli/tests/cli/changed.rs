@@ -90,6 +90,19 @@ async fn nothing_is_changed_without_leave_token_or_sense() {
             404,
             "shardId-9",
         ),
+        (json!({ "do": "drain" }), 400, "`worker`"),
+        (json!({ "do": "drain", "all": true }), 400, "`worker`"),
+        (
+            json!({ "do": "drain", "worker": "first", "all": true }),
+            400,
+            "`all`",
+        ),
+        (
+            json!({ "do": "pause", "worker": "first", "all": true }),
+            400,
+            "`worker`",
+        ),
+        (json!({ "do": "undrain", "worker": "first" }), 404, "no row"),
     ] {
         let answer = page.change(TOKEN, &wish).await;
         assert_eq!(answer.status, status, "{wish}: {answer:?}");
@@ -217,6 +230,40 @@ async fn a_lease_is_moved_from_the_page() {
         .unwrap();
     assert_eq!(row.actual_owner().unwrap().as_str(), "second");
     assert!(row.assigned_to.is_some(), "it keeps it for a minute");
+    first.die().await;
+    second.die().await;
+}
+
+#[tokio::test]
+async fn a_worker_is_drained_from_the_page() {
+    let (scene, stream) = (Scene::new().await, MemoryStream::new("orders", 4));
+    let first = scene.start("first", &stream, 4).await;
+    let page = with_token(&scene, "--no-lag").await;
+    let drain = json!({ "do": "drain", "worker": "first" });
+    let alone = page.change(TOKEN, &drain).await;
+    assert_eq!(alone.status, 409, "{alone:?}");
+    assert!(alone.body.contains("no other worker is alive"), "{alone:?}");
+    let second = scene.start("second", &stream, 2).await;
+    first.holds(2).await;
+    let drained = done(&page.change(TOKEN, &drain).await);
+    let expected = json!({ "worker": "first", "draining": true, "held": 2 });
+    assert_eq!(drained, expected);
+    first.holds(0).await;
+    second.holds(4).await;
+    until("seeing it", async || {
+        let workers = page.json("/api/workers/app").await;
+        let of_first = &workers["workers"][0];
+        of_first["draining"] == true && of_first["leases"] == 0
+    })
+    .await;
+    let undrain = json!({ "do": "undrain", "worker": "first" });
+    let ended = done(&page.change(TOKEN, &undrain).await);
+    assert_eq!(ended, json!({ "worker": "first", "draining": false }));
+    first.holds(2).await;
+    let dead = page
+        .change(TOKEN, &json!({ "do": "drain", "worker": "nobody" }))
+        .await;
+    assert_eq!(dead.status, 404, "{dead:?}");
     first.die().await;
     second.die().await;
 }

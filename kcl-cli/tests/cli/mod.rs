@@ -3,6 +3,7 @@
 mod asked;
 mod changed;
 mod kept;
+mod letters;
 mod multilang;
 mod page;
 mod program;

@@ -198,6 +198,7 @@ async fn each_file_of_the_page_is_served_and_names_no_other_host() {
         ("/page.js", "text/javascript"),
         ("/chart.js", "text/javascript"),
         ("/draw.js", "text/javascript"),
+        ("/letters.js", "text/javascript"),
         ("/shards.js", "text/javascript"),
         ("/change.js", "text/javascript"),
         ("/icon.svg", "image/svg+xml"),

@@ -1,4 +1,5 @@
-//! What may be changed from the page, with `--allow-changes`: pauses, their ends, seeks and moves.
+//! What may be changed from the page, with `--allow-changes`: pauses, their ends, seeks, moves, and
+//! drains of workers.
 //!
 //! ```text
 //!   POST /api/change/APP --> guard: host, origin, token --> Changer of the application, one after the other
@@ -11,15 +12,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use kcl_core::admin::{FleetView, SeekStep, SteerError, pause, plan_seek, resume};
+use kcl_core::admin::{FleetView, SeekStep, SteerError, pause, plan_seek, resume, undrain};
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 use kcl_core::{Clock as _, InitialPosition, SystemClock};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::snapshot::Snapshot;
 use crate::arguments::StreamOfArguments;
 use crate::commands::chosen::{chosen, is_of_table, keys, names};
+use crate::commands::draining::{NotDrained, begin_drain, leases_of as held_by};
 use crate::commands::moving::Moving;
 use crate::commands::of_stream::{leases_of, measure, stream_of};
 use crate::commands::seeking::{NotSet, Seeking};
@@ -32,6 +35,10 @@ use crate::table_at::OpenTable;
 const DRAIN: Duration = Duration::from_secs(60);
 /// How many changes of an application may wait for one that is being made.
 const WAITING: usize = 8;
+
+/// What a drain has to say.
+const OF_WORKER: &str = "expected `drain` and `undrain` with `worker`, and with neither `leases`, `all` nor `to`; \
+                         and `worker` with nothing else";
 
 /// What is asked for, as the page sends it. An unknown field is refused: a misspelt `dry_run` would
 /// be a seek.
@@ -49,6 +56,8 @@ pub(super) struct ChangeWish {
     /// Where they are read on, for a seek: trim-horizon, latest or at:TIME. For a move, the worker that
     /// is to have them.
     to: Option<String>,
+    /// The worker that is drained, or takes leases again.
+    worker: Option<String>,
     /// Allows a seek that skips records.
     #[serde(default)]
     skip: bool,
@@ -64,6 +73,8 @@ enum Deed {
     Resume,
     Seek,
     Move,
+    Drain,
+    Undrain,
 }
 
 /// Why nothing was changed, or not everything.
@@ -80,6 +91,8 @@ pub(super) struct ChangeDesk(mpsc::Sender<Order>);
 pub(super) struct Changer {
     /// Where its leases are.
     table: Arc<OpenTable>,
+    /// The fleet as it was last seen.
+    snapshots: watch::Receiver<Arc<Snapshot>>,
     /// Which stream, if the leases do not name it.
     stream: StreamOfArguments,
     /// True once the program ends: then a seek resumes what it has paused.
@@ -109,12 +122,14 @@ impl Changer {
     /// A changer of this table, and where it is asked.
     pub(super) fn new(
         table: Arc<OpenTable>,
+        snapshots: watch::Receiver<Arc<Snapshot>>,
         stream: StreamOfArguments,
         ending: watch::Receiver<bool>,
     ) -> (ChangeDesk, Self) {
         let (desk, orders) = mpsc::channel(WAITING);
         let changer = Self {
             table,
+            snapshots,
             stream,
             ending,
             orders,
@@ -132,6 +147,16 @@ impl Changer {
     }
 
     async fn change(&self, wish: ChangeWish) -> Result<Value, Refusal> {
+        let is_of_worker = matches!(wish.r#do, Deed::Drain | Deed::Undrain);
+        if wish.worker.is_some() != is_of_worker {
+            return Err(bad(OF_WORKER));
+        }
+        if let Some(worker) = &wish.worker {
+            if wish.all || !wish.leases.is_empty() || wish.to.is_some() {
+                return Err(bad(OF_WORKER));
+            }
+            return self.drains(&worker.as_str().into(), wish.r#do).await;
+        }
         if wish.all != wish.leases.is_empty() {
             let why = "expected either `leases`, a list of at least one, or `all`";
             return Err(bad(why));
@@ -165,6 +190,7 @@ impl Changer {
                 let to = wish.to.as_deref().unwrap_or_default();
                 self.moves(keys(&chosen), to.into()).await
             }
+            Deed::Drain | Deed::Undrain => Err(bad(OF_WORKER)),
         }
     }
 
@@ -219,6 +245,30 @@ impl Changer {
         Err((StatusCode::CONFLICT, why))
     }
 
+    /// Begins to drain a worker, or ends that. A drain goes on by itself, and the page shows how far it
+    /// is: it is not waited for, so that other changes can be made meanwhile.
+    async fn drains(&self, worker: &WorkerId, what: Deed) -> Result<Value, Refusal> {
+        if what == Deed::Undrain {
+            undrain(&*self.table.table, worker).await.map_err(refused)?;
+            return Ok(json!({ "worker": worker.as_str(), "draining": false }));
+        }
+        // The observer knows who lives, after its first moments: to watch anew would take seconds.
+        let snapshot = Arc::clone(&*self.snapshots.borrow());
+        let fleet = if snapshot.fleet.judged {
+            Arc::clone(&snapshot.fleet)
+        } else {
+            let fleet = found(&self.table, Patience::UntilJudged).await;
+            Arc::new(fleet.map_err(|failure| failed(&failure))?)
+        };
+        let begun = begin_drain(&self.table, &fleet, worker).await;
+        begun.map_err(|why| match why {
+            NotDrained::Fleet(why) => (StatusCode::CONFLICT, why),
+            NotDrained::Steer(error) => refused(error),
+        })?;
+        let held = held_by(&fleet, worker);
+        Ok(json!({ "worker": worker.as_str(), "draining": true, "held": held }))
+    }
+
     /// Waits until the program ends.
     async fn ends(&self) {
         let mut ending = self.ending.clone();
@@ -255,7 +305,7 @@ fn failed(failure: &Failure) -> Refusal {
 fn refused(error: SteerError) -> Refusal {
     let status = match &error {
         error if is_of_table(error) => StatusCode::SERVICE_UNAVAILABLE,
-        SteerError::Missing(_) => StatusCode::NOT_FOUND,
+        SteerError::Missing(_) | SteerError::NoWorker(_) => StatusCode::NOT_FOUND,
         _ => StatusCode::CONFLICT,
     };
     (

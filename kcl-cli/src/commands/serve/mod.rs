@@ -23,6 +23,7 @@ mod happening;
 mod history;
 mod hosts;
 mod lag_round;
+mod letters;
 mod routes;
 mod scale;
 mod snapshot;
@@ -49,6 +50,7 @@ use crate::table_at::{OpenTable, TableAt};
 use changes::Changer;
 use hosts::Hosts;
 use lag_round::{LagAsker, LagState};
+use letters::LetterWatcher;
 use routes::{Shown, Site};
 use scale::ScaleRules;
 use token::ChangeToken;
@@ -65,7 +67,7 @@ use watcher::Watcher;
 /// --allow-host, so that no foreign page in a browser can read it. With --address, everybody who
 /// reaches the port sees everything.
 ///
-/// With --allow-changes, the page can pause, resume, seek and move, after a confirmation, for those who know
+/// With --allow-changes, the page can pause, resume, seek, move and drain, after a confirmation, for those who know
 /// a token: the one in --token-file, or else one that is made at the start and printed on standard
 /// error.
 #[derive(Args, Debug)]
@@ -75,6 +77,7 @@ Examples:
   kcl serve billing orders --port 8080
   kcl serve billing --table sqlite:leases.sqlite --no-lag
   kcl serve billing --allow-changes
+  kcl serve billing --dead-letters /var/lib/billing/dead.jsonl
   kcl serve billing --every 10s --lag-every 1m           for a large table that costs money
   kcl serve billing --address 0.0.0.0 --allow-host kcl   in a cluster, behind the service `kcl`")]
 pub(crate) struct ServeOptions {
@@ -115,6 +118,10 @@ pub(crate) struct ServeOptions {
     /// one GetRecords, of the five per second that all its readers share.
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = parse::span)]
     lag_every: Duration,
+    /// Shows the dead letters in this file, as `JsonLines` writes it: one application's, without what is
+    /// in the records. May be given several times: each process writes its own.
+    #[arg(long, value_name = "FILE")]
+    dead_letters: Vec<PathBuf>,
     /// Does not ask the stream: no lag is shown, and /scale goes by the number of leases alone.
     #[arg(long, conflicts_with = "stream")]
     no_lag: bool,
@@ -184,6 +191,11 @@ impl ServeOptions {
             .local_addr()
             .map_err(|error| Failure::new("cannot listen", error))?;
         let token = self.token()?;
+        if !self.dead_letters.is_empty() && self.applications.len() > 1 {
+            return Err(Failure::of(
+                "--dead-letters shows the letters of one application: expected one APP",
+            ));
+        }
         let (end, ending) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let mut shown = Vec::new();
@@ -199,9 +211,15 @@ impl ServeOptions {
         if let Some(token) = token.as_ref().filter(|_| self.token_file.is_none()) {
             eprintln!("The token for changes is {}", token.text());
         }
+        let letters = (!self.dead_letters.is_empty()).then(|| {
+            let (letters, watcher) = LetterWatcher::new(&self.dead_letters);
+            tasks.spawn(watcher.run());
+            letters
+        });
         let router = routes::router(Site {
             shown: shown.into(),
             hosts: Hosts::new(&self.allow_host),
+            letters,
             token,
             ending: ending.clone(),
         });
@@ -293,7 +311,12 @@ impl ServeOptions {
             };
             tasks.spawn(asker.run());
         }
-        let (desk, changer) = Changer::new(Arc::clone(&table), self.stream.clone(), ending.clone());
+        let (desk, changer) = Changer::new(
+            Arc::clone(&table),
+            snapshots.clone(),
+            self.stream.clone(),
+            ending.clone(),
+        );
         tasks.spawn(changer.run());
         Ok(Shown {
             table,

@@ -6,9 +6,10 @@
 //! | `/api/...` | the documents of the commands' `--json`, from the last look |
 //! | `/api/live` | events for the page, one per look |
 //! | `/metrics` | the fleet for Prometheus |
+//! | `/api/dead-letters` | the dead letters in the files of `--dead-letters` |
 //! | `/scale` | how many workers there should be, for KEDA |
 //! | `/healthz` | whether the tables can be read |
-//! | `POST /api/change` | a pause, its end, or a seek: see [`changes`](super::changes) |
+//! | `POST /api/change` | a pause, its end, a seek, a move or a drain: see [`changes`](super::changes) |
 //!
 //! A path without an application means the first one that was given. [`guard`] stands before all of
 //! them.
@@ -44,6 +45,7 @@ use super::changes::{ChangeDesk, ChangeWish};
 use super::figures;
 use super::files::FILES;
 use super::hosts::Hosts;
+use super::letters::LettersDocument;
 use super::snapshot::Snapshot;
 use super::token::ChangeToken;
 use super::tree::{TreePage, Wish};
@@ -74,6 +76,8 @@ pub(super) struct Site {
     pub(super) shown: Arc<[Shown]>,
     /// The names under which it answers.
     pub(super) hosts: Hosts,
+    /// The dead letters, where files of them were named.
+    pub(super) letters: Option<watch::Receiver<Arc<LettersDocument>>>,
     /// What a request has to know to change something; `None` if nothing can be changed.
     pub(super) token: Option<ChangeToken>,
     /// True once the program ends: then the pages' streams end too.
@@ -106,7 +110,8 @@ pub(super) fn router(site: Site) -> Router {
     let mut api: Router<Site> = Router::new()
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
-        .route("/api/applications", get(applications));
+        .route("/api/applications", get(applications))
+        .route("/api/dead-letters", get(dead_letters));
     api = both(api, "/scale", get(scale));
     api = both(api, "/api/status", get(status));
     api = both(api, "/api/workers", get(workers));
@@ -291,9 +296,20 @@ async fn applications(State(site): State<Site>) -> Response {
             "application": shown.table.application,
             "lease_table": shown.table.place.to_string(),
             "may_change": site.token.is_some(),
+            "has_dead_letters": site.letters.is_some(),
         })
     };
     document(&site.shown.iter().map(one).collect::<Vec<_>>())
+}
+
+/// The dead letters as they were read last.
+async fn dead_letters(State(site): State<Site>) -> Answer {
+    let Some(letters) = &site.letters else {
+        let why = "no files of dead letters are known here: expected --dead-letters";
+        return Err(refused(StatusCode::NOT_FOUND, why));
+    };
+    let read = Arc::clone(&*letters.borrow());
+    Ok(document(&*read))
 }
 
 /// Nothing is said of a table that cannot be read: then KEDA keeps what there is, or takes its

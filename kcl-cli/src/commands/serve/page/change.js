@@ -1,4 +1,4 @@
-// Pauses, their ends, seeks and moves: a dialog with two steps, of which the first changes nothing.
+// Pauses, their ends, seeks, moves, and drains of workers: a dialog with two steps, of which the first changes nothing.
 import { at, count, make, set, show, span } from "./draw.js";
 
 // Kept for this tab, until it is closed.
@@ -8,6 +8,7 @@ export class Change {
   constructor() {
     this.application = "";
     this.leases = [];
+    this.worker = null;
     this.isSure = false;
     this.number = 0;
     const form = at("change-form");
@@ -30,13 +31,26 @@ export class Change {
 
   /** Opens the dialog for these leases, or for all. */
   open(leases) {
+    this.begin(leases, null, leases.length ? leases.join(", ") : `All shards of ${this.application}`, "pause");
+    this.workers();
+  }
+
+  /** Opens it for a worker. */
+  openWorker(worker, isDraining) {
+    this.begin([], worker, worker, isDraining ? "undrain" : "drain");
+  }
+
+  begin(leases, worker, title, what) {
     this.leases = leases;
-    set(at("change-title"), leases.length ? leases.join(", ") : `All shards of ${this.application}`);
+    this.worker = worker;
+    set(at("change-title"), title);
+    for (const label of document.querySelectorAll("#change .of-leases")) show(label, worker === null);
+    for (const label of document.querySelectorAll("#change .of-worker")) show(label, worker !== null);
+    at("change-form").elements.do.value = what;
     at("change-token").value = sessionStorage.getItem(TOKEN) ?? "";
     at("change-skip").checked = false;
     this.unsure();
     at("change").showModal();
-    this.workers();
   }
 
   /** Offers the workers that live. */
@@ -73,6 +87,7 @@ export class Change {
 
   wish() {
     const wish = { do: this.what() };
+    if (this.worker !== null) return { ...wish, worker: this.worker };
     if (this.leases.length) wish.leases = this.leases;
     else wish.all = true;
     if (wish.do === "move") wish.to = at("change-worker").value.trim();
@@ -93,7 +108,7 @@ export class Change {
     }
     const wish = this.wish();
     const which = this.leases.length ? count(this.leases.length, "shard") : "all shards";
-    const sentence = { pause: `Pause ${which}`, resume: `Resume ${which}`, seek: `Read ${which} on there`, move: `Move ${which}` }[wish.do];
+    const sentence = { pause: `Pause ${which}`, resume: `Resume ${which}`, seek: `Read ${which} on there`, move: `Move ${which}`, drain: "Drain it", undrain: "End the drain" }[wish.do];
     if (!this.isSure) {
       if (wish.do === "seek") {
         const planned = await this.ask({ ...wish, dry_run: true });
@@ -106,6 +121,8 @@ export class Change {
           pause: "Their workers store how far they are and release them; nobody reads them until they are resumed.",
           resume: "Workers take them at once.",
           move: `Their workers store how far they are and hand them over to ${wish.to}, which keeps them for a minute at least.`,
+          drain: "It stores how far it is, gives its leases to the others and takes none until its drain is ended; its process goes on.",
+          undrain: "It takes its share of the leases again.",
         }[wish.do]);
       }
       this.isSure = true;
@@ -150,11 +167,16 @@ function effect(planned) {
   return parts.length ? [`This ${parts.join("; it ")}.`, planned.skips > 0] : ["This changes nothing.", false];
 }
 
-/** The button of a line. */
-export const button = (change) => {
+function more(title, open) {
   const it = make("button", "more", "…");
   it.type = "button";
-  it.title = "Pause, resume or seek";
-  it.addEventListener("click", () => change.open([it.closest("tr").dataset.lease]));
+  it.title = title;
+  it.addEventListener("click", () => open(it.closest("tr").dataset));
   return it;
-};
+}
+
+/** The button of a lease's line. */
+export const button = (change) => more("Pause, resume, seek or move", ({ lease }) => change.open([lease]));
+
+/** The button of a worker's line. */
+export const workerButton = (change) => more("Drain", ({ worker, draining }) => change.openWorker(worker, draining === "true"));

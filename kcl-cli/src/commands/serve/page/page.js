@@ -1,6 +1,7 @@
 // The page: what is drawn after each look of the observer.
 import { Chart } from "./chart.js";
-import { Change } from "./change.js";
+import { Change, workerButton } from "./change.js";
+import { Letters } from "./letters.js";
 import { Shards } from "./shards.js";
 import { at, classed, clock, count, fill, group, lag, make, named, set, show, span } from "./draw.js";
 
@@ -12,6 +13,7 @@ const MARKED = new Set(["handed_over", "taken_over", "expired", "died"]);
 const chart = new Chart(at("chart"));
 const change = new Change();
 const shards = new Shards(change);
+const letters = new Letters();
 let source = null;
 let heard = null;
 let every = 1;
@@ -20,6 +22,7 @@ async function start() {
   const applications = await (await fetch("/api/applications")).json();
   const names = applications.map((it) => it.application);
   change.allow(applications[0].may_change);
+  letters.allow(applications[0].has_dead_letters);
   const select = at("applications");
   select.replaceChildren(...names.map((name) => new Option(name, name)));
   show(select, names.length > 1);
@@ -67,6 +70,7 @@ async function turnTo(name) {
     heard = performance.now();
     draw(JSON.parse(event.data));
     shards.ask();
+    letters.ask();
   });
 }
 
@@ -153,18 +157,21 @@ function workers(live) {
   const most = Math.max(1, ...live.workers.map((worker) => worker.leases));
   const total = Object.values(live.workers_by_life).reduce((sum, it) => sum + it, 0);
   set(at("workers-total"), group(total));
-  const create = () => make("tr", "", make("td", "worker"), make("td"), make("td", "number"), make("td", "bar", make("span", "meter")), make("td", "number wide"), make("td", "number wide"));
+  const create = () => make("tr", "", make("td", "worker"), make("td"), make("td", "number"), make("td", "bar", make("span", "meter")), make("td", "number wide"), make("td", "number wide"), make("td", "change", workerButton(change)));
   fill(at("workers").tBodies[0], live.workers.slice(0, 30), create, (row, worker) => {
     const [name, life, leases, bar, awaited, silent] = row.cells;
+    row.dataset.worker = worker.worker;
+    row.dataset.draining = worker.draining;
     set(name, worker.worker);
     name.title = worker.worker;
-    set(life, named(worker.life));
+    set(life, worker.draining ? `${named(worker.life)}, draining` : named(worker.life));
     classed(life, "bad", worker.life === "dead");
     set(leases, group(worker.leases));
     bar.firstChild.style.width = `${(worker.leases / most) * 100}%`;
     show(bar.firstChild, worker.leases > 0);
     set(awaited, worker.awaited || "");
     // A worker writes several times within the time after which it counts as dead: less is no news.
+    show(row.cells[6].firstChild, worker.has_row && worker.life !== "dead");
     set(silent, worker.silent_seconds < worker.dead_after_seconds * 0.4 ? "" : span(worker.silent_seconds));
   });
   const more = total - Math.min(30, live.workers.length);
