@@ -2,6 +2,8 @@
 
 mod asked;
 mod changed;
+mod dynamodb_local;
+mod fleet;
 mod kept;
 mod letters;
 mod multilang;

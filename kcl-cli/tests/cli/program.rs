@@ -18,8 +18,15 @@ pub(crate) struct Finished {
 /// here, and it is killed when it is dropped.
 pub(crate) fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kcl"));
+    command.args(arguments).stdout(Stdio::piped());
+    environment(&mut command);
     command
-        .args(arguments)
+}
+
+/// Gives a program an environment of its own, with credentials for any endpoint, and has it killed
+/// when it is dropped.
+pub(crate) fn environment(command: &mut Command) {
+    command
         .env_clear()
         .envs([
             ("AWS_REGION", "us-east-1"),
@@ -27,9 +34,7 @@ pub(crate) fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) ->
             ("AWS_SECRET_ACCESS_KEY", "any"),
             ("AWS_EC2_METADATA_DISABLED", "true"),
         ])
-        .stdout(Stdio::piped())
         .kill_on_drop(true);
-    command
 }
 
 /// Runs `kcl` with these arguments, separated by spaces, in an environment of its own.
