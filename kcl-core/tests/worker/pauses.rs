@@ -10,7 +10,7 @@ use kcl_core::worker::Event;
 use kcl_core::{Clock as _, InitialPosition, MemoryLeaseTable, SystemClock};
 
 use crate::support::{
-    Call, Fleet, PATIENCE, Run, Script, lease_of, one_shard, until, wait_for_lease,
+    Call, Fleet, Gate, PATIENCE, Run, Script, lease_of, one_shard, until, wait_for_lease,
 };
 
 fn start(stream: &kcl_core::MemoryStream, table: &MemoryLeaseTable, id: &'static str) -> Run {
@@ -151,6 +151,79 @@ async fn a_seek_back_gives_the_records_again() {
     resume(&table, &[key]).await.unwrap();
     until("the records again", || run.seen.payloads().len() == 14).await;
     run.stop().await.unwrap();
+}
+
+/// The owner hangs in a batch, is killed while the seek waits for it, and never stores what it did. Another
+/// worker frees the lease, and the seek goes on: everything from its place is given to that worker.
+#[tokio::test]
+async fn a_seek_goes_on_when_the_owner_is_killed_meanwhile() {
+    let (stream, shard, _) = one_shard(7);
+    let (table, key) = (MemoryLeaseTable::new(), LeaseKey::single(shard.clone()));
+    let first = Fleet::new(&stream, &table)
+        .with(|builder| {
+            builder
+                .worker_id("first")
+                .failover(Duration::from_millis(1500))
+        })
+        .start(Gate::new().processing());
+    until("the first batch", || !first.seen.payloads().is_empty()).await;
+    pause(&table, std::slice::from_ref(&key), SystemClock.wall())
+        .await
+        .unwrap();
+    let second = start(&stream, &table, "second");
+    let moment = Duration::from_millis(300);
+    let held = drained(&table, std::slice::from_ref(&key), moment, &SystemClock).await;
+    let held = held.unwrap().remove(0);
+    assert_eq!(held.owner, Some("first".into()));
+    first.crash().await;
+    let held_still = drained(&table, std::slice::from_ref(&key), PATIENCE, &SystemClock).await;
+    assert_eq!(held_still.unwrap(), []);
+    // It was drained by nobody: what a seek wrote on the row of before is refused.
+    let (to, now) = (InitialPosition::TrimHorizon, Timestamp::from_millis(0));
+    let refused = seek(&table, &held, to, now).await;
+    assert!(
+        matches!(refused, Err(SteerError::Changed { holder: None, .. })),
+        "{refused:?}"
+    );
+    let free = lease_of(&table, &shard).await;
+    seek(&table, &free, to, now).await.unwrap();
+    assert!(second.seen.payloads().is_empty());
+    resume(&table, std::slice::from_ref(&key)).await.unwrap();
+    until("all records", || second.seen.payloads().len() == 7).await;
+    second.stop().await.unwrap();
+}
+
+/// Its process ends behind each of its steps. The shard is then paused, at its place or at the new one, and
+/// nobody reads it; once it is resumed, it is read from there.
+#[tokio::test]
+async fn a_seek_that_is_killed_leaves_a_paused_shard() {
+    for steps in 1..=3 {
+        let (stream, shard, _) = one_shard(5);
+        let (table, key) = (MemoryLeaseTable::new(), LeaseKey::single(shard.clone()));
+        let run = start(&stream, &table, "first");
+        until("the records", || run.seen.payloads().len() == 5).await;
+        pause(&table, std::slice::from_ref(&key), SystemClock.wall())
+            .await
+            .unwrap();
+        if steps > 1 {
+            pause_and_drain(&table, &key).await;
+        }
+        if steps > 2 {
+            let free = lease_of(&table, &shard).await;
+            let now = Timestamp::from_millis(0);
+            let set = seek(&table, &free, InitialPosition::TrimHorizon, now).await;
+            set.unwrap();
+        }
+        let row = wait_for_lease(&table, &shard, |lease| lease.owner.is_none()).await;
+        assert!(row.is_paused());
+        stream.put("key", "late").unwrap();
+        resume(&table, &[key]).await.unwrap();
+        let expected = if steps > 2 { 11 } else { 6 };
+        until("the rest", || run.seen.payloads().len() >= expected).await;
+        wait_for_lease(&table, &shard, |lease| lease.checkpoint > row.checkpoint).await;
+        assert_eq!(run.seen.payloads().len(), expected, "{steps} steps");
+        run.stop().await.unwrap();
+    }
 }
 
 #[tokio::test]
