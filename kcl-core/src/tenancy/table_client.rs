@@ -7,7 +7,7 @@ use futures_util::stream::FuturesUnordered;
 
 use crate::decide::outage::TableCall;
 use crate::decide::settle::{Settled, settle};
-use crate::model::{Lease, LeaseKey, Moment};
+use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 use crate::runtime::{Clock, jitter, pause, within};
 
 use super::issued_tokens::IssuedTokens;
@@ -77,6 +77,10 @@ pub(crate) enum WriteOutcome {
     /// The table cannot be used.
     Broken(Error),
 }
+
+/// How often a call is made that is wanted soon: the last one has a quarter of its time when the
+/// first one is given up.
+const TRIES_SOON: u32 = 4;
 
 /// The first pause between two tries; it doubles up to the call limit.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -310,31 +314,47 @@ impl TableClient {
             .await
     }
 
-    /// The same for a heartbeat on which leases depend: if it is not answered soon, it is sent once
-    /// more, as one of a hundred answers is lost. At most one of the two lands. A conflict may be the
-    /// work of the other, so the caller reads the row.
+    /// The same for a heartbeat on which leases depend, which is [sent again](Self::soon). At most one
+    /// of them lands. A conflict may be the work of an earlier one, so the caller reads the row.
     pub(crate) async fn replace_worker_soon(
         &self,
         seen: &WorkerRow,
         row: &WorkerRow,
     ) -> Result<(), Error> {
+        self.soon(|| self.replace_worker(seen, row)).await
+    }
+
+    /// The row of a worker on which leases depend.
+    pub(crate) async fn worker_soon(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
+        self.soon(|| self.read(self.table.get_worker(worker))).await
+    }
+
+    /// Makes a call that may be made twice. If it is not answered in a quarter of its time, it is made
+    /// once more beside that, and so on: one of a hundred answers is lost, and a worker whose leases
+    /// depend on a call has no time to wait for all that it may take.
+    async fn soon<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        call: impl Fn() -> F,
+    ) -> Result<T, Error> {
         let mut tries = FuturesUnordered::new();
-        tries.push(self.replace_worker(seen, row));
-        let patience = self.clock.now() + self.call_limit / 4;
-        tokio::select! {
-            biased;
-            Some(answer) = tries.next() => return answer,
-            () = self.clock.sleep_until(patience) => {}
-        }
-        tries.push(self.replace_worker(seen, row));
-        let mut last = Err(self.no_answer());
-        while let Some(answer) = tries.next().await {
-            last = answer;
-            if !matches!(&last, Err(error) if error.is_transient()) {
-                break;
+        tries.push(call());
+        let mut left = TRIES_SOON - 1;
+        loop {
+            let again = self.clock.now() + self.call_limit / TRIES_SOON;
+            tokio::select! {
+                biased;
+                Some(answer) = tries.next() => {
+                    let tells = !matches!(&answer, Err(error) if error.is_transient());
+                    if tells || tries.is_empty() {
+                        return answer;
+                    }
+                }
+                () = self.clock.sleep_until(again), if left > 0 => {
+                    left -= 1;
+                    tries.push(call());
+                }
             }
         }
-        last
     }
 
     /// Deletes the row of a worker, if it is as it was seen.
@@ -357,5 +377,49 @@ impl TableClient {
             self.call_limit
         )
         .into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::lease::memory::MemoryLeaseTable;
+    use crate::paused::PausedClock;
+
+    /// Answers of which the first so many are lost, and how many calls were made for them.
+    async fn after_lost(lost: u32) -> (Result<u32, Error>, u32) {
+        let client = TableClient::new(
+            Arc::new(MemoryLeaseTable::new()),
+            Arc::new(PausedClock::new()),
+            Duration::from_secs(8),
+        );
+        let calls = AtomicU32::new(0);
+        let call = || async {
+            let number = calls.fetch_add(1, Ordering::SeqCst);
+            let answer = async {
+                if number < lost {
+                    std::future::pending::<()>().await;
+                }
+                Ok(number)
+            };
+            client.read(answer).await
+        };
+        let answer = client.soon(call).await;
+        (answer, calls.load(Ordering::SeqCst))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_wanted_soon_outlives_three_lost_answers() {
+        let since = tokio::time::Instant::now();
+        let (answer, calls) = after_lost(0).await;
+        assert_eq!((answer.unwrap(), calls), (0, 1));
+        let (answer, calls) = after_lost(3).await;
+        assert_eq!((answer.unwrap(), calls), (3, 4));
+        assert_eq!(since.elapsed(), Duration::from_secs(6));
+        let (answer, calls) = after_lost(4).await;
+        assert!(answer.unwrap_err().is_transient());
+        assert_eq!((calls, since.elapsed().as_secs()), (4, 6 + 14));
     }
 }

@@ -188,8 +188,7 @@ impl Heartbeat {
                     }
                     RowCommand::Delete(row) => table.delete_worker(&row).await,
                     RowCommand::Read => {
-                        let row = table.read(table.table.get_worker(context.me())).await;
-                        answer = Some(RowEvent::Read(row));
+                        answer = Some(RowEvent::Read(table.worker_soon(context.me()).await));
                         continue;
                     }
                     RowCommand::Announce => {
