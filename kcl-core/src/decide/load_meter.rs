@@ -11,6 +11,10 @@
 //! while the reading moves on by a second of the stream is what arrived in that second, however long
 //! the worker needs for it. At the tip both times are the same.
 //!
+//! What the stream held when the lease changed hands was measured by the owner before, and what that has
+//! found stands until the reading has come so far. An application that stores no checkpoints reads the
+//! whole shard again after each move: taken for what arrives, that would be a reason for the next one.
+//!
 //! Old seconds count less and less, by half after [`HALF_LIFE`], so that a burst moves nothing.
 
 use std::time::Duration;
@@ -45,6 +49,10 @@ pub struct LoadMeter {
     records: f64,
     /// Of the stream's time that was read, in seconds, as much as counts still.
     span: f64,
+    /// Whether the owner before has measured the shard.
+    goes_on: bool,
+    /// When it was first asked, in seconds of the clock.
+    begun: Option<f64>,
     /// What was taken in when it was last asked for.
     taken: Intake,
     /// How far the shard had been read then, in seconds of the clock. That may be before its
@@ -58,7 +66,8 @@ impl LoadMeter {
     /// because of that.
     #[must_use]
     pub fn new(known: Option<Throughput>) -> Self {
-        let span = if known.is_some() {
+        let goes_on = known.is_some();
+        let span = if goes_on {
             HALF_LIFE.as_secs_f64() / std::f64::consts::LN_2
         } else {
             0.0
@@ -68,6 +77,8 @@ impl LoadMeter {
             bytes: known.bytes as f64 * span,
             records: known.records as f64 * span,
             span,
+            goes_on,
+            begun: None,
             taken: Intake::default(),
             read_to: None,
         }
@@ -78,11 +89,19 @@ impl LoadMeter {
     /// that the stream has answered since the lease was acquired: a shard that waits for its parents
     /// carries nothing yet, which says nothing about it.
     pub fn measure(&mut self, taken: Intake, now: Moment, is_read: bool) -> Option<Throughput> {
+        let clock = now.since_origin().as_secs_f64();
+        let begun = *self.begun.get_or_insert(clock);
         if is_read {
             // How far the shard was read goes back when the newest batch has waited for its
             // handler: then no time is added until it has caught up.
             let behind = taken.behind.unwrap_or_default().as_secs_f64();
-            let read_to = now.since_origin().as_secs_f64() - behind;
+            let read_to = clock - behind;
+            if self.goes_on && self.read_to.is_none() {
+                self.taken = taken;
+                if read_to < begun {
+                    return self.rate();
+                }
+            }
             let before = *self.read_to.get_or_insert(read_to);
             self.read_to = Some(before.max(read_to));
             self.add(taken, (read_to - before).max(0.0));
@@ -252,6 +271,23 @@ mod tests {
         );
         assert_eq!(run(&mut meter, 0, 30, idle), Some(491));
         assert_eq!(run(&mut meter, 33, 600, idle), Some(0));
+    }
+
+    /// A shard of which the owner before has measured 1,000 bytes a second is read again from its
+    /// beginning, when five times as much arrived. After that, 2,000 bytes a second arrive.
+    #[test]
+    fn what_is_read_again_after_a_move_counts_for_nothing() {
+        let mut meter = LoadMeter::new(Some(Throughput {
+            bytes: 1000,
+            records: 10,
+        }));
+        let again = run(&mut meter, 0, 57, |second| {
+            taken(100_000.0 * second, 1200.0 - 20.0 * second)
+        });
+        assert_eq!(again, Some(1000));
+        let read = |second: f64| taken(6_000_000.0 + 2000.0 * (second - 60.0), 0.0);
+        assert_eq!(run(&mut meter, 60, 0, read), Some(1000));
+        assert_eq!(run(&mut meter, 63, 600, read), Some(2000));
     }
 
     /// It waits for its parents: nothing is read, and nothing is known.
