@@ -20,6 +20,7 @@
 mod counts;
 mod dice;
 mod fakes;
+mod finds;
 mod fleet;
 mod history;
 mod judge;

@@ -61,7 +61,8 @@ pub(super) enum Command {
         #[arg(long, hide = true)]
         numbers: bool,
     },
-    /// Builds each defect in and runs worlds until one fails: every one must be found.
+    /// Builds each defect in, and runs the world that found it last, then others until one fails: every
+    /// one must be found, and some of them by the invariant that is for them.
     Mutants {
         /// Only these.
         #[arg(value_parser = mutant)]

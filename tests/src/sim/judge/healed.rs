@@ -16,9 +16,10 @@ const STARTING: u64 = 15_000;
 
 /// Whether a lease is one of a stream that was deleted: it stays as it was left.
 fn is_deleted(row: &Lease, stream: &StreamTruth) -> bool {
-    stream
-        .leased(&row.key)
-        .is_some_and(|(_, shard)| shard.deleted)
+    match stream.leased(&row.key) {
+        Some((_, shard)) => shard.deleted,
+        None => stream.is_of_deleted(&row.key),
+    }
 }
 
 /// What has to be so when the faults are over, and at the very end.

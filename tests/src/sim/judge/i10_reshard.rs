@@ -25,7 +25,9 @@ impl Fold for Reshard {
             return;
         };
         let Some((_, shard)) = see.stream.leased(&written.key) else {
-            sink.report(|| format!("{}: a lease for a shard that never was", written.key));
+            sink.check(see.stream.is_of_deleted(&written.key), || {
+                format!("{}: a lease for a shard that never was", written.key)
+            });
             return;
         };
         let is_read_before = |parent: &Lease| {

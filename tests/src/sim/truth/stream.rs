@@ -110,6 +110,13 @@ impl StreamTruth {
             .map(|index| (*index, &self.shards[*index]))
     }
 
+    /// Whether a lease is one of a stream that was deleted. A worker that has not heard of that yet may
+    /// take the shards of the new stream for those of the old one.
+    pub(crate) fn is_of_deleted(&self, key: &LeaseKey) -> bool {
+        let is_its = |shard: &ShardTruth| shard.deleted && shard.key.stream == key.stream;
+        key.stream.is_some() && self.shards.iter().any(is_its)
+    }
+
     pub(crate) fn open_shards(&self) -> Vec<usize> {
         (0..self.shards.len())
             .filter(|index| self.shards[*index].is_open())
