@@ -94,6 +94,8 @@ pub enum Fault {
     RowSpoiled,
     /// An operator paused a shard.
     Paused,
+    /// An operator set where a shard is read on.
+    Sought,
     /// An operator moved a lease to a worker.
     Assigned,
     /// An operator drained a worker.
@@ -102,7 +104,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 48] = [
         Self::Delay,
         Self::LostRequest,
         Self::LostAnswer,
@@ -148,6 +150,7 @@ impl Fault {
         Self::StreamReplaced,
         Self::RowSpoiled,
         Self::Paused,
+        Self::Sought,
         Self::Assigned,
         Self::Drained,
     ];

@@ -107,6 +107,10 @@ mutants! {
     UnnamedEndBelieved,
     /// A worker does not see that a shard is paused.
     PauseOverlooked,
+    /// A lease that an operator has set is read on where it was before.
+    SeekOverlooked,
+    /// An operator sets a lease whoever holds it, and whatever has become of it.
+    SeekWithoutCondition,
     /// A worker does not see that a lease is assigned to a worker.
     MoveOverlooked,
     /// A worker does not see that it, or another one, is drained.

@@ -1,4 +1,6 @@
-use tests::sim::{FanOut, Overrides, Wish, World, quiet_panics, regressions, run_all, run_world};
+use tests::sim::{
+    FanOut, Mutant, Overrides, Wish, World, quiet_panics, regressions, run_all, run_world,
+};
 
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -85,6 +87,45 @@ fn the_same_seed_gives_the_same_history() {
         assert!(one.lines().count() > 500, "world {seed} is a toy");
         assert!(one == other, "world {seed} went in two ways");
     }
+}
+
+/// Workers come and go meanwhile, each with a look at the paused lease: nobody takes it, nobody is given
+/// its records, and when it is resumed, all of them are processed.
+#[test]
+fn a_shard_paused_for_24_hours_is_left_alone_and_loses_nothing() {
+    quiet_panics();
+    let pause = |mutant| {
+        run_world(&Wish {
+            world: Some(World::long_pause(1, 24)),
+            mutant,
+            first_only: mutant.is_some(),
+            trace: mutant.is_none(),
+            ..Wish::default()
+        })
+    };
+    let outcome = pause(None);
+    assert_eq!(outcome.violations, []);
+    let trace = outcome.trace.expect("a history");
+    let hours = |what: &str| {
+        let line = trace.lines().find(|line| line.contains(what));
+        let line = line.unwrap_or_else(|| panic!("no {what}"));
+        let number: u64 = line.split_whitespace().next().unwrap().parse().unwrap();
+        number
+    };
+    let (paused, resumed) = (hours("Paused { key"), hours("on: false"));
+    assert!(paused < resumed, "{paused} {resumed}");
+    let counts = outcome.counts.to_string();
+    assert!(
+        counts.contains("Crash ") && counts.contains("Stop "),
+        "{counts}"
+    );
+    let overlooked = pause(Some(Mutant::PauseOverlooked));
+    let said: Vec<_> = overlooked
+        .violations
+        .iter()
+        .map(|it| it.invariant)
+        .collect();
+    assert_eq!(said, ["I13 plans"]);
 }
 
 #[test]

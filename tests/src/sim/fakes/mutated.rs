@@ -189,6 +189,14 @@ pub(super) fn answer(
             row.checkpoint = Checkpoint::TrimHorizon;
             Ok(row)
         }
+        (Some(Mutant::SeekOverlooked), Ok(mut row))
+            if matches!(change, Change::Take { .. } | Change::Claim { .. }) =>
+        {
+            if let Some(former) = life.sim.state().table.was_at(&row.key) {
+                row.checkpoint = former;
+            }
+            Ok(row)
+        }
         (_, result) => result,
     }
 }

@@ -9,7 +9,7 @@ use crate::sim::runtime::{sleep, spawn};
 use crate::sim::state::Sim;
 
 use super::process::{Process, Processes, run_process};
-use super::{operator, reshards, streams};
+use super::{operator, reshards, seeker, streams};
 
 /// Something that is done to a process.
 type ChaosDeed = fn(&Sim, &Processes, &mut Dice, &Process);
@@ -58,6 +58,12 @@ pub(crate) fn begin(sim: &Sim, processes: &Processes) {
     }
     if chaos.pauses_every_ms > 0 {
         spawn(operator::pause_shards(sim.clone(), chaos.pauses_every_ms));
+    }
+    if chaos.long_pause_ms > 0 {
+        spawn(operator::pause_for_long(sim.clone(), chaos.long_pause_ms));
+    }
+    if chaos.seeks_every_ms > 0 {
+        spawn(seeker::seek_shards(sim.clone(), chaos.seeks_every_ms));
     }
     if chaos.moves_every_ms > 0 {
         spawn(operator::move_leases(sim.clone(), chaos.moves_every_ms));

@@ -7,6 +7,7 @@ mod operator;
 mod process;
 mod producer;
 mod reshards;
+mod seeker;
 mod streams;
 
 pub(crate) use director::direct;

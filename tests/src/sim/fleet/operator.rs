@@ -11,9 +11,23 @@ use crate::sim::runtime::{sleep, spawn};
 use crate::sim::state::{Sim, WorldState};
 
 /// How often the workers are not told of what the operator does: they see it with a scan.
-const NOT_ANNOUNCED: f64 = 0.2;
+pub(super) const NOT_ANNOUNCED: f64 = 0.2;
 /// How often what was done is forgotten: a pause until the heal, a move or a drain for ever.
 const FORGOTTEN: f64 = 0.1;
+
+/// Pauses a lease ten minutes after the beginning, for so long.
+pub(crate) async fn pause_for_long(sim: Sim, millis: u64) {
+    sleep(600_000).await;
+    let first = steerable(&sim.state()).into_iter().next();
+    let Some(key) = first else {
+        return;
+    };
+    let at = Timestamp::from_millis(sim.now().0 as i64);
+    sim.count(Fault::Paused);
+    write(&sim, &mut sim.state(), &key, &Write::pause(at), true);
+    sleep(millis).await;
+    write(&sim, &mut sim.state(), &key, &Write::resume(), true);
+}
 
 /// Pauses shards, each for some time of its own, until the world is healed.
 pub(crate) async fn pause_shards(sim: Sim, mean: u64) {
@@ -103,7 +117,7 @@ async fn now_and_then<T: Send + 'static>(
 }
 
 /// The leases that are neither finished nor paused.
-fn steerable(state: &WorldState) -> Vec<LeaseKey> {
+pub(super) fn steerable(state: &WorldState) -> Vec<LeaseKey> {
     let rows = state.table.leases();
     let rows = rows.filter(|row| !is_finished_or_paused(row));
     rows.map(|row| row.key.clone()).collect()
@@ -201,7 +215,13 @@ fn is_finished_or_paused(row: &Lease) -> bool {
 }
 
 /// Writes past all faults. A row that cannot be read, or is gone, stays as it is.
-fn write(sim: &Sim, state: &mut WorldState, key: &LeaseKey, write: &Write, is_told: bool) {
+pub(super) fn write(
+    sim: &Sim,
+    state: &mut WorldState,
+    key: &LeaseKey,
+    write: &Write,
+    is_told: bool,
+) {
     let now = sim.now();
     if let Ok(row) = state.table.update(key, write, now) {
         let key = key.clone();

@@ -261,6 +261,11 @@ pub(crate) enum Event {
         key: LeaseKey,
         on: bool,
     },
+    /// An operator has set where a shard is read on.
+    Sought {
+        before: Box<Lease>,
+        after: Box<Lease>,
+    },
     /// An operator has assigned a lease to a worker, or taken that back.
     Assigned {
         key: LeaseKey,

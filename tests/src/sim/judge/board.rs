@@ -35,7 +35,20 @@ pub(crate) struct Board {
     pub(crate) found_empty: BTreeSet<usize>,
     /// Shards that left the stream when they had a lease and nobody had come to their end.
     pub(crate) left_behind: BTreeSet<usize>,
+    /// Where an operator has set shards last.
+    sought: BTreeMap<usize, SoughtPlace>,
     skip_failed: bool,
+}
+
+/// Where an operator has set a shard.
+#[derive(Clone, Copy, Debug)]
+struct SoughtPlace {
+    /// The index of the first record that is read.
+    to: u32,
+    /// Whether that is `LATEST` or a time.
+    is_time: bool,
+    /// The counter of the row afterwards: tenancies with a lower one are from before.
+    counter: u64,
 }
 
 /// A process.
@@ -145,6 +158,23 @@ impl Board {
             .or_else(|| self.tenancies.iter().rev().find(is_it))
     }
 
+    /// The first record of a shard that was to be read since an operator set it, if one has.
+    pub(crate) fn sought_to(&self, shard: usize) -> Option<u32> {
+        self.sought.get(&shard).map(|place| place.to)
+    }
+
+    /// Whether an operator has set the shard last to `LATEST` or to a time.
+    pub(crate) fn is_sought_at_a_time(&self, shard: usize) -> bool {
+        self.sought.get(&shard).is_some_and(|place| place.is_time)
+    }
+
+    /// Whether an operator has set the shard since this tenancy began, and so after its end: what it
+    /// stored says nothing of the row any more.
+    pub(crate) fn is_sought_since(&self, shard: usize, tenancy: &Tenancy) -> bool {
+        let place = self.sought.get(&shard);
+        place.is_some_and(|place| place.counter > tenancy.fence)
+    }
+
     pub(crate) fn progress_of(&self, shard: usize) -> &Progress {
         &self.progress[shard]
     }
@@ -252,6 +282,19 @@ impl Board {
             Event::Opened { shard, .. } => {
                 debug_assert_eq!(*shard, self.progress.len());
                 self.progress.push(Progress::default());
+            }
+            Event::Sought { before, after } => {
+                if let Some((index, shard)) = stream.leased(&after.key) {
+                    let from = shard.after(&before.checkpoint, &before.facts);
+                    let to = shard.after(&after.checkpoint, &after.facts);
+                    self.progress[index].seek(from, to, entry.number);
+                    let place = SoughtPlace {
+                        to,
+                        is_time: after.checkpoint != Checkpoint::TrimHorizon,
+                        counter: after.counter,
+                    };
+                    self.sought.insert(index, place);
+                }
             }
             Event::FoundEmpty { shard, .. } => drop(self.found_empty.insert(*shard)),
             Event::Overtaken {

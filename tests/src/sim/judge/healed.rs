@@ -323,6 +323,9 @@ impl Judge {
 
     /// The first record of a shard that the application has to do.
     fn start_of(&self, index: usize, stream: &StreamTruth, _: &TableTruth) -> u32 {
+        if let Some(to) = self.board.sought_to(index) {
+            return to;
+        }
         let shard = &stream.shards()[index];
         let key = shard.key.clone();
         self.board

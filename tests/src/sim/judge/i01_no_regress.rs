@@ -6,7 +6,7 @@ use crate::sim::history::{Entry, Event};
 
 use super::fold::{Fold, See, Sink};
 
-/// I1: a stored checkpoint never goes back, and the shard's end is final, also over a row that
+/// I1: a stored checkpoint never goes back, but by a seek, and the shard's end is final, also over a row that
 /// vanished and was made again.
 #[derive(Debug, Default)]
 pub(super) struct NoRegress {
@@ -19,6 +19,11 @@ impl Fold for NoRegress {
     }
 
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {
+        // An operator may set it to any place, from which it goes on.
+        if let Event::Sought { after, .. } = &entry.event {
+            let place = after.checkpoint.clone();
+            self.highest.insert(after.key.clone(), place);
+        }
         let Event::Written(written) = &entry.event else {
             return;
         };

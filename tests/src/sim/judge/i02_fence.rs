@@ -8,7 +8,8 @@ use crate::sim::history::{Asked, Entry, Event};
 use super::fold::{Fold, See, Sink};
 
 /// I2: an accepted write carried the counter and the token of the row at that instant, and what
-/// only an owner writes came from the owner, however late it came.
+/// only an owner writes came from the owner, however late it came. An operator set only what nobody
+/// held.
 #[derive(Debug, Default)]
 pub(super) struct Fence {
     /// The leases that an operator has paused, now or before.
@@ -27,6 +28,16 @@ impl Fold for Fence {
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {
         if let Event::Paused { key, on: true } = &entry.event {
             self.paused.insert(key.clone());
+        }
+        if let Event::Sought { before, after } = &entry.event {
+            sink.check(before.actual_owner().is_none(), || {
+                format!(
+                    "{}: an operator set it to {} while {:?} held it",
+                    before.key,
+                    after.checkpoint,
+                    before.actual_owner()
+                )
+            });
         }
         let Event::Written(written) = &entry.event else {
             return;

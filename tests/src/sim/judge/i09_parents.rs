@@ -6,7 +6,7 @@ use super::fold::{Fold, See, Sink};
 
 /// I9: a child is begun only when each of its parents is at its end, or its row has
 /// gone after that, or it was gone from the stream before it had a row. A child that
-/// begins at a time has nothing to wait for.
+/// begins at a time, or was set to one, has nothing to wait for but parents with a lease.
 #[derive(Debug)]
 pub(super) struct Parents;
 
@@ -53,6 +53,7 @@ impl Fold for Parents {
                     let gone = parent.left.is_some();
                     gone || see.board.finished.contains(&parent.key)
                         || matches!(begun_at, Some(Checkpoint::Latest | Checkpoint::AtTimestamp))
+                        || see.board.is_sought_at_a_time(info.shard)
                 }
             };
             sink.check(done, || {

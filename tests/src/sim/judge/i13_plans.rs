@@ -13,8 +13,13 @@ fn until_seen(see: &See<'_>) -> u64 {
     2 * see.world.fleet.longest_failover() + table.stale_ms + table.late_ms + chaos.cut_ms
 }
 
+/// How long an owner may give records of a paused shard: it stands still before it sees the pause.
+fn until_drained(see: &See<'_>) -> u64 {
+    until_seen(see) + see.world.chaos.freeze_ms + see.world.fleet.longest_failover()
+}
+
 /// I13: what workers do about leases is sane: nobody takes, claims or asks for a finished one, nobody
-/// takes or claims one that has long been paused, and no process works on more shards than `max_leases`. That plans are sane as plans is shown where
+/// takes or claims one that has long been paused, or is given records of it, and no process works on more shards than `max_leases`. That plans are sane as plans is shown where
 /// they are made. How many requests are open is not judged: who stood still may take an owner for
 /// dead, and what was asked of that one is no open request to it.
 #[derive(Debug, Default)]
@@ -62,6 +67,21 @@ impl Fold for Plans {
                     let paused_for = entry.at.0.saturating_sub(at.as_millis() as u64);
                     sink.check(paused_for <= until_seen(see), || {
                         format!("{key}: {change:?} of {life:?}, paused for {paused_for} ms")
+                    });
+                }
+            }
+            Event::Called {
+                processor,
+                call: Call::Process { .. },
+            } => {
+                let key = &see.board.processor(*processor).key;
+                // What cannot be read of a row is not seen in it either.
+                let row = see.table.get(key);
+                let is_readable = see.table.malformed() != Some(key);
+                if let Some(at) = row.filter(|_| is_readable).and_then(|row| row.paused_at) {
+                    let paused_for = entry.at.0.saturating_sub(at.as_millis() as u64);
+                    sink.check(paused_for <= until_drained(see), || {
+                        format!("{key}: {processor:?} is given records, paused for {paused_for} ms")
                     });
                 }
             }

@@ -3,7 +3,7 @@ use crate::sim::history::{Entry, Event};
 use super::fold::{Fold, See, Sink};
 
 /// I15: what a worker believes to be stored is stored: a checkpoint that was answered with success,
-/// and the checkpoints of a shutdown report, are in the table.
+/// and the checkpoints of a shutdown report, are in the table, unless an operator has set the shard since.
 #[derive(Debug)]
 pub(super) struct Unknown;
 
@@ -22,7 +22,10 @@ impl Fold for Unknown {
                 ..
             } => {
                 let info = see.board.processor(*processor);
-                let Some(row) = see.table.get(&info.key) else {
+                let tenancy = see.board.tenancy_of(*processor);
+                let is_sought =
+                    tenancy.is_some_and(|tenancy| see.board.is_sought_since(info.shard, tenancy));
+                let Some(row) = see.table.get(&info.key).filter(|_| !is_sought) else {
                     return;
                 };
                 let stored = see.stream.shards()[info.shard].after(&row.checkpoint, &row.facts);
@@ -36,7 +39,12 @@ impl Fold for Unknown {
             }
             Event::Stopped { life, drained, .. } => {
                 for (key, checkpoint) in drained {
-                    let Some(row) = see.table.get(key) else {
+                    let mut tenancies = see.board.tenancies.iter().rev();
+                    let last = tenancies.find(|last| last.key == *key && last.life == *life);
+                    let is_sought = last
+                        .zip(see.stream.leased(key))
+                        .is_some_and(|(last, (index, _))| see.board.is_sought_since(index, last));
+                    let Some(row) = see.table.get(key).filter(|_| !is_sought) else {
                         continue;
                     };
                     sink.check(row.checkpoint >= *checkpoint, || {

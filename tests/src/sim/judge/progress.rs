@@ -27,6 +27,17 @@ impl Progress {
         }
     }
 
+    /// An operator has set the shard from the place of its checkpoint to another one, by the event of
+    /// this number: what lies between them is not to be done any more, and what lies behind is to be
+    /// done, again or for the first time.
+    pub(super) fn seek(&mut self, from: u32, to: u32, number: u64) {
+        if from < to {
+            self.mark(from, to, number);
+        }
+        self.done.truncate(to as usize);
+        self.low = self.low.min(to);
+    }
+
     /// Whether the record was done before the event of this number.
     pub(crate) fn is_done_before(&self, index: u32, number: u64) -> bool {
         self.done

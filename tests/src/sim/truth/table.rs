@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, VecDeque};
 use kcl_core::lease::{
     ChangeSignal, Changed, Error, Expect, MalformedRow, RowKey, WorkerRow, Write,
 };
-use kcl_core::model::{Lease, LeaseKey, WorkerId};
+use kcl_core::model::{Checkpoint, Lease, LeaseKey, WorkerId};
 
 use crate::sim::runtime::At;
 
@@ -64,6 +64,15 @@ impl<T: Clone> Versions<T> {
 impl TableTruth {
     pub(crate) fn get(&self, key: &LeaseKey) -> Option<&Lease> {
         self.leases.get(key).and_then(|row| row.now.as_ref())
+    }
+
+    /// The last position that the row of a lease had, as far as that is known.
+    pub(crate) fn was_at(&self, key: &LeaseKey) -> Option<Checkpoint> {
+        let rows = self.leases.get(key)?.past.iter().rev();
+        let mut checkpoints = rows.filter_map(|(_, row)| Some(&row.as_ref()?.checkpoint));
+        checkpoints
+            .find(|checkpoint| matches!(checkpoint, Checkpoint::At(_)))
+            .cloned()
     }
 
     /// Makes the row of a lease unreadable.

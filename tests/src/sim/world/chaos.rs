@@ -33,6 +33,11 @@ pub struct Chaos {
     pub malformed_ms: u64,
     /// An operator pauses a shard, and resumes it later or never, until the heal.
     pub pauses_every_ms: u64,
+    /// An operator sets where a shard is read on: it pauses it, waits, sets it and resumes it, and may
+    /// stop in between.
+    pub seeks_every_ms: u64,
+    /// An operator pauses a shard once, for so long. Not a mean.
+    pub long_pause_ms: u64,
     /// An operator moves a lease to a worker, and takes that back later or never.
     pub moves_every_ms: u64,
     /// An operator drains a worker, and ends that later or never.
@@ -67,6 +72,8 @@ impl Chaos {
             replaced_ms: 0,
             malformed_ms: 0,
             pauses_every_ms: 0,
+            seeks_every_ms: 0,
+            long_pause_ms: 0,
             moves_every_ms: 0,
             drains_every_ms: 0,
             freeze_ms: dice.range(failover_ms / 2, failover_ms * 4),
@@ -94,6 +101,8 @@ impl Chaos {
             replaced_ms: 0,
             malformed_ms: 0,
             pauses_every_ms: 0,
+            seeks_every_ms: 0,
+            long_pause_ms: 0,
             moves_every_ms: 0,
             drains_every_ms: 0,
             new_ids: false,

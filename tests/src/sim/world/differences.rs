@@ -79,6 +79,12 @@ pub(super) fn draw(world: &mut World) {
     if workers > 1 && dice.chance(0.2) {
         world.chaos.drains_every_ms = dice.log(8_000.0, 60_000.0) as u64;
     }
+    let mut dice = Dice::new(seed, "seeks");
+    // As with pauses; and nobody can say what a seek in a stream that is made again should do.
+    let chaos = &mut world.chaos;
+    if chaos.out_of_reach_ms == 0 && chaos.replaced_ms == 0 && dice.chance(0.12) {
+        chaos.seeks_every_ms = dice.log(4_000.0, 40_000.0) as u64;
+    }
     let mut dice = Dice::new(seed, "liveness");
     if dice.chance(0.2) {
         world.fleet.liveness = vec![Liveness::Kcl; workers];

@@ -19,7 +19,7 @@ type Switch = (&'static str, fn(&mut World));
 
 impl Overrides {
     /// What can be switched off.
-    pub const OFF: [Switch; 48] = [
+    pub const OFF: [Switch; 49] = [
         ("crash", |w| w.chaos.crash_every_ms = 0),
         ("stop", |w| w.chaos.stop_every_ms = 0),
         ("freeze", |w| w.chaos.freeze_every_ms = 0),
@@ -64,6 +64,7 @@ impl Overrides {
         ("capacities", |w| w.fleet.capacities.clear()),
         ("malformed", |w| w.chaos.malformed_ms = 0),
         ("pauses", |w| w.chaos.pauses_every_ms = 0),
+        ("seeks", |w| w.chaos.seeks_every_ms = 0),
         ("moves", |w| w.chaos.moves_every_ms = 0),
         ("drains", |w| w.chaos.drains_every_ms = 0),
         ("replaced", |w| w.chaos.replaced_ms = 0),

@@ -255,6 +255,24 @@ impl World {
 }
 
 impl World {
+    /// Two workers that are killed and stopped now and then, and a shard that an operator pauses for so
+    /// many hours, and an hour besides.
+    #[must_use]
+    pub fn long_pause(seed: u64, hours: u64) -> Self {
+        let mut world = Self::calm(seed, 2, 4, hours + 1, 60_000);
+        world.calm = false;
+        // A day has many seconds, and a pause is seen with a scan as well.
+        world.fleet.beacon_ms = 30_000;
+        world.chaos = Chaos {
+            long_pause_ms: hours * 3_600_000,
+            crash_every_ms: 7_200_000,
+            stop_every_ms: 7_200_000,
+            down_ms: 120_000,
+            ..Chaos::none()
+        };
+        world
+    }
+
     /// The same world without any fault.
     #[must_use]
     pub fn quiet(mut self) -> Self {
