@@ -249,6 +249,22 @@ async fn the_orders_of_all_shards_are_written_as_one_file() {
     );
 }
 
+/// A span for each batch, and two figures, by the conventions for messaging.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn opentelemetry_exports_spans_and_figures() {
+    let orders: Vec<_> = (1..=20).map(|number| format!("order {number}\n")).collect();
+    let printed = shows("18_opentelemetry", &orders).await;
+    for expected in [
+        "process orders",
+        "messaging.consumer.group.name",
+        "messaging.batch.message_count",
+        "messaging.client.consumed.messages",
+        "messaging.process.duration",
+    ] {
+        assert!(printed.contains(expected), "{expected}: {printed}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a DynamoDB Local: tests/e2e/run dynamo"]
 async fn dynamodb_keeps_what_the_next_run_of_the_example_goes_on_at() {
