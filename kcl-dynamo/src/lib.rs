@@ -98,27 +98,28 @@
 //!
 //! | what | write units | read units |
 //! |---|---|---|
-//! | an idle lease: a renewal every 3.3 s | 1,080 | |
-//! | a lease with progress: its renewals include the checkpoint | 1,080; more if [`checkpoint_every`](kcl_core::worker::Settings::checkpoint_every) is below 3.3 s | |
-//! | an idle lease that heartbeats hold, with [`Liveness::Auto`](kcl_core::worker::Liveness::Auto) and no Java workers | 0 | |
-//! | the same with progress: a checkpoint in every `checkpoint_every`, 5 s by default | 720 | |
-//! | the same with [`Liveness::Compatible`](kcl_core::worker::Liveness::Compatible): its counter, every 7 s | 514 | |
+//! | an idle lease, which heartbeats hold ([`Liveness::Auto`](kcl_core::worker::Liveness::Auto), the default) | 0 | |
+//! | the same with progress: a checkpoint in every [`checkpoint_every`](kcl_core::worker::Settings::checkpoint_every), 5 s by default | 720 | |
+//! | an idle lease with [`Liveness::Compatible`](kcl_core::worker::Liveness::Compatible): its counter, every 7 s | 514 | |
+//! | an idle lease beside Java workers, or with [`Liveness::Kcl`](kcl_core::worker::Liveness::Kcl): a renewal every 3.3 s | 1,080 | |
+//! | the same with progress: its renewals include the checkpoint | 1,080; more if `checkpoint_every` is below 3.3 s | |
 //! | a worker's heartbeat, every 3.3 s | 1,080 | |
 //! | a worker's reads of the change signal, every 0.5 s | | 3,600 |
-//! | a worker's scans, every 2 s (if it holds every lease and there is no other worker: every 30 s, or every 5 s with `Liveness::Auto`) | | 1,800 x ⌈B / 4096⌉ / 2 |
+//! | a worker's scans, every 2 s (if it holds every lease and there is no other worker: every 5 s, or every 30 s with another `Liveness` than `Auto`) | | 1,800 x ⌈B / 4096⌉ / 2 |
 //! | the audit, which compares the rows with the shards, every 60 s, by one worker of the application: a consistent scan | | 60 x ⌈B / 4096⌉ |
 //! | if a worker scans every 30 s, its reads of the KCL leader's row, every 5 s | | 360 |
 //! | an announcement: a worker joins, leaves, requests a lease or hands one over | 1 to 4 each | 1 per worker and named lease |
 //!
-//! So 64 idle leases and one worker cost 1,170 write units per minute, 18 with `Liveness::Auto`, and 8
-//! workers cost 1,440 read units per minute. A start costs 3 write units and one consistent scan.
+//! So 64 idle leases and one worker cost 18 write units per minute, or 1,170 where they are renewed, and
+//! 8 workers cost 1,440 read units per minute. A start costs 3 write units and one consistent scan.
 //!
 //! # Together with Java workers
 //!
 //! At [`setup`](kcl_core::lease::LeaseTable::setup) and with every scan, the table is checked for
 //! Java workers; [`DynamoLeaseTable::coexistence`] returns the result. If scans are rare, the row
 //! `Leader` is also read between them, and the table is scanned as soon as that row appears or
-//! changes. The additional tables of a KCL from 3.0 to 3.4 are read every 30 s while such a KCL may
+//! changes. Leases are then renewed, as they are in every coexistence but `Exclusive`: for a minute, if
+//! nothing else shows that a KCL leads. The additional tables of a KCL from 3.0 to 3.4 are read every 30 s while such a KCL may
 //! be running.
 //!
 //! | the table shows | [`Coexistence`] | what follows |

@@ -209,7 +209,11 @@ impl LeaseTable for DynamoLeaseTable {
             .extend(inner.throughputs.see(&found.items, page.is_none()));
         inner.watch(&found.items, page.is_none(), rows.next.is_none());
         rows.foreign.leading = inner.watch.led();
-        rows.foreign.may_share = inner.watch.coexistence() != Coexistence::Exclusive;
+        // A row `Leader` that has just appeared or changed is a KCL at work, however its clock differs:
+        // leases are renewed even before it is known to lead.
+        rows.foreign.may_share = inner.watch.coexistence() != Coexistence::Exclusive
+            || inner.probe.is_alarmed(inner.settings.clock.now());
+        rows.foreign.may_join = true;
         // A fleet without rows of workers judges by leases which workers are alive. If it saw some
         // rows (its own, or ones that others have not yet removed), it would take workers without a
         // row for those of another framework.

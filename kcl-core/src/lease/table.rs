@@ -181,11 +181,12 @@ use super::{ChangeSignal, Changed, Error, Expect, MalformedRow, RowKey, WorkerRo
 ///
 /// # Cost
 ///
-/// For each lease that it holds, a worker calls [`update`](Self::update) every third of the
-/// failover time and with each checkpoint. It calls [`write_worker`](Self::write_worker) every
-/// third of the failover time, [`change_signal`](Self::change_signal) once per interval, and
-/// [`scan`](Self::scan) about every fifth of the failover time while there are other workers, less
-/// often when it is alone. The other calls are rare.
+/// For each lease that it holds, a worker calls [`update`](Self::update) with each checkpoint and,
+/// where leases are renewed, every third of the failover time. It calls
+/// [`write_worker`](Self::write_worker) every third of the failover time,
+/// [`change_signal`](Self::change_signal) once per interval, and [`scan`](Self::scan) about every
+/// fifth of the failover time while there are other workers, less often when it is alone. The other
+/// calls are rare.
 #[async_trait]
 pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
     /// Prepares the table: creates it if it is missing and may be created, upgrades it, and checks
@@ -384,6 +385,7 @@ impl ScanPage {
         self.malformed.append(&mut page.malformed);
         self.foreign.answering.append(&mut page.foreign.answering);
         self.foreign.may_share |= page.foreign.may_share;
+        self.foreign.may_join |= page.foreign.may_join;
         if page.foreign.leading.is_some() {
             self.foreign.leading = page.foreign.leading;
         }
@@ -398,6 +400,9 @@ pub struct ForeignWorkers {
     /// Whether such workers may hold leases of this table, or take them at any moment. They judge a
     /// lease by its counter alone, so every worker renews each of its leases then.
     pub may_share: bool,
+    /// Whether such workers may start on this table at any moment. A worker whose heartbeats hold its
+    /// leases then scans at least each 5 s, to renew its leases before they judge them.
+    pub may_join: bool,
     /// The workers that are known to answer a request for a lease.
     pub answering: Vec<WorkerId>,
     /// If one of them is a leader that assigns the leases of this table, the evidence for it, in

@@ -49,8 +49,9 @@ use super::mode::Mode;
 #[non_exhaustive]
 pub enum Checkpoints {
     /// The newest processed position (`process_records` returned `Ok` for it) is stored every
-    /// [`Settings::checkpoint_every`], with each renewal of the lease (every third of the failover
-    /// time, at no extra cost), and when the shard is given up. A slow table delays no batch.
+    /// [`Settings::checkpoint_every`] and when the shard is given up; where leases are renewed, also
+    /// with each renewal (every third of the failover time, at no extra cost). A slow table delays no
+    /// batch.
     #[default]
     Automatic,
     /// Only a [`Checkpointer`](crate::checkpoint::Checkpointer) moves the checkpoint. The worker
@@ -257,9 +258,9 @@ pub struct Settings {
     pub refusal_limit: Duration,
     /// See [`Checkpoints`]. Default: automatic.
     pub checkpoints: Checkpoints,
-    /// The longest time until finished work is checkpointed automatically. A renewal of the lease
-    /// may store it earlier, so values above a third of the failover time save no writes. Default:
-    /// 5 s.
+    /// The longest time until finished work is checkpointed automatically. Where leases are renewed
+    /// ([`Settings::liveness`]), a renewal may store it earlier, so values above a third of the
+    /// failover time save no writes there. Default: 5 s.
     pub checkpoint_every: Duration,
     /// How long one call of the handler, or the delivery of a dead letter, may take before the lease
     /// is released. Default: 5 min.
@@ -283,8 +284,8 @@ pub struct Settings {
     /// How often the shards of the stream are compared with the leases. Default: 60 s.
     pub audit_every: Duration,
     /// What shows that the worker holds its leases while it stores no checkpoint: heartbeats or
-    /// renewals. Default: [`Liveness::Kcl`], which is renewals; with [`Liveness::Auto`] a lease without
-    /// progress costs no write.
+    /// renewals. Default: [`Liveness::Auto`]: heartbeats, by which a lease without progress costs no
+    /// write, and renewals while the table shows a trace of a KCL (KCL: renewals).
     pub liveness: Liveness,
     /// See [`WorkerLabel`]. Default: if the application has named the worker.
     pub worker_label: WorkerLabel,
@@ -322,7 +323,7 @@ impl Default for Settings {
             on_data_gap: OnDataGap::Continue,
             out_of_range: OutOfRange::HandOn,
             audit_every: Duration::from_secs(60),
-            liveness: Liveness::Kcl,
+            liveness: Liveness::Auto,
             worker_label: WorkerLabel::WhereNamed,
             coordination_on: CoordinationOn::OwnThread,
         }

@@ -19,7 +19,7 @@ use kcl_core::lease::{Expect, LeaseTable, Write};
 use kcl_core::model::{Checkpoint, LeaseKey};
 use kcl_core::processor::LossReason;
 use kcl_core::stream::memory::MemoryStream;
-use kcl_core::worker::{Checkpoints, Event, RunError};
+use kcl_core::worker::{Checkpoints, Event, Liveness, RunError};
 
 const F: Duration = Duration::from_secs(1);
 
@@ -142,7 +142,7 @@ async fn a_deleted_row_is_restored_with_its_last_checkpoint() {
     let table = MemoryLeaseTable::new();
     // One lease is left unread, so that this worker goes on looking at the table.
     let run = Fleet::new(&stream, &table)
-        .with(|builder| builder.max_leases(1))
+        .with(|builder| builder.max_leases(1).liveness(Liveness::Kcl))
         .start(Script::default());
     let before = wait_for_lease(&table, &shard, |lease| {
         lease.checkpoint == at(&sequences[2])

@@ -14,6 +14,7 @@ use kcl_core::lease::{
 };
 use kcl_core::model::{Lease, LeaseKey, WorkerId};
 use kcl_core::stream::memory::MemoryStream;
+use kcl_core::worker::Liveness;
 use tokio::sync::watch;
 
 /// The same rows, with a scan that takes its time when it is told to.
@@ -67,13 +68,20 @@ impl LeaseTable for Slow {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_is_not_taken_while_its_owner_still_hands_out_batches() {
+    tokio::join!(
+        a_take_waits_for_its_owner(Liveness::Auto),
+        a_take_waits_for_its_owner(Liveness::Kcl)
+    );
+}
+
+async fn a_take_waits_for_its_owner(liveness: Liveness) {
     let (stream, shard, _) = one_shard(1);
     let table = UnrulyTable::new();
     let handed: Arc<Mutex<Vec<Instant>>> = Arc::default();
     let note = Arc::clone(&handed);
     let f = Duration::from_secs(3);
     let a = Fleet::new(&stream, &table)
-        .with(|b| b.failover(f))
+        .with(move |b| b.failover(f).liveness(liveness))
         .start(Script::process(move |_| {
             locked(&note).push(Instant::now());
             async { Ok(()) }
@@ -102,6 +110,7 @@ async fn a_lease_is_not_taken_while_its_owner_still_hands_out_batches() {
     // table no more.
     tokio::time::sleep(Duration::from_millis(490)).await;
     table.set_rule(|_, _| Fault::LoseWrite);
+    table.set_worker_rule(|_| Fault::LoseWrite);
     b.seen.wait_for_initialized(1).await;
     let taken = Instant::now();
     tokio::time::sleep(Duration::from_secs(1)).await;

@@ -70,7 +70,7 @@ pub(super) async fn moves_in(fleet: &Fleet, span: Duration) -> usize {
     moves
 }
 
-fn lost(worker: &Running) -> usize {
+pub(super) fn lost(worker: &Running) -> usize {
     worker.count(|event| matches!(event, Event::LeaseLost { .. }))
 }
 

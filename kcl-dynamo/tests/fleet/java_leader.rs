@@ -1,7 +1,7 @@
 //! Beside a KCL 3.x that leads or may come to lead: the schedules S40 to S42 of the lease protocol.
 
 use crate::support::{Fleet, Java, Kcl, Running};
-use kcl_core::worker::Event;
+use kcl_core::worker::{Event, Liveness};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -145,8 +145,14 @@ async fn s42_a_kcl_back_in_3x_mode_stops_us_from_taking_leases() {
 /// A worker that is alone and looks seldom knows a leader within seconds.
 #[tokio::test(start_paused = true)]
 async fn s42_a_lone_worker_knows_a_leader_within_seconds() {
+    knows_a_leader(Liveness::Auto, 13).await;
+    // It reads the leader's row between its scans.
+    knows_a_leader(Liveness::Kcl, 3).await;
+}
+
+async fn knows_a_leader(liveness: Liveness, scans_a_minute: usize) {
     let fleet = Fleet::new(4);
-    let rust = fleet.start("rust");
+    let rust = fleet.start_with("rust", liveness);
     shared(&fleet, MINUTE, &[("rust", 4)]).await;
     fleet.pass(2 * MINUTE).await;
     fleet.dynamo.take_calls();
@@ -157,7 +163,7 @@ async fn s42_a_lone_worker_knows_a_leader_within_seconds() {
         .iter()
         .filter(|call| call.operation == "Scan")
         .count();
-    assert!(scans <= 3, "it looks seldom: {scans}");
+    assert!(scans <= scans_a_minute, "it looks seldom: {scans}");
     // As a KCL 3.5 does at its start: the version, the leader, and a little later its metrics.
     fleet.put(
         &json!({ "leaseKey": s("Migration3.0"), "entityType": s("CLIENT_VERSION_MIGRATION"), "cv": s("CLIENT_VERSION_3X") }),

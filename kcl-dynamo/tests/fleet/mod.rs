@@ -4,5 +4,6 @@
 mod beside_java;
 mod cost;
 mod java_leader;
+mod kcl_starts;
 mod leases_only;
 mod trouble;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kcl_core::processor::{ProcessRecordsInput, ShardRef};
 use kcl_core::stream::memory::MemoryStream;
-use kcl_core::worker::{CoordinationOn, Event, RunError, ShutdownReport};
+use kcl_core::worker::{CoordinationOn, Event, Liveness, RunError, ShutdownReport};
 use kcl_core::{Failure, RecordProcessor, Worker};
 use kcl_dynamo::{Coexistence, DynamoLeaseTable, OpenOptions};
 use serde_json::{Value, json};
@@ -116,6 +116,11 @@ impl Fleet {
 
     /// Starts a worker with a client of its own.
     pub fn start(&self, id: &str) -> Running {
+        self.start_with(id, Liveness::default())
+    }
+
+    /// The same with another `liveness`.
+    pub fn start_with(&self, id: &str, liveness: Liveness) -> Running {
         let options = OpenOptions::new().clock(Arc::new(self.clock));
         let table = options
             .open_with_client(&self.dynamo.client(), "application")
@@ -131,6 +136,7 @@ impl Fleet {
             .clock(self.clock)
             .coordination_on(CoordinationOn::CallersRuntime)
             .failover(FAILOVER)
+            .liveness(liveness)
             .processor(move |_: &ShardRef| Counter(Arc::clone(&seen)))
             .build()
             .unwrap();

@@ -68,6 +68,8 @@ pub struct Engine {
     pub(super) led: Option<String>,
     /// Whether the last scan has shown that KCL workers may hold leases of the table.
     pub(super) may_share: bool,
+    /// Whether KCL workers can start on a table of this kind.
+    pub(super) may_join: bool,
     /// Whether the last scan has shown a malformed row: its repair is not announced, so scans
     /// continue.
     has_malformed: bool,
@@ -101,6 +103,7 @@ impl Engine {
             members: Members::default(),
             led: None,
             may_share: false,
+            may_join: false,
             has_malformed: false,
             audits: 0,
             stole: None,
@@ -140,6 +143,7 @@ impl Engine {
             ended,
         } = scan;
         self.may_share = foreign.may_share || !foreign.answering.is_empty();
+        self.may_join = foreign.may_join;
         self.members.see_answering(foreign.answering);
         self.led = foreign.leading;
         self.has_malformed = !malformed.is_empty();

@@ -61,68 +61,16 @@ impl Engine {
                 all_know: others.iter().all(|worker| know.contains(worker)),
                 kcl_may_share: self.may_share
                     || self.led.is_some()
-                    || self.members.sees_foreign_leases(),
+                    || self.members.sees_foreign_leases(now, timing),
             },
         );
-        let is_watchful = chosen == KeepAlive::Heartbeats && liveness == Liveness::Auto;
+        let is_watchful =
+            self.may_join && chosen == KeepAlive::Heartbeats && liveness == Liveness::Auto;
         self.schedule.watch_for_a_kcl(is_watchful);
         chosen
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::super::{FleetCommand, FleetSettings, Scan};
-    use super::*;
-    use crate::decide::assignment::Take;
-    use crate::lease::ScanPage;
-    use crate::model::Checkpoint;
-
-    const F: Duration = Duration::from_secs(10);
-
-    fn at(seconds: u64) -> Moment {
-        Moment::from_origin(Duration::from_secs(seconds))
-    }
-
-    /// An engine that has seen the row of A stand still for 6 s, and plans to take its lease at 8 s.
-    fn engine(row: &WorkerRow) -> Engine {
-        let mut engine = Engine::new(FleetSettings::of_tests());
-        let lease = Lease::new(LeaseKey::single("1"), Checkpoint::TrimHorizon);
-        let lease = lease.owned_by("A".into(), "a:1".into());
-        for when in [0, 2, 4, 6] {
-            let page = ScanPage {
-                leases: vec![lease.clone()],
-                workers: vec![row.clone()],
-                ..ScanPage::default()
-            };
-            engine.scanned(Scan::new(page, at(when), at(when)));
-        }
-        let key = lease.key;
-        let due = Take {
-            key,
-            at: at(8),
-            rank: 0,
-        };
-        engine.schedule.plan(vec![due]);
-        engine
-    }
-
-    #[test]
-    fn a_row_that_has_moved_since_the_plan_is_not_killed() {
-        let row = WorkerRow {
-            keep_alive: KeepAlive::Heartbeats,
-            ..WorkerRow::new("A".into(), "a".into(), F)
-        };
-        let mut still = engine(&row);
-        let takes = still.takes(at(8), true);
-        assert!(
-            matches!(&takes[..], [FleetCommand::Take { kill: Some(of), .. }] if *of == row),
-            "{takes:?}"
-        );
-        let mut moved = engine(&row);
-        moved.see_worker(&"A".into(), Some(row.next()), at(7));
-        assert_eq!(moved.takes(at(8), true), []);
-    }
-}
+#[path = "heartbeats_test.rs"]
+mod tests;

@@ -7,8 +7,10 @@ use crate::model::Moment;
 
 /// How often the table is scanned when this worker holds every lease in it and is alone.
 const SCAN_IDLE: Duration = Duration::from_secs(30);
-/// The same while its heartbeats hold the leases and it has to hear of a KCL that starts: half of the
-/// KCL's failover time, in which its workers take what has stood still.
+/// The same while its heartbeats hold the leases and it has to hear of a KCL that starts: a quarter of
+/// the time between two looks of that KCL, which takes what has stood still from one to the next. It
+/// looks each 20 s if it has its default failover time. If its time is shorter, so is this worker's,
+/// of which this is half.
 const SCAN_WATCHFUL: Duration = Duration::from_secs(5);
 /// A stream that does not exist yet or is still being created is looked for again after 1, 2 and 4
 /// s, and then less and less often.
@@ -197,7 +199,8 @@ impl Schedule {
             self.scan_by(self.last_scan + self.scan_every);
         } else if self.next_scan > now {
             let every = if self.is_watchful {
-                SCAN_WATCHFUL
+                // A scan is due each fifth of the failover time.
+                SCAN_WATCHFUL.min(self.scan_every * 5 / 2)
             } else {
                 SCAN_IDLE
             };

@@ -11,6 +11,11 @@ fn tell(given: &[&str]) -> String {
     for line in given {
         let words: Vec<&str> = line.trim_end_matches('?').split_whitespace().collect();
         match *words {
+            ["scans", "every", span] => {
+                let every = seconds(span).since_origin();
+                schedule = Schedule::new(every, Duration::from_secs(120));
+            }
+            ["watches", "for", "a", "KCL"] => schedule.watch_for_a_kcl(true),
             ["begins", "at", when] => schedule.begins(seconds(when)),
             ["scan", "at", when] => schedule.scan_begins(seconds(when)),
             ["the", "scan", "ends"] => schedule.scan_ended(),

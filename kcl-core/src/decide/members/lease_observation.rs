@@ -63,6 +63,8 @@ pub(super) struct LeaseObservation {
     /// It was taken while a hand-over was pending, by a worker that left the hand-over in the row:
     /// the hand-over is void.
     pub(super) usurped: bool,
+    /// Its shard is at its end. The KCL leaves the name of the last owner in such a row.
+    finished: bool,
 }
 
 /// What the reading of a row has shown.
@@ -96,6 +98,7 @@ impl LeaseObservation {
             foreign: row.token.is_none() && row.actual_owner().is_some(),
             proven: false,
             usurped: false,
+            finished: row.checkpoint.is_shard_end(),
         };
         let life = sight.holder(at).cloned();
         (
@@ -115,6 +118,7 @@ impl LeaseObservation {
             return ReadingResult::default();
         }
         self.see_assignment(row, at);
+        self.finished = row.checkpoint.is_shard_end();
         if same_names && self.is_of(row) {
             return ReadingResult::default();
         }
@@ -215,6 +219,12 @@ impl LeaseObservation {
     /// Whether this is the row that was seen last.
     pub(super) fn is_of(&self, row: &Lease) -> bool {
         self.counter == row.counter && self.token == row.token
+    }
+
+    /// Whether it names a worker that does not know tokens and that may still be there: the row of a
+    /// finished shard names one for days, and shows it only while the counter moves.
+    pub(super) fn shows_foreign(&self, now: Moment, silence: Duration) -> bool {
+        self.foreign && !(self.finished && now.since(self.since) >= silence)
     }
 
     /// The worker that holds it: while a hand-over is pending, the previous owner.

@@ -205,12 +205,15 @@ impl Members {
         LeaseEvidence::of(incarnation, worker)
     }
 
-    /// Whether any lease was seen whose holder knows no tokens, and was never seen to have a row.
+    /// Whether any lease was seen whose holder knows no tokens, and was never seen to have a row. That
+    /// of a finished shard counts while its counter moves.
     #[must_use]
-    pub fn sees_foreign_leases(&self) -> bool {
+    pub fn sees_foreign_leases(&self, now: Moment, timing: &Timing) -> bool {
         self.leases.values().any(|seen| {
-            let holder = seen.owner.as_ref().filter(|_| seen.foreign);
-            holder.is_some_and(|worker| self.failover(worker).is_none())
+            seen.owner.as_ref().is_some_and(|worker| {
+                self.failover(worker).is_none()
+                    && seen.shows_foreign(now, self.silence(worker, true, timing))
+            })
         })
     }
 

@@ -148,7 +148,8 @@ impl Heartbeat {
     /// The clock has come to what was planned. The number of audits goes out with each heartbeat.
     fn wake(&self) -> RowEvent {
         let own = &self.context.client.begun.pulse;
-        let bump_every = self.context.inner.parts.settings.liveness.bump_every();
+        let settings = &self.context.inner.parts.settings;
+        let bump_every = settings.liveness.bump_every(settings.failover);
         let wanted = *own.wanted().borrow();
         RowEvent::Wake {
             audits: self.context.audits(),
