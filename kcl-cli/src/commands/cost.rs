@@ -4,12 +4,13 @@
 //! writes and reads are known, so the rows of the table are enough to compute both.
 //!
 //! What it leaves out: starts and stops, hand-overs, and the checkpoints that a processor stores
-//! itself. Automatic checkpoints cost nothing of their own with the default settings, because they
-//! travel with the renewals.
+//! itself. Automatic checkpoints cost nothing of their own where leases are renewed, because they
+//! travel with the renewals. Where heartbeats hold the leases, each is a write, and no more than one in
+//! 5 s with the default settings; it says so.
 //!
 //! | line | when it is large |
 //! |---|---|
-//! | renewals | many leases; a longer failover time makes them rarer |
+//! | renewals | many leases beside a KCL; a longer failover time makes them rarer |
 //! | scans | many leases *and* many workers: each worker reads all rows |
 //! | heartbeats, reads of the change signal | many workers |
 
@@ -76,6 +77,9 @@ const MONTH: f64 = 730.0;
 /// How often a worker polls a shard in an hour with default settings: once a second if it is idle,
 /// five times a second if it is busy, which is the most that Kinesis allows.
 const POLLS: [f64; 2] = [3600.0, 18_000.0];
+/// How often a lease that is always busy stores a checkpoint in an hour: once in the default
+/// `checkpoint_every` of 5 s.
+const CHECKPOINTS: f64 = 720.0;
 
 /// A price in dollars. A negative price or one that is not a number would turn the bill into
 /// nonsense without an error.
@@ -161,6 +165,14 @@ impl CostOptions {
             number(reads),
         ]);
         out.text(&lines);
+        let more = cost.held_by_heartbeats as f64 * CHECKPOINTS;
+        if more > 0.0 {
+            out.line(format_args!(
+                "Checkpoints come on top: at most {} write units if all shards are always busy, \
+                 with the default checkpoint_every.",
+                number(more)
+            ));
+        }
         if let Some(month) = document.dollars_per_month {
             out.line(format_args!(
                 "${month:.2} per month ({MONTH} hours), at ${} per million write units and ${} per \

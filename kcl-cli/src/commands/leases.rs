@@ -6,7 +6,7 @@
 //! | hand-over | still its holder, which finishes its batch before it lets go |
 //! | handed over | nobody, until the requester claims it: normally for less than a second |
 //! | free | nobody, until a worker takes it |
-//! | expired | nobody, until a worker takes it: the holder has not renewed it in time |
+//! | expired | nobody, until a worker takes it: the holder has not kept it alive in time |
 //! | ended | nobody, and nobody has to: all its records are done |
 //!
 //! A lease in `handed over`, `free` or `expired` for longer than a failover time is stuck, and the
@@ -66,7 +66,7 @@ enum WantedState {
     Free,
     /// An operator has paused it, and no worker holds it.
     Paused,
-    /// Its holder has not renewed it for so long that other workers may take it.
+    /// Its holder has shown no life for so long that other workers may take it.
     Expired,
     /// Its shard is finished.
     Ended,

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
-use kcl_core::admin::{FleetView, LeaseState, Life, Stuck};
+use kcl_core::admin::{FleetView, LeaseState, Life, Stuck, WorkerView};
 use serde::Serialize;
 
 use super::watching::{Patience, found, hint, life};
@@ -78,7 +78,7 @@ pub(super) struct Summary<'a> {
     /// Whether that was long enough to know of every worker whether it is alive.
     judged: bool,
     /// In full: there are far fewer workers than leases.
-    workers: &'a [kcl_core::admin::WorkerView],
+    workers: &'a [WorkerView],
     /// How many there are, malformed rows not included.
     leases: usize,
     /// How many leases are in each state. A state that no lease is in is left out.
@@ -109,10 +109,11 @@ struct StuckLease<'a> {
 }
 
 /// How many leases changed while the table was watched. All zeros on a busy fleet mean that nobody
-/// works.
+/// works; where heartbeats hold the leases, they are usual for a fleet without new records.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 struct MovedCounts {
-    /// Leases whose counter grew: their holders are alive.
+    /// Leases whose counter grew: their holders are alive. Those without progress that heartbeats
+    /// hold are not among them.
     renewed: usize,
     /// Leases with another checkpoint: records are being finished.
     checkpoint: usize,
@@ -230,7 +231,9 @@ pub(super) fn say(out: &mut Output, table: &OpenTable, fleet: &FleetView, summar
 /// The workers as a table, or a sentence that there are none. `kcl workers` prints it too.
 ///
 /// `SILENT` is how long a worker has written nothing while it was watched, and is empty for one
-/// that has just written. `ROW` is `none` for a Java worker, which has no row of this framework.
+/// that has just written. `HELD BY` says what shows that it holds its leases: `heartbeats` of
+/// its row, while the counters of leases without progress stand still, or `renewals` of each lease.
+/// `ROW` is `none` for a Java worker, which has no row of this framework.
 pub(super) fn workers(paint: Paint, fleet: &FleetView) -> String {
     if fleet.workers.is_empty() {
         return format!(
@@ -239,7 +242,7 @@ pub(super) fn workers(paint: Paint, fleet: &FleetView) -> String {
         );
     }
     let head = [
-        "WORKER", "LIFE", "LEASES", "AWAITED", "SILENT", "FAILOVER", "ROW",
+        "WORKER", "LIFE", "LEASES", "HELD BY", "AWAITED", "SILENT", "FAILOVER", "ROW",
     ];
     let mut table = TextTable::new(paint, head);
     for worker in &fleet.workers {
@@ -248,6 +251,7 @@ pub(super) fn workers(paint: Paint, fleet: &FleetView) -> String {
             worker.worker.to_string(),
             life(paint, worker),
             worker.leases.to_string(),
+            held_by(worker).to_owned(),
             worker.awaited.to_string(),
             if worker.life == Life::Alive && worker.silent.is_zero() {
                 String::new()
@@ -259,6 +263,15 @@ pub(super) fn workers(paint: Paint, fleet: &FleetView) -> String {
         ]);
     }
     table.to_string()
+}
+
+/// What shows that a worker holds its leases. Nothing does any more if it is dead.
+const fn held_by(worker: &WorkerView) -> &'static str {
+    match worker.life {
+        Life::Dead => "",
+        _ if worker.heartbeats => "heartbeats",
+        _ => "renewals",
+    }
 }
 
 /// What is wrong: stuck leases and malformed rows. It comes last, so that it is what the eye rests

@@ -11,6 +11,9 @@
 //! | leaving | its row says that it is stopping; other workers hand nothing over to it |
 //! | not judged | no counter moved, but it was not watched for long enough to call it dead |
 //! | dead | no counter moved for as long as other workers wait before they take its leases |
+//!
+//! `HELD BY` says what others judge its leases by: the heartbeats of its row, or renewals, which move
+//! the counter of each lease.
 
 use clap::Args;
 use kcl_core::admin::{FleetView, WorkerView};

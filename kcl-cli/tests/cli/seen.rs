@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kcl_core::MemoryStream;
-use kcl_core::lease::LeaseTable as _;
+use kcl_core::lease::{KeepAlive, LeaseTable as _};
 use kcl_core::model::{Checkpoint, WorkerId};
 use serde_json::{Value, json};
 
@@ -68,6 +68,36 @@ async fn workers_that_live_are_alive_and_those_that_died_are_dead() {
             "no worker of this application is alive",
         ],
     );
+}
+
+/// A lease whose counter stands still is neither expired nor stuck if heartbeats hold it.
+#[tokio::test]
+async fn leases_that_heartbeats_hold_are_held_for_each_command() {
+    let (scene, stream) = (Scene::new().await, MemoryStream::new("orders", 4));
+    let _running = scene.start("quiet", &stream, 4).await;
+    let beats = async || {
+        let row = scene.table.get_worker(&"quiet".into()).await.unwrap();
+        row.filter(|row| row.keep_alive == KeepAlive::Heartbeats)
+            .map_or(0, |row| row.counter)
+    };
+    until("a heartbeat", async || beats().await > 0).await;
+    // Each lease is renewed once after that, to go over.
+    let from = beats().await;
+    until("two heartbeats", async || beats().await >= from + 2).await;
+    let before = scene.leases().await;
+    until("four more", async || beats().await >= from + 6).await;
+    assert_eq!(scene.leases().await, before, "more than a failover time");
+    let place = scene.place();
+    let workers = kcl(&format!("workers app --table {place}")).await;
+    workers.says(0, &["HELD BY", "alive", "heartbeats"]);
+    let status = kcl(&format!("status app --table {place} --judge --json")).await;
+    let status = status.json(0);
+    assert_eq!(status["leases_by_state"], json!({ "held": 4 }));
+    assert_eq!(status["stuck"], json!([]));
+    let check = kcl(&format!("check app --table {place}")).await;
+    assert_eq!(check.code, 0, "{check:?}");
+    let cost = kcl(&format!("cost app --table {place}")).await;
+    cost.says(0, &["Checkpoints come on top: at most 2,880 write units"]);
 }
 
 /// A second is too short to call a worker dead, and the status says so.

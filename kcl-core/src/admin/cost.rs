@@ -43,9 +43,10 @@ const LEADER: f64 = 5.0;
 const AUDIT: f64 = 60.0;
 
 /// What an application asks of a lease table in DynamoDB in an hour in which nothing happens but
-/// work: no worker comes or goes, no lease moves. Checkpoints are not in it, unless a lease is renewed:
-/// then a checkpoint is a renewal, so a lease with records costs no more than an idle one unless it
-/// stores a checkpoint more often than every third of the failover time.
+/// work: no worker comes or goes, no lease moves. Checkpoints of leases that heartbeats hold are not in
+/// it, since the table does not show how many there will be. Where a lease is renewed, a checkpoint is a
+/// renewal, so a lease with records costs no more than an idle one unless it stores a checkpoint more
+/// often than every third of the failover time.
 ///
 /// # Examples
 /// ```
@@ -82,6 +83,8 @@ pub struct FleetCost {
     pub workers: usize,
     /// The leases that are held.
     pub held: usize,
+    /// Those of them that heartbeats hold: their checkpoints come on top, each a write.
+    pub held_by_heartbeats: usize,
     /// All leases. Finished ones, too: scans read them.
     pub leases: usize,
     /// The shortest failover time that a worker declares; 10 s if none does.
@@ -203,6 +206,7 @@ pub fn cost(fleet: &FleetView) -> FleetCost {
     FleetCost {
         workers,
         held,
+        held_by_heartbeats: held - renewed,
         leases,
         failover,
         lines,
@@ -261,6 +265,10 @@ mod tests {
         let mut held = fleet(1, 64);
         held.workers[0].heartbeats = true;
         assert_eq!((cost(&held).write_units() / 60.0).round(), 18.0);
+        assert_eq!(
+            (one.held_by_heartbeats, cost(&held).held_by_heartbeats),
+            (0, 64)
+        );
         let eight = cost(&fleet(8, 64));
         let minute = eight.read_units() / 60.0;
         assert!((1300.0..1560.0).contains(&minute), "{minute}");

@@ -201,8 +201,9 @@ pub enum LeaseState {
     Free,
     /// An operator has paused it, and no worker holds it.
     Paused,
-    /// Its holder has not renewed it for so long that other workers may take it. A child that waits
-    /// for its parent does not expire: its lease is renewed meanwhile.
+    /// Its holder has shown no life for so long, by renewals of the lease or by the heartbeats that
+    /// hold it, that other workers may take it. A child that waits for its parent does not expire: its
+    /// lease is held meanwhile.
     Expired,
     /// Its shard is finished. The row stays while the stream lists the shard, so that no worker
     /// reads it a second time.
@@ -256,10 +257,10 @@ pub struct LeaseView {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Moved {
-    /// The counter: the holder renews it. A checkpoint moves it, too.
+    /// The counter: the holder renews it. A checkpoint moves it, too. Where heartbeats hold the lease,
+    /// only a checkpoint does.
     pub renewed: bool,
-    /// The checkpoint. A lease of a shard without new records is renewed and has the same
-    /// checkpoint.
+    /// The checkpoint. A lease of a shard without new records is held and has the same checkpoint.
     pub checkpoint: bool,
     /// The worker that holds it.
     pub holder: bool,

@@ -147,7 +147,7 @@ fn families() -> Vec<Family> {
         (
             "kcl_fleet_take_overs_total",
             "counter",
-            "Leases that were taken from a worker that had died or did not renew them, since kcl \
+            "Leases that were taken from a worker that had died or let them expire, since kcl \
              serve began.",
         ),
         (

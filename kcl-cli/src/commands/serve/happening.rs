@@ -41,14 +41,14 @@ pub(super) enum HappeningKind {
     Requested,
     /// A lease went from one living worker to another.
     HandedOver,
-    /// A lease was taken from a worker that was dead or did not renew it: what that worker had not
+    /// A lease was taken from a worker that was dead or let it expire: what that worker had not
     /// checkpointed is read again.
     TakenOver,
     /// A free lease was taken.
     Taken,
     /// A lease was given up.
     Released,
-    /// The holder did not renew a lease in time.
+    /// The holder let a lease expire.
     Expired,
     /// A shard is finished.
     Finished,
@@ -157,7 +157,7 @@ fn of_workers(before: &FleetView, now: &FleetView) -> Vec<Happening> {
 }
 
 /// Whether it is dead, or has just died: it is not yet judged to be, or its row was deleted between
-/// two looks. Others take a lease 4/5 of the failover time after its last renewal. The row is
+/// two looks. Others take a lease 4/5 of the failover time after its last renewal or heartbeat. The row is
 /// written every third, so by then it has stood still for 7/15. That is more than half of the 4/5
 /// after which it counts as dead, and a worker that lives or leaves does not reach it.
 fn is_lost(worker: &WorkerView) -> bool {
@@ -218,7 +218,7 @@ fn of_leases<'a>(before: &'a FleetView, now: &'a FleetView) -> Vec<(Way, &'a Lea
     all
 }
 
-/// Whether a lease went to another worker because its holder was dead or did not renew it. A take
+/// Whether a lease went to another worker because its holder was dead or let it expire. A take
 /// counts one owner switch, which a hand-over does not: that shows it even if the holder's silence
 /// was seen late. The leases of a worker that stops are taken too, but it has given them up.
 fn is_taken(
@@ -286,10 +286,10 @@ impl Way {
             many => format!("{many} leases, such as {named},"),
         };
         let plural = leases.len() > 1;
-        let (is, has) = if plural {
-            ("are", "have")
+        let (is, has, it) = if plural {
+            ("are", "have", "them")
         } else {
-            ("is", "has")
+            ("is", "has", "it")
         };
         let name = |worker: &Option<WorkerId>| {
             worker
@@ -300,10 +300,10 @@ impl Way {
         let says = match self.kind {
             Kind::Requested => format!("{to} asks {from} for {them}"),
             Kind::HandedOver => format!("{them} went from {from} to {to}"),
-            Kind::TakenOver => format!("{to} took over {them} from {from}, which did not renew"),
+            Kind::TakenOver => format!("{to} took over {them} from {from}, which let {it} expire"),
             Kind::Taken => format!("{to} took {them} which nobody held"),
             Kind::Released => format!("{from} gave up {them}"),
-            Kind::Expired => format!("{from} did not renew {them} in time"),
+            Kind::Expired => format!("{from} let {them} expire"),
             Kind::Finished => format!("{them} {is} finished"),
             Kind::Made => format!("{them} {has} been made"),
             Kind::Deleted => format!("{them} {has} been deleted"),

@@ -107,12 +107,12 @@ async fn a_lease_is_handed_over_by_the_living_and_taken_from_the_dead() {
     now.workers[0].life = Life::Dead;
     let taken = one(
         HappeningKind::TakenOver,
-        "b took over 1 from a, which did not renew",
+        "b took over 1 from a, which let it expire",
     );
     assert_eq!(told(&dead, &now), taken);
     let mut expired = before.clone();
     expired.leases[0].state = LeaseState::Expired;
-    let late = one(HappeningKind::Expired, "a did not renew 1 in time");
+    let late = one(HappeningKind::Expired, "a let 1 expire");
     assert_eq!(told(&before, &expired), late);
     now.workers[0].life = Life::Alive;
     assert_eq!(told(&expired, &now), taken);

@@ -63,7 +63,7 @@ pub(super) struct Totals {
     pub(super) checkpoints: u64,
     /// Leases that went from one living worker to another.
     pub(super) hand_overs: u64,
-    /// Leases that were taken from a worker that was dead or did not renew.
+    /// Leases that were taken from a worker that was dead or let them expire.
     pub(super) take_overs: u64,
     /// Calls of `GetRecords` for the lag.
     pub(super) get_records: u64,
