@@ -4,7 +4,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser, ValueEnum};
 use kcl_core::ByteBudget;
 use kcl_core::model::{StreamName, Timestamp};
-use kcl_core::worker::{Builder, FanOutConfig, Mode, Stop, Until};
+use kcl_core::worker::{Builder, FanOutConfig, Liveness, Mode, Stop, Until};
 use kcl_core::{InitialPosition, OnFailure, Worker};
 
 use super::LeaseTableAt;
@@ -91,6 +91,11 @@ pub struct ConsumeOptions {
     /// How long a worker may go without a heartbeat before others take its shards.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     pub failover: Duration,
+    /// What shows that leases without progress are held: auto (heartbeats, and renewals beside a Java
+    /// KCL), compatible (heartbeats, and a Java KCL may be started at any time), kcl (renewals), or
+    /// fleet (heartbeats, whatever there is).
+    #[arg(long, value_name = "LIVENESS", default_value = "auto")]
+    pub liveness: Liveness,
     /// Ends after this many records. The batch in flight is finished, so there may be some more.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub exit_after: Option<u64>,
@@ -165,6 +170,7 @@ impl ConsumeOptions {
             .application(&self.application)
             .initial_position(self.from)
             .failover(self.failover)
+            .liveness(self.liveness)
             .start_within(self.start_within)
             .mode(self.mode())
             .calls_per_second(self.calls_per_second)

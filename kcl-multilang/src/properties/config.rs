@@ -2,12 +2,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kcl_core::model::Timestamp;
-use kcl_core::worker::{Builder, Checkpoints, FanOutConfig, Mode};
+use kcl_core::worker::{Builder, Checkpoints, FanOutConfig, Liveness, Mode};
 use kcl_core::{ByteBudget, InitialPosition};
 
 use super::credentials::CredentialsProvider;
 use super::java::JavaProperties;
 use super::keys::{self, Effect};
+use super::own_keys::{OnChildError, liveness, on_child_error};
 use super::values::Values;
 use super::{PropertiesError, Setting};
 
@@ -28,19 +29,6 @@ const MEMORY: u64 = 32;
 /// hangs is ended by the limit of an answer. A day is the most that the worker's setting allows,
 /// and never reached.
 const CALL: Duration = Duration::from_secs(24 * 3600);
-
-/// What follows when a child ends, hangs or talks nonsense.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OnChildError {
-    /// Another child begins at the stored checkpoint of the shard, after a pause that grows. All
-    /// other shards go on.
-    #[default]
-    Retry,
-    /// The daemon ends with the exit code 1, as the Java daemon does. Unlike that, it gives up all
-    /// other shards in an orderly way first.
-    Exit,
-}
 
 /// What a properties file of the Java daemon says, with the defaults for what it does not say.
 #[derive(Clone, Debug)]
@@ -80,6 +68,8 @@ pub struct DaemonConfig {
     pub spare_children: usize,
     /// What follows when a child fails.
     pub on_child_error: OnChildError,
+    /// What shows that the worker holds its leases.
+    pub liveness: Liveness,
     /// Whether a new DynamoDB table is protected against deletion.
     pub deletion_protection: bool,
     /// Whether the DynamoDB table can be restored to a point in time.
@@ -171,6 +161,7 @@ impl DaemonConfig {
             }
         };
         let on_child_error = on_child_error(&values)?;
+        let liveness = liveness(&values)?;
         // At most a minute: a shard that is asked less often would be too far behind whenever a
         // record comes.
         let idle = values.millis("idleTimeBetweenReadsInMillis", 1, 60_000);
@@ -205,6 +196,7 @@ impl DaemonConfig {
                 .number("spareChildren", 0, 1000)
                 .map_or(1, |number| usize::try_from(number).unwrap_or(1)),
             on_child_error,
+            liveness,
             deletion_protection: values.is_true("leaseTableDeletionProtectionEnabled"),
             point_in_time_recovery: values.is_true("leaseTablePitrEnabled"),
             tags: tags(&values),
@@ -255,6 +247,7 @@ impl DaemonConfig {
             .application(&self.application)
             .initial_position(self.initial_position)
             .mode(self.mode.clone())
+            .liveness(self.liveness)
             .checkpoints(Checkpoints::Manual)
             // A worker gives a shard up whose handler takes too long; here the limit of an answer
             // ends the child before.
@@ -435,20 +428,6 @@ fn by_default(values: &Values<'_>, polls: &[&str], fan_out: FanOutConfig) -> Mod
         Mode::Polling
     } else {
         Mode::FanOut(fan_out)
-    }
-}
-
-/// What follows when a child fails. A key of this framework's own, so any other value is an error,
-/// and not ignored as the Java daemon would.
-fn on_child_error(values: &Values<'_>) -> Result<OnChildError, PropertiesError> {
-    match values.text("onChildError").as_deref() {
-        None | Some("retry") => Ok(OnChildError::Retry),
-        Some("exit") => Ok(OnChildError::Exit),
-        Some(value) => Err(PropertiesError::Invalid {
-            key: "onChildError",
-            value: value.to_owned(),
-            expected: "retry (another child begins at the checkpoint) or exit (as the Java daemon)",
-        }),
     }
 }
 

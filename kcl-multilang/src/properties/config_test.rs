@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use kcl_core::InitialPosition;
-use kcl_core::worker::{FanOutConfig, Mode};
+use kcl_core::worker::{FanOutConfig, Liveness, Mode};
 
 use super::*;
 
@@ -43,6 +43,9 @@ fn the_samples_of_the_libraries_are_read() {
     assert_eq!(config.mode, Mode::FanOut(FanOutConfig::shared()));
     assert_eq!(config.answer_limit, Duration::from_secs(300));
     assert_eq!(config.on_child_error, OnChildError::Retry);
+    assert_eq!(config.liveness, Liveness::Auto);
+    let compatible = read(&format!("{SAMPLE}liveness = compatible\n"));
+    assert_eq!(compatible.liveness, Liveness::Compatible);
     assert!(!config.notes().iter().any(|note| note.contains("not known")));
     // Node.js: no ARN, and a command of two words. The click-stream sample of Ruby: the name that
     // the SDK before had.
@@ -170,6 +173,7 @@ fn what_is_missing_or_cannot_be_is_said() {
         ),
         ("retrievalMode = fast", "POLLING, FANOUT or DEFAULT"),
         ("onChildError = ignore", "retry"),
+        ("liveness = java", "auto, fleet, compatible or kcl"),
         (
             "AwsCredentialsProvider = com.example.Mine",
             "`com.example.Mine` is not known",

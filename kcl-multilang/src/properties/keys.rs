@@ -264,6 +264,10 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
     // This framework's own.
     ("onChildError", Sets("what follows when a child fails")),
     (
+        "liveness",
+        Sets("what shows that the leases are held: heartbeats or renewals"),
+    ),
+    (
         "byteBudgetMiB",
         Sets("how much memory fetched records may take, in MiB"),
     ),

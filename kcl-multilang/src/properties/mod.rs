@@ -4,11 +4,13 @@ mod config;
 mod credentials;
 mod java;
 mod keys;
+mod own_keys;
 mod values;
 
-pub use config::{DaemonConfig, OnChildError};
+pub use config::DaemonConfig;
 pub use credentials::CredentialsProvider;
 pub use java::{BadEscape, JavaProperties};
+pub use own_keys::OnChildError;
 
 /// A key of a file, and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -297,6 +297,7 @@ impl MultilangOptions {
             ("limit of a stop", format!("{:?}", config.stop_limit)),
             ("children ahead of need", config.spare_children.to_string()),
             ("a child that fails", format!("{:?}", config.on_child_error)),
+            ("liveness", format!("{:?}", config.liveness)),
         ] {
             let _ = writeln!(text, "    {what:<24}{value}");
         }
