@@ -94,8 +94,8 @@ class Fleet:
         self.workers.append(worker)
         return worker
 
-    def ours(self, name):
-        worker = ours(self.label, name, self.stream.name, failover=self.failover)
+    def ours(self, name, *more):
+        worker = ours(self.label, name, self.stream.name, *more, failover=self.failover)
         self.workers.append(worker)
         return worker
 
@@ -123,6 +123,24 @@ class Fleet:
         for worker in workers:
             self.holds(worker, leases)
         return time.monotonic() - began
+
+    def counters(self):
+        return {key: int(row["leaseCounter"]["N"]) for key, row in self.table.leases().items()}
+
+    def rest(self):
+        """Puts nothing more, and waits until no counter moves: the last checkpoints are stored, and that the load has halved is said each
+        30 s until little is left."""
+        self.feeder.paused = True
+        seen, since = self.counters(), time.monotonic()
+
+        def stands_still():
+            nonlocal seen, since
+            now = self.counters()
+            if now != seen:
+                seen, since = now, time.monotonic()
+            return time.monotonic() - since > 35
+
+        until("counters that stand still", stands_still, 300, 1)
 
     def end(self):
         for worker in self.workers:

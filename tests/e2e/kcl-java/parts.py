@@ -98,11 +98,12 @@ class Stream:
 
 
 class Feeder:
-    """Puts records all the time, until it is stopped."""
+    """Puts records all the time, until it is stopped, except while it is `paused`."""
 
     def __init__(self, stream, each=24, every=0.5):
         self.stream, self.each, self.every = stream, each, every
         self.ended = threading.Event()
+        self.paused = False
         self.error = None
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
@@ -110,7 +111,8 @@ class Feeder:
     def run(self):
         try:
             while not self.ended.wait(self.every):
-                self.stream.put(self.each)
+                if not self.paused:
+                    self.stream.put(self.each)
         except Exception as error:
             self.error = error
 

@@ -144,6 +144,8 @@ def arrival(fleet, _calm):
     first = fleet.ours("ours-1")
     fleet.say(f"ours alone reads all after {fleet.holds(first, SHARDS):.0f} s")
     assert any(is_of_ours(row) for row in fleet.table.rows().values()), "alone, a worker of ours has a row"
+    # Nothing moves a counter: what Java sees of the leases is what our worker does about it.
+    fleet.rest()
     java = fleet.java("java-1")
     began = time.monotonic()
 
@@ -159,11 +161,44 @@ def arrival(fleet, _calm):
     time.sleep(6 * fleet.failover)
     owners = set(fleet.table.owners().values())
     assert owners == {"ours-1"}, f"leases went from a worker that lives: {owners}"
+    fleet.feeder.paused = False
     fleet.stop(first, java, SHARDS)
     count, more = fleet.all_read()
     java.stop()
     fleet.in_order()
     fleet.say(f"{count} records put, none lost, {more} processed again")
+
+
+def arrival_in_2x_mode(fleet, _calm):
+    """A KCL 3.5.1 that takes leases by itself starts on our table while nothing but heartbeats holds the leases: it gets half of them, one
+    by one."""
+    # In the first phase of its migration it writes no row, so that our worker has to move all counters before.
+    liveness = "compatible" if fleet.mode.endswith("PHASE1") else "auto"
+    first = fleet.ours("ours-1", "--liveness", liveness)
+    fleet.say(f"ours alone reads all after {fleet.holds(first, SHARDS):.0f} s")
+    if liveness == "auto":
+        fleet.rest()
+    fleet.feeder.paused = True
+    java = fleet.java("java-1")
+    fewest = SHARDS
+
+    def shares():
+        nonlocal fewest
+        owners = list(fleet.table.owners().values())
+        fewest = min(fewest, owners.count("ours-1"))
+        return owners.count("java-1") == HALF
+
+    until("Java's share", shares, 300)
+    since = time.monotonic()
+    until("that it lasts", lambda: shares() and time.monotonic() - since > 6 * fleet.failover, 300)
+    assert fewest >= HALF, f"our worker, which lives, was left with {fewest} of {SHARDS} leases"
+    fleet.feeder.paused = False
+    fleet.all_hold([first, java], HALF)
+    count, more = fleet.all_read()
+    fleet.say(f"java has half; {count} records put, none lost, {more} processed again")
+    assert first.stop() == 0
+    java.stop()
+    fleet.in_order()
 
 
 def refused(fleet, name, why, keeps=None):
@@ -188,6 +223,8 @@ SCENARIOS = {
     "several-2.7.2": (several, "kcl-2", None),
     "default-3.5.1": (default_mode, "kcl-3", "CLIENT_VERSION_CONFIG_3X"),
     "arrival-3.5.1": (arrival, "kcl-3", "CLIENT_VERSION_CONFIG_3X"),
+    "arrival-2x-3.5.1": (arrival_in_2x_mode, "kcl-3", "CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X"),
+    "arrival-phase1-3.5.1": (arrival_in_2x_mode, "kcl-3", "CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X_PHASE1"),
 }
 # The KCL 1.14 shares leases by the rules of the KCL 2.7.
 UNLESS_TOLD = [name for name in SCENARIOS if name != "beside-1.14.10"]
