@@ -33,10 +33,12 @@ mod runtime;
 mod shrink;
 mod state;
 mod truth;
+mod units;
 mod world;
 
 pub use counts::{Counts, Fault};
 pub use dice::Dice;
+pub use fleet::{Bill, bill};
 pub use judge::{Schedule, States, Violation};
 pub use mutant::Mutant;
 pub use regressions::{Regression, regressions};

@@ -11,6 +11,7 @@ use super::link::Service;
 use super::mutant::Mutant;
 use super::runtime::{At, Origin};
 use super::truth::{Consumers, StreamTruth, TableTruth};
+use super::units::TableUnits;
 use super::world::{LinkFaults, World};
 
 /// A world while it runs. Every part of it has a handle.
@@ -47,6 +48,8 @@ pub(crate) struct WorldState {
     pub(crate) closing: bool,
     /// Calls that workers sent to the lease table.
     pub(crate) table_calls: u64,
+    /// What the calls that came to it would cost.
+    pub(crate) units: TableUnits,
     /// Who was last told of a shard that it has ended, when it had not, and when for the first
     /// time.
     pub(crate) told_end: BTreeMap<(LifeId, usize), At>,
@@ -70,6 +73,7 @@ impl Sim {
             judged: true,
             closing: false,
             table_calls: 0,
+            units: TableUnits::default(),
             told_end: BTreeMap::new(),
             lives: 0,
             processors: 0,

@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 use std::process::ExitCode;
+use std::str::FromStr as _;
 
 use clap::Parser as _;
+use kcl_core::worker::Liveness;
 use tests::model::{Defect, Explored, ModelBounds, check};
 use tests::sim::{
-    Mutant, Outcome, Schedule, Stopwatch, Summary, Wish, World, quiet_panics, regressions, run_all,
-    run_world, shrink,
+    Mutant, Outcome, Schedule, Stopwatch, Summary, Wish, World, bill, quiet_panics, regressions,
+    run_all, run_world, shrink,
 };
 
 mod options;
@@ -98,6 +100,7 @@ fn main() -> ExitCode {
                 &[],
             )
         }
+        Command::Bill { leases, workers } => bills(leases, workers),
         Command::Meta {
             seeds,
             numbers: true,
@@ -324,6 +327,29 @@ fn run_regressions() -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+fn bills(leases: u32, workers: usize) -> ExitCode {
+    println!("{leases} leases, {workers} workers, an hour with a reshard, a join and a kill");
+    println!("liveness    writes/min  read units/min  dollars/day");
+    for name in ["auto", "compatible", "kcl"] {
+        let found = Liveness::from_str(name)
+            .map_err(std::io::Error::other)
+            .and_then(|liveness| bill(leases, workers, liveness));
+        match found {
+            Ok(bill) => println!(
+                "{name:10}  {:10.0}  {:14.0}  {:11.2}",
+                bill.writes,
+                bill.reads,
+                bill.dollars()
+            ),
+            Err(error) => {
+                eprintln!("no bill of {name}: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn schedules() {

@@ -106,6 +106,14 @@ pub(super) enum Command {
     /// Lists the ways in which a protocol of leases can fail, and what shows that this one does
     /// not.
     Schedules,
+    /// Prints what a fleet asks of DynamoDB in an hour with a reshard, a join and a kill, with each
+    /// `liveness`.
+    Bill {
+        #[arg(long, default_value_t = 64)]
+        leases: u32,
+        #[arg(long, default_value_t = 8)]
+        workers: usize,
+    },
     /// Runs one long world of steady load: no lease may move.
     Calm {
         #[arg(long, default_value_t = 0)]

@@ -60,6 +60,7 @@ impl SimTable {
         let life = Arc::clone(&self.life);
         let carry_out = move |state: &mut WorldState, sent: Sent| {
             let now = life.sim.now();
+            state.units.write();
             let before = state.table.get(&key).cloned();
             let result = apply(state, now);
             let written = Written {
@@ -94,6 +95,7 @@ impl LeaseTable for SimTable {
 
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, Error> {
         let read = |state: &mut WorldState| {
+            state.units.read_row();
             let row = state.table.readable(key)?.cloned();
             Ok(row.map(|row| mutated::read(&self.life, state, row)))
         };
@@ -113,6 +115,7 @@ impl LeaseTable for SimTable {
                 dice,
                 counts,
                 table,
+                units,
                 ..
             } = state;
             let stale = consistency == Consistency::Eventual && oldest > 0 && dice.chance(0.5);
@@ -143,6 +146,8 @@ impl LeaseTable for SimTable {
                     .collect();
                 rows.malformed = table.malformed_row().into_iter().collect();
             }
+            let is_strong = consistency == Consistency::Strong;
+            units.read_page(leases.len(), rows.workers.len(), is_strong);
             if let Some(row) = table
                 .malformed_row()
                 .filter(|_| sim.mutant() == Some(Mutant::OneRowIsAll))
@@ -231,6 +236,7 @@ impl LeaseTable for SimTable {
         }
         let carry_out = move |state: &mut WorldState, _: Sent| {
             let now = life.sim.now();
+            state.units.write();
             let seen = mutated::seen_worker(&life, state, &worker, seen.clone());
             let result = state
                 .table
@@ -248,16 +254,20 @@ impl LeaseTable for SimTable {
     }
 
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
-        self.life
-            .read(|state| mutated::read_worker(&self.life, state, worker))
-            .await
+        let read = |state: &mut WorldState| {
+            state.units.read_row();
+            mutated::read_worker(&self.life, state, worker)
+        };
+        self.life.read(read).await
     }
 
     async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
         let heard = self.heard.load(Ordering::Relaxed);
         // Who has the value already has no use for what led there.
-        let read =
-            |state: &mut WorldState| (state.table.announcements(), state.table.signal_for(heard));
+        let read = |state: &mut WorldState| {
+            state.units.read_signal();
+            (state.table.announcements(), state.table.signal_for(heard))
+        };
         let (number, signal) = self.life.read(read).await?;
         self.heard.store(number, Ordering::Relaxed);
         Ok(Some(signal))
@@ -270,6 +280,7 @@ impl LeaseTable for SimTable {
     async fn announce(&self, changed: &[Changed]) -> Result<(), Error> {
         let changed = changed.to_vec();
         let carry_out = move |state: &mut WorldState, _: Sent| {
+            state.units.write();
             state.table.announce(&changed);
             Ok(())
         };

@@ -1,6 +1,7 @@
 //! Who acts in a world: the processes with their supervisors, the producers, and what brings the
 //! faults.
 
+mod bill;
 mod chaos;
 mod director;
 mod operator;
@@ -10,5 +11,6 @@ mod reshards;
 mod seeker;
 mod streams;
 
+pub use bill::{Bill, bill};
 pub(crate) use director::direct;
 pub(crate) use process::lone_table;

@@ -79,7 +79,8 @@ pub(crate) async fn reshard(sim: Sim) {
     }
 }
 
-fn split(state: &mut WorldState, shard: usize, now: At, quiet: bool) {
+/// Splits a shard in the middle of its hash keys, if it can be split.
+pub(crate) fn split(state: &mut WorldState, shard: usize, now: At, quiet: bool) {
     for child in state.stream.split(shard, now, quiet).unwrap_or_default() {
         state.say(
             now,
