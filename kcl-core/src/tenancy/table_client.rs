@@ -411,6 +411,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    #[expect(clippy::disallowed_methods, reason = "a paused clock is read")]
     async fn a_call_that_is_wanted_soon_outlives_three_lost_answers() {
         let since = tokio::time::Instant::now();
         let (answer, calls) = after_lost(0).await;

@@ -189,7 +189,7 @@ fn mutants(only: &[Mutant], seeds: u64, threads: usize) -> ExitCode {
             let by = invariants.into_iter().find(|invariant| tells(invariant));
             found = found
                 .take()
-                .or(by.map(|invariant| (outcome.world.seed, invariant)));
+                .or_else(|| by.map(|invariant| (outcome.world.seed, invariant)));
             found.is_none()
         };
         let known = mutant.known_world();
