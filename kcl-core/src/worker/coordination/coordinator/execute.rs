@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::decide::fleet::{FleetCommand, NameIsTaken};
-use crate::lease::{Error, WorkerRow};
+use crate::lease::{Error, KeepAlive, WorkerRow};
 use crate::model::{LeaseKey, Moment};
 use crate::worker::error::RunError;
 use crate::worker::event::Event;
@@ -110,10 +110,22 @@ impl Coordinator {
 }
 
 impl super::Context {
-    /// Deletes the row of a dead worker, if it is as it was seen.
+    /// Deletes the row of a dead worker, if it is as it was seen, or was killed since then.
     async fn reap(&self, row: &WorkerRow) -> Result<(), Error> {
         match self.client.delete_worker(row).await {
-            // It lives, or somebody else was first.
+            Err(Error::Conflict { .. }) => {}
+            other => return other,
+        }
+        // It lives, or somebody else was first; or it was killed before its leases were taken, perhaps
+        // here, and that has not been read yet.
+        let now = self.client.read(self.client.table.get_worker(&row.worker));
+        let is_killed = |now: &WorkerRow| {
+            now.incarnation == row.incarnation && now.keep_alive == KeepAlive::Killed
+        };
+        let Some(killed) = now.await?.filter(is_killed) else {
+            return Ok(());
+        };
+        match self.client.delete_worker(&killed).await {
             Err(Error::Conflict { .. }) => Ok(()),
             other => other,
         }
