@@ -143,6 +143,11 @@ class Table:
     def leases(self):
         return {key: row for key, row in self.rows().items() if row.get("entityType", {"S": "LEASE"})["S"] == "LEASE"}
 
+    def workers(self):
+        """The rows of workers, by their keys."""
+        kind = "WORKER_METRIC_STATS"
+        return {key: row for key, row in self.rows().items() if text(row, "entityType") == kind}
+
     def owners(self):
         """Who owns the leases that are not at their end."""
         live = {key: row for key, row in self.leases().items() if text(row, "checkpoint") != "SHARD_END"}
