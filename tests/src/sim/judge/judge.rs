@@ -52,7 +52,7 @@ impl Judge {
             Box::new(i18_listings::Listings),
             Box::new(i19_lanes::Lanes::default()),
             Box::new(b1_duplicates::Duplicates::default()),
-            Box::new(l4_clean_stop::CleanStop),
+            Box::new(l4_clean_stop::CleanStop::default()),
         ];
         Self {
             world: world.clone(),

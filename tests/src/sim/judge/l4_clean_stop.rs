@@ -1,11 +1,17 @@
-use crate::sim::history::{Entry, Event};
+use std::collections::BTreeMap;
+
+use crate::sim::history::{Entry, Event, LifeId};
 
 use super::fold::{Fold, See, Sink};
 
 /// L4: a shard that a graceful stop reports as drained gives no duplicate: everything that was done
-/// is stored. Where the application stores checkpoints itself, that is its own affair.
-#[derive(Debug)]
-pub(super) struct CleanStop;
+/// is stored. Where the application stores checkpoints itself, that is its own affair; and a process
+/// that stood still in its stop may have had no time left for what was at work.
+#[derive(Debug, Default)]
+pub(super) struct CleanStop {
+    /// The processes that are stopping, and whether one has stood still since then.
+    stopping: BTreeMap<LifeId, bool>,
+}
 
 impl Fold for CleanStop {
     fn name(&self) -> &'static str {
@@ -13,10 +19,22 @@ impl Fold for CleanStop {
     }
 
     fn on(&mut self, entry: &Entry, see: &See<'_>, sink: &mut Sink<'_>) {
-        let Event::Stopped { life, drained, .. } = &entry.event else {
-            return;
+        let (life, drained) = match &entry.event {
+            Event::StopAsked { life } => {
+                self.stopping.insert(*life, false);
+                return;
+            }
+            Event::Frozen { life, .. } => {
+                if let Some(stood_still) = self.stopping.get_mut(life) {
+                    *stood_still = true;
+                }
+                return;
+            }
+            Event::Stopped { life, drained, .. } => (life, drained),
+            _ => return,
         };
-        if !see.world.handlers.automatic() {
+        let stood_still = self.stopping.remove(life).unwrap_or(false);
+        if stood_still || !see.world.handlers.automatic() {
             return;
         }
         for (key, checkpoint) in drained {
