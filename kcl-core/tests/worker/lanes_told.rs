@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kcl_core::handler::{Retries, by_key, in_order, unordered};
+use kcl_core::handler::{ByRecord, Retries, by_key, in_order, unordered};
 use kcl_core::lease::memory::MemoryLeaseTable;
-use kcl_core::model::LeaseKey;
+use kcl_core::model::{LeaseKey, SequenceNumber, ShardId};
 use kcl_core::stream::memory::Operation;
 use kcl_core::worker::{CoordinationOn, Event};
 use tokio::sync::Semaphore;
@@ -123,10 +123,11 @@ async fn a_busy_shard_has_caught_up_when_what_was_there_is_done() {
     run.stop().await.unwrap();
 }
 
-/// Also at a further attempt.
-#[tokio::test]
-async fn what_a_handler_logs_stands_in_the_span_of_its_shard() {
-    let (stream, shard, sequences) = one_shard(1);
+/// What is logged while the first record of a shard fails once, by the worker `me`.
+async fn log_of_one_failure(
+    handler: impl FnOnce(Desk) -> ByRecord<Desk>,
+) -> (String, ShardId, SequenceNumber) {
+    let (stream, shard, mut sequences) = one_shard(1);
     let (table, logged) = (MemoryLeaseTable::new(), Logged::default());
     let guard = logged.on_this_thread();
     let desk = Desk::new(|_, attempt| async move {
@@ -143,14 +144,21 @@ async fn what_a_handler_logs_stands_in_the_span_of_its_shard() {
                 .worker_id("me")
                 .coordination_on(CoordinationOn::CallersRuntime)
         })
-        .process(in_order(desk));
+        .process(handler(desk));
+    let first = sequences.remove(0);
     wait_for_lease(&table, &shard, |lease| {
-        lease.checkpoint == crate::support::at(&sequences[0])
+        lease.checkpoint == crate::support::at(&first)
     })
     .await;
     run.stop().await.unwrap();
     drop(guard);
-    let lines = logged.take();
+    (logged.take(), shard, first)
+}
+
+/// Also at a further attempt.
+#[tokio::test]
+async fn what_a_handler_logs_stands_in_the_span_of_its_shard() {
+    let (lines, shard, _) = log_of_one_failure(in_order).await;
     for attempt in ["attempt 1", "attempt 2"] {
         let line = lines
             .lines()
@@ -168,30 +176,11 @@ async fn what_a_handler_logs_stands_in_the_span_of_its_shard() {
 /// The pauses and the policy of the worker do not apply to it.
 #[tokio::test]
 async fn the_log_leaves_to_a_handler_what_follows_its_failure() {
-    let (stream, shard, sequences) = one_shard(1);
-    let (table, logged) = (MemoryLeaseTable::new(), Logged::default());
-    let guard = logged.on_this_thread();
-    let desk = Desk::new(|_, attempt| async move {
-        if attempt == 1 {
-            Err("not yet".into())
-        } else {
-            Ok(())
-        }
-    });
-    let run = Fleet::new(&stream, &table)
-        .with(|builder| builder.coordination_on(CoordinationOn::CallersRuntime))
-        .process(in_order(desk).retries(Retries::attempts(3)));
-    wait_for_lease(&table, &shard, |lease| {
-        lease.checkpoint == crate::support::at(&sequences[0])
-    })
-    .await;
-    run.stop().await.unwrap();
-    drop(guard);
-    let lines = logged.take();
+    let handler = |desk| in_order(desk).retries(Retries::attempts(3));
+    let (lines, shard, first) = log_of_one_failure(handler).await;
     let said = format!(
-        "the handler of orders/{shard} failed at record {} (attempt 1): not yet; it is retried or \
-         given up, as its `Retries` say",
-        sequences[0]
+        "the handler of orders/{shard} failed at record {first} (attempt 1): not yet; it is retried \
+         or given up, as its `Retries` say"
     );
     assert!(lines.contains(&said), "no `{said}` in {lines}");
 }

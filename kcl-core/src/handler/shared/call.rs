@@ -129,6 +129,7 @@ impl<H: SharedBufferHandler> SharedFlush<H> {
             Some(Err(said)) => CallResult::Failed(None, Arc::<str>::into(said)),
         }
     }
+
     /// Waits for some work on these records, while any of their shards is held: dropping it would repeat
     /// that shard's records for the sake of others.
     ///
