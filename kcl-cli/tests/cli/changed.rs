@@ -245,6 +245,14 @@ async fn a_worker_is_drained_from_the_page() {
     assert!(alone.body.contains("no other worker is alive"), "{alone:?}");
     let second = scene.start("second", &stream, 2).await;
     first.holds(2).await;
+    // A drain is begun by the fleet as the page has last seen it.
+    until("the page to see both", async || {
+        let workers = page.json("/api/workers/app").await;
+        let is_there = |it: &Value| it["life"] == "alive" && it["leases"] == 2;
+        let workers = workers["workers"].as_array().unwrap();
+        workers.len() == 2 && workers.iter().all(is_there)
+    })
+    .await;
     let drained = done(&page.change(TOKEN, &drain).await);
     let expected = json!({ "worker": "first", "draining": true, "held": 2 });
     assert_eq!(drained, expected);
