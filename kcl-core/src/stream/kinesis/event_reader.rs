@@ -8,15 +8,15 @@ use http_body::Body as _;
 
 use crate::BoxError;
 
-use super::page_pool::{PageBuffer, PagePool};
-use super::wire::{EventMessage, Unreadable};
+use super::page_pool::PagePool;
+use super::wire::{EventDraft, EventMessage, Unreadable};
 
 /// Takes the messages of an event stream off the body of a response, one after the other. A message
-/// that comes in several pieces is gathered in one buffer of its length.
+/// that comes in several pieces is read piece by piece.
 ///
 /// ```text
 ///   frames      |  ..][ len | message ][ le|n | mess|age ][ ..  |
-///                      `rest`: a slice      cut    coming: copied into one buffer
+///                      `rest`: a slice      cut    coming
 /// ```
 ///
 /// At most one of `cut` and `coming` holds something, and `rest` is empty before the next frame is
@@ -24,15 +24,15 @@ use super::wire::{EventMessage, Unreadable};
 pub(super) struct EventReader {
     /// Nothing when it has ended.
     body: Option<SdkBody>,
-    /// Where a message that comes in pieces is gathered.
+    /// Where the buffers of a message that comes in pieces are from.
     pages: PagePool,
     /// What was taken from the body and belongs to no message yet.
     rest: Bytes,
     /// As much of the next message's length as has come, when it was cut: less than [`LENGTH`]
     /// bytes.
     cut: Vec<u8>,
-    /// The message that is coming, and its length.
-    coming: Option<(PageBuffer, usize)>,
+    /// The message that is coming.
+    coming: Option<EventDraft>,
 }
 
 /// Why there is no message.
@@ -63,12 +63,10 @@ impl EventReader {
     /// has come of a message is kept.
     pub(super) async fn next(&mut self) -> Result<Option<EventMessage>, NoMessage> {
         loop {
-            if let Some(message) = self.gathered().map_err(|error| self.ended(error))? {
-                let message = EventMessage::of(&message);
-                return match message {
-                    Ok(message) => Ok(Some(message)),
-                    Err(error) => Err(self.ended(NoMessage::Unreadable(error))),
-                };
+            match self.whole() {
+                Ok(None) => {}
+                Ok(message) => return Ok(message),
+                Err(error) => return Err(self.ended(NoMessage::Unreadable(error))),
             }
             let Some(body) = &mut self.body else {
                 return Ok(None);
@@ -90,9 +88,9 @@ impl EventReader {
         }
     }
 
-    /// A whole message, if there is one. The length is checked before a buffer of that length is
-    /// taken: it is the first thing that a server which does not speak this protocol gets wrong.
-    fn gathered(&mut self) -> Result<Option<Bytes>, NoMessage> {
+    /// A whole message, if there is one. The length is checked before anything of that length is
+    /// awaited: it is the first thing that a server which does not speak this protocol gets wrong.
+    fn whole(&mut self) -> Result<Option<EventMessage>, Unreadable> {
         if self.coming.is_none() {
             let missing = LENGTH - self.cut.len();
             if self.rest.len() < missing {
@@ -106,28 +104,29 @@ impl EventReader {
             after.copy_from_slice(&self.rest[..missing]);
             let length = u32::from_be_bytes(length) as usize;
             if !(EventMessage::SHORTEST..=EventMessage::LONGEST).contains(&length) {
-                return Err(NoMessage::Unreadable(Unreadable::MessageLength(length)));
+                return Err(Unreadable::MessageLength(length));
             }
             // The usual case for small events: the message is a slice of the frame, and nothing is
             // copied.
             if self.cut.is_empty() && self.rest.len() >= length {
-                return Ok(Some(self.rest.split_to(length)));
+                return EventMessage::of(&self.rest.split_to(length)).map(Some);
             }
-            let mut buffer = self.pages.buffer(length);
-            buffer.data.append(&mut self.cut);
+            let mut coming = EventDraft::new(length);
             // The length itself is part of the message: its checksum covers it.
-            self.coming = Some((buffer, length));
+            coming.push(&self.cut, &self.pages);
+            self.cut.clear();
+            self.coming = Some(coming);
         }
-        let Some((buffer, length)) = &mut self.coming else {
+        let Some(coming) = &mut self.coming else {
             return Ok(None);
         };
-        let there = self.rest.len().min(*length - buffer.data.len());
-        buffer.data.extend_from_slice(&self.rest[..there]);
+        let there = self.rest.len().min(coming.missing());
+        coming.push(&self.rest[..there], &self.pages);
         self.rest.advance(there);
-        if buffer.data.len() < *length {
+        if coming.missing() > 0 {
             return Ok(None);
         }
-        Ok(self.coming.take().map(|(buffer, _)| buffer.freeze()))
+        self.coming.take().map(EventDraft::finish).transpose()
     }
 
     /// Nothing more is read after an error: the connection's place is free again.

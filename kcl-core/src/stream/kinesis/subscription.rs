@@ -15,9 +15,9 @@ use super::http::MessageGate;
 use super::page_pool::PagePool;
 use super::wire::{EventMessage, NextMember, Unreadable, page_of, refusal_of};
 
-/// The memory that an event takes while it is received, as a multiple of its message: the message,
-/// the payloads, which have three quarters of it, and for records of 100 bytes the two lists of
-/// records, as much again as the message.
+/// The memory that an event takes while it is received, as a multiple of its message: the payloads,
+/// which have three quarters of it, for records of 100 bytes the two lists of records, as much again
+/// as the message, and the message itself, where it is one record or is not read as it comes.
 const MEMORY_WHILE_RECEIVING: usize = 3;
 
 const OPERATION: KinesisOperation = KinesisOperation::SubscribeToShard;
@@ -79,7 +79,7 @@ impl KinesisSubscription {
                 Ok(Some(message)) => {
                     // A worker that reads by fan-out alone makes no calls that would free them.
                     self.pages.free_idle();
-                    event(&message, &self.pages)
+                    event(message, &self.pages)
                 }
                 Ok(None) => {
                     self.events = None;
@@ -151,21 +151,23 @@ impl Subscription for KinesisSubscription {
 /// Only the last event of a shard has no continuation. An event that names the shards that follow
 /// and has a continuation contradicts itself: the shard is read on, and it is asked whether it has
 /// ended.
-fn event(message: &EventMessage, pages: &PagePool) -> Came {
+fn event(message: EventMessage, pages: &PagePool) -> Came {
+    let is_page = message.is_page();
     let EventMessage {
         kind,
         name,
         error,
         content_type,
         payload,
+        page,
     } = message;
     let content_type = content_type.as_deref();
-    match &**kind {
-        "event" if name == "SubscribeToShardEvent" => {}
+    match &*kind {
+        "event" if is_page => {}
         "event" => return Ok(None),
         "exception" | "error" => {
-            let said = refusal_of(Some(name.as_str()), content_type, payload);
-            let message = said.message.or_else(|| error.clone());
+            let said = refusal_of(Some(name.as_str()), content_type, &payload);
+            let message = said.message.or(error);
             let code = said
                 .code
                 .as_deref()
@@ -174,13 +176,12 @@ fn event(message: &EventMessage, pages: &PagePool) -> Came {
         }
         _ => return Err(broken::unreadable(OPERATION, Unreadable::MessageKind)),
     }
-    let page = match page_of(
-        content_type,
-        payload,
-        NextMember::ContinuationSequenceNumber,
-        pages,
-    ) {
-        Ok((page, _)) => page,
+    let page = page.unwrap_or_else(|| {
+        let next = NextMember::ContinuationSequenceNumber;
+        page_of(content_type, &payload, next, pages).map(|(page, _)| page)
+    });
+    let page = match page {
+        Ok(page) => page,
         Err(Unreadable::Sequence(error)) => {
             let what = "the answer holds an invalid sequence number";
             return Err(malformed(OPERATION, what).caused_by(error));

@@ -8,7 +8,7 @@ use ciborium::Value as CborValue;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::page_pool::PagePool;
-use super::wire::{MAX_DEPTH, NextMember, Unreadable, WirePage, page_of};
+use super::wire::{EventDraft, MAX_DEPTH, NextMember, Unreadable, WirePage, page_of};
 
 use crate::model::{ChildShard, Encryption, HashKeyRange, RawRecord, ShardId, Timestamp};
 
@@ -68,6 +68,54 @@ pub(crate) fn assert_json(body: &[u8]) {
         Err(error) => (None, !error.to_string().starts_with("number out of range")),
     };
     compare(found, tree, false, is_strict);
+    assert_in_pieces(body);
+}
+
+/// Compares what is made of a body that comes in pieces with what is made of it as a whole.
+///
+/// # Panics
+/// If it is something else.
+fn assert_in_pieces(body: &[u8]) {
+    let next = NextMember::ContinuationSequenceNumber;
+    let whole = page_of(None, &Bytes::copy_from_slice(body), next, &PagePool::new());
+    let whole = whole.map(|(page, _)| page);
+    let message = event(body);
+    let pages = PagePool::new();
+    for cut in (0..message.len()).step_by(1 + message.len() / 16) {
+        let mut draft = EventDraft::new(message.len());
+        for piece in [&message[..cut], &message[cut..]] {
+            draft.push(piece, &pages);
+        }
+        let message = draft.finish().expect("a message");
+        match message.page {
+            Some(page) => assert_eq!(page, whole, "cut at {cut}"),
+            None => assert_eq!(message.payload, body),
+        }
+    }
+}
+
+/// A message of a subscription with this payload.
+fn event(payload: &[u8]) -> Vec<u8> {
+    let headers = [
+        (":message-type", "event"),
+        (":event-type", "SubscribeToShardEvent"),
+    ];
+    let headers = headers.map(|(name, value)| {
+        let length = |text: &str| u8::try_from(text.len()).unwrap_or_default();
+        // A value of the type 7 is a text.
+        let lengths = [&[length(name)][..], &[7, 0, length(value)][..]];
+        [lengths[0], name.as_bytes(), lengths[1], value.as_bytes()].concat()
+    });
+    let headers = headers.concat();
+    let mut message = Vec::new();
+    for length in [16 + headers.len() + payload.len(), headers.len()] {
+        message.extend(u32::try_from(length).unwrap_or_default().to_be_bytes());
+    }
+    message.extend(crc32fast::hash(&message).to_be_bytes());
+    message.extend_from_slice(&headers);
+    message.extend_from_slice(payload);
+    message.extend(crc32fast::hash(&message).to_be_bytes());
+    message
 }
 
 fn page(content_type: Option<&str>, body: &[u8]) -> Result<WirePage, Unreadable> {

@@ -1,5 +1,6 @@
 use bytes::Bytes;
 
+use super::page::WirePage;
 use super::unreadable::Unreadable;
 
 /// A message of an event stream (`application/vnd.amazon.eventstream`), as far as it is of use here.
@@ -10,7 +11,7 @@ use super::unreadable::Unreadable;
 ///   payload
 ///   checksum of all before it                            4 bytes
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct EventMessage {
     /// `:message-type`: `event`, `exception` or `error`.
     pub(crate) kind: String,
@@ -22,11 +23,13 @@ pub(crate) struct EventMessage {
     pub(crate) content_type: Option<String>,
     /// What it holds: a slice of the message.
     pub(crate) payload: Bytes,
+    /// The page that it holds, if that was read while the message came. There is no payload then.
+    pub(crate) page: Option<Result<WirePage, Unreadable>>,
 }
 
 /// The two lengths and their checksum.
-const PRELUDE: usize = 12;
-const CHECKSUM: usize = 4;
+pub(super) const PRELUDE: usize = 12;
+pub(super) const CHECKSUM: usize = 4;
 /// A header's value that is a text.
 const TEXT: u8 = 7;
 
@@ -42,44 +45,50 @@ impl EventMessage {
     /// # Errors
     /// If they are none, or were damaged on their way.
     pub(crate) fn of(bytes: &Bytes) -> Result<Self, Unreadable> {
-        let expected = |expected, at| Unreadable::Unexpected {
+        let expected = |expected| Unreadable::Unexpected {
             expected,
-            at,
+            at: 0,
             length: bytes.len(),
         };
-        let number = |at: usize| {
-            let found = bytes.get(at..).and_then(<[u8]>::first_chunk);
-            found.copied().map(u32::from_be_bytes)
-        };
-        let (Some(length), Some(of_headers), Some(sum)) = (number(0), number(4), number(8)) else {
-            return Err(expected("a message", 0));
-        };
-        if crc32fast::hash(&bytes[..8]) != sum {
-            return Err(Unreadable::Checksum);
-        }
-        let (length, of_headers) = (length as usize, of_headers as usize);
+        let prelude = bytes.first_chunk().ok_or_else(|| expected("a message"))?;
+        let (length, of_headers) = lengths(prelude)?;
         let end = length
             .checked_sub(CHECKSUM)
             .filter(|_| length == bytes.len());
-        let end = end.ok_or_else(|| expected("a message of its length", 0))?;
-        if number(end) != Some(crc32fast::hash(&bytes[..end])) {
+        let end = end.ok_or_else(|| expected("a message of its length"))?;
+        if crc32fast::hash(&bytes[..end]).to_be_bytes() != bytes[end..] {
             return Err(Unreadable::Checksum);
         }
-        let headers = bytes.get(PRELUDE..).and_then(|rest| rest.get(..of_headers));
+        let headers = bytes.get(PRELUDE..PRELUDE + of_headers);
         let headers = headers.filter(|_| PRELUDE + of_headers <= end);
-        let mut headers = headers.ok_or_else(|| expected("headers of their length", PRELUDE))?;
-        let mut message = Self {
-            payload: bytes.slice(PRELUDE + of_headers..end),
-            ..Self::default()
+        let mut message = Self::with_headers(headers, length)?;
+        message.payload = bytes.slice(PRELUDE + of_headers..end);
+        Ok(message)
+    }
+
+    /// A message of this length without its payload. There are no headers if they would be longer
+    /// than the message.
+    pub(super) fn with_headers(headers: Option<&[u8]>, length: usize) -> Result<Self, Unreadable> {
+        let expected = |expected, at| Unreadable::Unexpected {
+            expected,
+            at,
+            length,
         };
-        while !headers.is_empty() {
-            let at = PRELUDE + of_headers - headers.len();
-            let (name, value) = header(&mut headers).ok_or_else(|| expected("a header", at))?;
+        let headers = headers.ok_or_else(|| expected("headers of their length", PRELUDE))?;
+        let (mut message, mut rest) = (Self::default(), headers);
+        while !rest.is_empty() {
+            let at = PRELUDE + headers.len() - rest.len();
+            let (name, value) = header(&mut rest).ok_or_else(|| expected("a header", at))?;
             if let Some(value) = value {
                 message.take(name, value);
             }
         }
         Ok(message)
+    }
+
+    /// Whether it holds a page of records.
+    pub(crate) fn is_page(&self) -> bool {
+        self.kind == "event" && self.name == "SubscribeToShardEvent"
     }
 
     fn take(&mut self, name: &[u8], value: &[u8]) {
@@ -92,6 +101,19 @@ impl EventMessage {
             _ => {}
         }
     }
+}
+
+/// The lengths of a message and of its headers, in bytes.
+///
+/// # Errors
+/// If they were damaged on their way.
+pub(super) fn lengths(prelude: &[u8; PRELUDE]) -> Result<(usize, usize), Unreadable> {
+    let [a, b, c, d, e, f, g, h, sum @ ..] = *prelude;
+    if crc32fast::hash(&prelude[..PRELUDE - CHECKSUM]) != u32::from_be_bytes(sum) {
+        return Err(Unreadable::Checksum);
+    }
+    let number = |bytes| u32::from_be_bytes(bytes) as usize;
+    Ok((number([a, b, c, d]), number([e, f, g, h])))
 }
 
 /// Takes a header off: its name, and its value if that is a text.

@@ -44,6 +44,28 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// Within a body, of which a part has come. The payloads before it are in this buffer, which
+    /// has room for all that follow.
+    pub(super) const fn within(body: &'a [u8], payloads: PageBuffer) -> Self {
+        Self {
+            body,
+            at: 0,
+            payloads,
+            pages: None,
+        }
+    }
+
+    /// How much of the body was taken, and how much of the buffer of the payloads is filled.
+    pub(super) const fn taken(&self) -> (usize, usize) {
+        (self.at, self.payloads.data.len())
+    }
+
+    /// The payloads as they were when so much of their buffer was filled.
+    pub(super) fn into_payloads(mut self, filled: usize) -> PageBuffer {
+        self.payloads.data.truncate(filled);
+        self.payloads
+    }
+
     /// What was not taken. `at` may be behind the end after an escape that is cut off.
     fn rest(&self) -> &'a [u8] {
         self.body.get(self.at..).unwrap_or_default()
@@ -51,7 +73,7 @@ impl<'a> Json<'a> {
 
     /// The next byte behind white space, which stays where it is.
     #[inline]
-    fn peek(&mut self) -> Option<u8> {
+    pub(super) fn peek(&mut self) -> Option<u8> {
         loop {
             let byte = self.body.get(self.at).copied()?;
             if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
@@ -63,7 +85,7 @@ impl<'a> Json<'a> {
 
     /// Takes this byte, which has to be next behind white space.
     #[inline]
-    fn take(&mut self, byte: u8, expected: &'static str) -> Result<(), Unreadable> {
+    pub(super) fn take(&mut self, byte: u8, expected: &'static str) -> Result<(), Unreadable> {
         if self.peek() != Some(byte) {
             return Err(self.expected(expected));
         }
@@ -95,6 +117,18 @@ impl<'a> Json<'a> {
         }
         self.without_controls(plain)?;
         self.escaped(plain.to_vec()).map(Cow::Owned)
+    }
+
+    /// The name of a member, and the colon behind it.
+    #[inline]
+    pub(super) fn name(&mut self) -> Result<Cow<'a, [u8]>, Unreadable> {
+        let name = self.string()?;
+        // One with an escape was looked through while the escape was taken out.
+        if let Cow::Borrowed(name) = &name {
+            self.without_controls(name)?;
+        }
+        self.take(b':', "a colon")?;
+        Ok(name)
     }
 
     /// A string that has an escape behind `text`.
@@ -256,12 +290,7 @@ impl<'a> Reader<'a> for Json<'a> {
             return Ok(());
         }
         loop {
-            let name = self.string()?;
-            // One with an escape was looked through while the escape was taken out.
-            if let Cow::Borrowed(name) = &name {
-                self.without_controls(name)?;
-            }
-            self.take(b':', "a colon")?;
+            let name = self.name()?;
             each(self, &name)?;
             match self.peek() {
                 Some(b',') => self.at += 1,

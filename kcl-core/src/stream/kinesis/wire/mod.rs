@@ -25,18 +25,24 @@
 //! | base64 with `\/` in it | as without |
 //! | HTML or text | [`Unreadable`] |
 //!
+//! An event of a subscription comes in pieces, and is read as they come (`page_in_pieces`): the page
+//! is the same, and it is given out when the last of it is there.
+//!
 //! A body that is cut off, or goes on after its end, is [`Unreadable`] as a whole: no record of it
 //! is given out.
 
 mod cbor;
+mod event_draft;
 mod event_message;
 mod json;
 mod page;
+mod page_in_pieces;
 mod reader;
 mod refusal;
 mod request;
 mod unreadable;
 
+pub(crate) use event_draft::EventDraft;
 pub(crate) use event_message::EventMessage;
 pub(crate) use page::{NextMember, WirePage, page_of};
 pub(crate) use reader::{Form, MAX_DEPTH};

@@ -69,15 +69,18 @@ pub(crate) fn page_of(
     }
     let form = Form::of(content_type, body)?;
     let page = match form {
-        Form::Cbor => PageDraft::read(Cbor::new(body), next.name()),
-        Form::Json => PageDraft::read(Json::new(body, Some(pages)), next.name()),
+        Form::Cbor => PageDraft::read(Cbor::new(body), next),
+        Form::Json => PageDraft::read(Json::new(body, Some(pages)), next),
     };
     Ok((page?, form))
 }
 
+/// The member with the records.
+pub(super) const RECORDS: &[u8] = b"Records";
+
 /// A page whose records lack their keys and payloads, which are beside them.
 #[derive(Default)]
-struct PageDraft {
+pub(super) struct PageDraft {
     /// The records, with empty keys and payloads.
     page: WirePage,
     /// The keys, one behind the other. One text for all of them, which the page's records share: a
@@ -95,54 +98,88 @@ struct PageDraft {
     has_any: bool,
 }
 
+/// How far a draft has come.
+#[derive(Clone, Copy)]
+pub(super) struct DraftMark {
+    records: usize,
+    /// Bytes of the text of all keys.
+    keys: usize,
+}
+
 impl PageDraft {
     /// Reads a body to its end before anything of it is used. Members come in any order: servers
     /// were seen to send `MillisBehindLatest` before the records.
-    fn read<'a>(mut reader: impl Reader<'a>, next: &[u8]) -> Result<WirePage, Unreadable> {
+    fn read<'a>(mut reader: impl Reader<'a>, next: NextMember) -> Result<WirePage, Unreadable> {
         let mut draft = Self::default();
         // What each record has until `finish`: cloning it allocates nothing.
         let no_key = Key::from("");
         reader.members(|reader, name| {
-            let known = match name {
-                b"Records" if std::mem::replace(&mut draft.has_records, true) => {
-                    return Err(Unreadable::Twice("Records"));
-                }
-                b"Records" if reader.is_null()? => true,
-                b"Records" => {
-                    reader.items(|reader| draft.record(reader, &no_key))?;
-                    true
-                }
-                b"MillisBehindLatest" => {
-                    draft.page.millis_behind_latest = reader.count()?;
-                    true
-                }
-                b"ChildShards" => {
-                    draft.page.children = children(reader)?;
-                    true
-                }
-                name if name == next => {
-                    draft.page.next = text_or_null(reader)?;
-                    true
-                }
-                name => {
-                    reader.skip_member(name)?;
-                    false
-                }
-            };
-            draft.has_any |= known;
+            if name != RECORDS {
+                return draft.member(reader, name, next);
+            }
+            if !draft.are_null(reader)? {
+                reader.items(|reader| draft.record(reader, &no_key))?;
+            }
+            draft.found_records();
             Ok(())
         })?;
-        let buffer = reader.finish()?;
-        if draft.has_any {
-            Ok(draft.finish(&buffer))
-        } else {
-            Err(Unreadable::NoPage)
+        draft.finish(&reader.finish()?)
+    }
+
+    /// Whether null stands in the place of the records. It is taken then.
+    pub(super) fn are_null<'a>(&self, reader: &mut impl Reader<'a>) -> Result<bool, Unreadable> {
+        if self.has_records {
+            return Err(Unreadable::Twice("Records"));
         }
+        reader.is_null()
+    }
+
+    /// A list of records is there, or null in its place.
+    pub(super) const fn found_records(&mut self) {
+        (self.has_records, self.has_any) = (true, true);
+    }
+
+    /// Reads the value of a member that is not the records. Reading it again makes up for a value
+    /// that was read in part.
+    pub(super) fn member<'a>(
+        &mut self,
+        reader: &mut impl Reader<'a>,
+        name: &[u8],
+        next: NextMember,
+    ) -> Result<(), Unreadable> {
+        match name {
+            b"MillisBehindLatest" => self.page.millis_behind_latest = reader.count()?,
+            b"ChildShards" => self.page.children = children(reader)?,
+            name if name == next.name() => self.page.next = text_or_null(reader)?,
+            name => return reader.skip_member(name),
+        }
+        self.has_any = true;
+        Ok(())
+    }
+
+    /// How far it has come, to go [back to](Self::back_to).
+    pub(super) const fn mark(&self) -> DraftMark {
+        DraftMark {
+            records: self.page.records.len(),
+            keys: self.keys.len(),
+        }
+    }
+
+    /// Without the records, and parts of records, that were read since.
+    pub(super) fn back_to(&mut self, mark: DraftMark) {
+        self.page.records.truncate(mark.records);
+        self.payloads.truncate(mark.records);
+        self.key_ends.truncate(mark.records);
+        self.keys.truncate(mark.keys);
     }
 
     /// Reads one record. If a member comes twice, the last one counts, as with the SDK.
     #[inline]
-    fn record<'a>(&mut self, reader: &mut impl Reader<'a>, no_key: &Key) -> Result<(), Unreadable> {
+    pub(super) fn record<'a>(
+        &mut self,
+        reader: &mut impl Reader<'a>,
+        no_key: &Key,
+    ) -> Result<(), Unreadable> {
         let (mut sequence, mut payload) = (None, Payload::Empty);
         let (mut arrived_at, mut encryption) = (None::<Timestamp>, Encryption::None);
         let key = self.keys.len();
@@ -182,7 +219,10 @@ impl PageDraft {
     }
 
     /// Gives the records their keys and payloads, as parts of one text and slices of one buffer.
-    fn finish(self, buffer: &Bytes) -> WirePage {
+    pub(super) fn finish(self, buffer: &Bytes) -> Result<WirePage, Unreadable> {
+        if !self.has_any {
+            return Err(Unreadable::NoPage);
+        }
         let mut page = self.page;
         // It has grown by doubling, and is kept until the page is processed.
         page.records.shrink_to_fit();
@@ -198,7 +238,7 @@ impl PageDraft {
                 Payload::Joined(data) => data,
             };
         }
-        page
+        Ok(page)
     }
 }
 

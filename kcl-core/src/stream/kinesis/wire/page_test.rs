@@ -8,7 +8,8 @@ use crate::model::{ChildShard, Encryption, HashKeyRange, RawRecord, ShardId, Tim
 
 use super::super::page_pool::PagePool;
 use super::super::wire_oracle::{assert_cbor, assert_json};
-use super::{Form, NextMember, WirePage, page_of};
+use super::page_in_pieces::PageInPieces;
+use super::{Form, NextMember, Unreadable, WirePage, page_of};
 
 fn record() -> impl Strategy<Value = RawRecord> {
     let sequence = prop_oneof!["0|[1-9][0-9]{0,128}", "[1-9][0-9]{55}"];
@@ -275,7 +276,7 @@ fn written(page: &WirePage, form: Form, draws: &[u8]) -> Vec<u8> {
     }
 }
 
-fn read(form: Form, body: Vec<u8>) -> Result<WirePage, super::Unreadable> {
+fn read(form: Form, body: Vec<u8>) -> Result<WirePage, Unreadable> {
     page_of(
         Some(form.content_type()),
         &Bytes::from(body),
@@ -285,7 +286,57 @@ fn read(form: Form, body: Vec<u8>) -> Result<WirePage, super::Unreadable> {
     .map(|(page, _)| page)
 }
 
+/// The same of a body that comes in pieces of these lengths.
+fn read_in_pieces(body: &[u8], lengths: &[usize]) -> Result<WirePage, Unreadable> {
+    let next = NextMember::NextShardIterator;
+    let mut page = PageInPieces::new(body.len(), next, &PagePool::new());
+    let (mut rest, mut lengths) = (body, lengths.iter().cycle());
+    while !rest.is_empty() {
+        let length = lengths.next().copied().unwrap_or(1).min(rest.len());
+        page.push(&rest[..length]);
+        rest = &rest[length..];
+    }
+    page.finish()
+}
+
+/// Much of it is longer than what is read at a time.
+fn long_page() -> impl Strategy<Value = WirePage> {
+    let data = prop_oneof![4 => 0..300_usize, 1 => 0..9000_usize];
+    (
+        page(),
+        prop::collection::vec((record(), data), 0..40),
+        any::<u8>(),
+    )
+        .prop_map(|(mut page, records, byte)| {
+            page.records
+                .extend(records.into_iter().map(|(mut record, length)| {
+                    record.data = vec![byte; length].into();
+                    record
+                }));
+            page
+        })
+}
+
 proptest! {
+    #[test]
+    fn a_page_in_pieces_is_read_as_it_is_as_a_whole(
+        page in long_page(),
+        draws in prop::collection::vec(any::<u8>(), 1..40),
+        lengths in prop::collection::vec(prop_oneof![1..40_usize, 1..5000_usize], 1..20),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let mut body = written(&page, Form::Json, &draws);
+        prop_assert_eq!(read_in_pieces(&body, &lengths), Ok(page));
+        let cut = at.index(body.len());
+        prop_assert!(read_in_pieces(&body[..cut], &lengths).is_err());
+        body[cut] = byte;
+        // Of a whole body in another form nothing is read as JSON.
+        if body[0] == b'{' {
+            prop_assert_eq!(read_in_pieces(&body, &lengths), read(Form::Json, body));
+        }
+    }
+
     #[test]
     fn any_page_is_read_as_it_was_written(
         page in page(),
