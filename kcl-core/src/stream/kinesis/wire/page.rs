@@ -157,6 +157,15 @@ impl PageDraft {
         Ok(())
     }
 
+    /// Makes room for the records of a page of so many bytes, whose first has so many: lists that
+    /// grow are copied again and again.
+    pub(super) fn expect(&mut self, page: usize, first: usize) {
+        let records = expected(page, first);
+        self.page.records.reserve_exact(records);
+        self.payloads.reserve_exact(records);
+        self.key_ends.reserve_exact(records);
+    }
+
     /// How far it has come, to go [back to](Self::back_to).
     pub(super) const fn mark(&self) -> DraftMark {
         DraftMark {
@@ -242,6 +251,13 @@ impl PageDraft {
     }
 }
 
+/// As many records as there are if all are as long as the first. If they are not, their lists grow,
+/// or take no more than the page has.
+fn expected(page: usize, first: usize) -> usize {
+    let of_each = size_of::<RawRecord>() + size_of::<Payload>() + size_of::<u32>();
+    page / first.max(of_each)
+}
+
 /// A sequence number. A record without a valid one has no place in its shard, so the whole page is
 /// refused.
 fn number(text: &str) -> Result<SequenceNumber, Unreadable> {
@@ -317,4 +333,19 @@ fn hash_range<'a>(reader: &mut impl Reader<'a>) -> Result<Option<HashKeyRange>, 
     Ok(start
         .zip(end)
         .and_then(|(start, end)| HashKeyRange::parse(&start, &end).ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_room_is_made_than_the_page_has_bytes() {
+        assert_eq!(expected(3_000_000, 1500), 2000);
+        assert_eq!(expected(1500, 1500), 1);
+        for first in [0, 1, 25] {
+            let records = expected(3_000_000, first);
+            assert!(records * size_of::<RawRecord>() < 3_000_000, "{records}");
+        }
+    }
 }

@@ -194,7 +194,12 @@ impl PageInPieces {
                 Place::AfterRecords
             }
             Place::FirstRecord | Place::Record => {
+                let (before, _) = reader.taken();
                 self.draft.record(reader, &self.no_key)?;
+                if matches!(self.place, Place::FirstRecord) {
+                    let (behind, _) = reader.taken();
+                    self.draft.expect(self.length, behind - before);
+                }
                 if reader.peek() == Some(b',') {
                     reader.take(b',', "a comma")?;
                     Place::Record
