@@ -17,14 +17,12 @@ use super::served::{Asked, Reply, Server, Taken, nothing_taken, push, pushing};
 use super::{events, service};
 
 const WINDOW: usize = 64 << 10;
-/// What may have been taken from the connection and not passed: the longest frame that the client
-/// offers.
-const FRAME: usize = 64 << 10;
 const RECORD: usize = 300_000;
 
-/// The start of a response is no event: it is there in any case.
+/// The start of a response is no event: it is there in any case. What is held back of an event fills
+/// the window, though it has been taken from the connection.
 fn most_before_it_is_asked_for() -> usize {
-    WINDOW + FRAME + events::initial().len()
+    WINDOW + events::initial().len()
 }
 
 /// Even when it has begun to arrive.

@@ -10,11 +10,13 @@ use super::failure::ConnectionFailure;
 
 /// What comes by a stream of an HTTP/2 connection. Dropping it resets the stream.
 ///
-/// The server may send more as soon as a piece is taken from here, and not before: who does not
-/// read holds up no more than a window.
+/// The server may send more when the piece behind a piece is asked for, and not before: who does not
+/// read holds up no more than a window, the piece that it has taken included.
 #[derive(Debug)]
 pub(super) struct PushedBody {
     stream: RecvStream,
+    /// The length of the piece that was taken last, whose room the server has not got back.
+    owed: usize,
     // After the stream: it is reset before its place is another's.
     place: StreamPermit,
 }
@@ -22,7 +24,11 @@ pub(super) struct PushedBody {
 impl PushedBody {
     /// A response whose head has come.
     pub(super) const fn new(stream: RecvStream, place: StreamPermit) -> Self {
-        Self { stream, place }
+        Self {
+            stream,
+            owed: 0,
+            place,
+        }
     }
 }
 
@@ -34,6 +40,11 @@ impl Body for PushedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ConnectionFailure>>> {
+        let owed = std::mem::take(&mut self.owed);
+        if owed > 0 {
+            // It fails when the stream has ended, and then nobody needs the room.
+            let _ = self.stream.flow_control().release_capacity(owed);
+        }
         let piece = match ready!(self.stream.poll_data(cx)) {
             Some(Ok(piece)) => piece,
             // What ends like this is complete: the server just wants no more of the request.
@@ -45,8 +56,7 @@ impl Body for PushedBody {
             }
             None => return Poll::Ready(None),
         };
-        // It fails when the stream has ended, and then nobody needs the room.
-        let _ = self.stream.flow_control().release_capacity(piece.len());
+        self.owed = piece.len();
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 

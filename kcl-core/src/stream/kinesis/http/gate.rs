@@ -73,8 +73,8 @@ impl MessageGate {
 
 /// An event stream behind its gate.
 ///
-/// A piece of the body that is held back has been taken from its connection, so the server may send
-/// as much beyond the window: a frame, of at most 64 KiB.
+/// A piece of the body that is held back has been taken from its connection, and its room in the
+/// window is given back only when the next piece is asked for: the server sends nothing for it.
 #[derive(Debug)]
 pub(super) struct Gated<B> {
     /// The body as it comes from the connection.
