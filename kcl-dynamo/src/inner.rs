@@ -18,7 +18,7 @@ use crate::announcer::Announcer;
 use crate::call::{Calls, Limits, Refused};
 use crate::expression::{Parts, Update, absent, exactly};
 use crate::item::attribute::{
-    ENTITY_TYPE, INCARNATION, KIND_SIGNAL, LAST_UPDATE, LEADER_KEY, SUPPORT_UPDATE,
+    ENTITY_TYPE, INCARNATION, KIND_SIGNAL, LAG, LAST_UPDATE, LEADER_KEY, SUPPORT_UPDATE,
 };
 use crate::item::{Item, SIGNAL_KEY, number, text, worker_item, worker_key, worker_values};
 use crate::kcl_compat::{
@@ -325,7 +325,7 @@ impl Inner {
         row: &WorkerRow,
     ) -> Result<(), Error> {
         if let Some(unwritten) = self.unwritten().get_mut(&seen.worker) {
-            if unwritten != seen {
+            if unwritten.without_lag() != seen.without_lag() {
                 return Err(Error::conflict(None));
             }
             unwritten.clone_from(row);
@@ -353,7 +353,7 @@ impl Inner {
     /// Deletes the row of a worker, from the table or from memory.
     pub(crate) async fn delete_worker(&self, seen: &WorkerRow) -> Result<(), Error> {
         if let Entry::Occupied(row) = self.unwritten().entry(seen.worker.clone()) {
-            if row.get() != seen {
+            if row.get().without_lag() != seen.without_lag() {
                 return Err(Error::conflict(None));
             }
             row.remove();
@@ -384,6 +384,9 @@ impl Inner {
         let mut update = Update::default();
         for (attribute, value) in worker_values(row) {
             update.set_or_remove(&mut parts, attribute, value);
+        }
+        if let Some(lag) = row.lag_text() {
+            update.set(&mut parts, LAG, text(lag));
         }
         // With 0, a leaving worker is gone for a KCL leader before any of its leases is free.
         // Otherwise a leader that has just started could assign leases to a worker that is leaving.

@@ -79,7 +79,7 @@
 //!
 //! | row | holds |
 //! |---|---|
-//! | the worker's id (or `~worker-` and the id, if the id could be the key of another row) | a worker, in the form of the KCL 3.5's row of worker metrics (`entityType` = `WORKER_METRIC_STATS`, `lut`, `slu`, `sup`, empty `sts` and `opr`) with this crate's own attributes: `rsWorker`, `rsIncarnation`, `rsCounter`, `rsFailoverNanos`, `rsLeaving`, `rsAudits`, `rsCapacityMillis`, `rsKeepAlive`, `rsDrains`. When a worker leaves, `lut` and `slu` are set to 0, so that for the KCL it is gone before its leases are free |
+//! | the worker's id (or `~worker-` and the id, if the id could be the key of another row) | a worker, in the form of the KCL 3.5's row of worker metrics (`entityType` = `WORKER_METRIC_STATS`, `lut`, `slu`, `sup`, empty `sts` and `opr`) with this crate's own attributes: `rsWorker`, `rsIncarnation`, `rsCounter`, `rsFailoverNanos`, `rsLeaving`, `rsAudits`, `rsCapacityMillis`, `rsKeepAlive`, `rsDrains`, `rsLag`. When a worker leaves, `lut` and `slu` are set to 0, so that for the KCL it is gone before its leases are free |
 //! | `~fleet-0` | the change signal: `entityType` = `RS_FLEET`, `rsValue`, and in `rsRecent` the latest announcements, at most 64 and 3.6 KB |
 //!
 //! # Permissions

@@ -9,7 +9,7 @@
 //! | the fleet | [`fleet`]: what this worker knows of each lease, and which of them it leaves alone; [`members`]: which workers are alive; [`assignment`]: which leases to take, request or claim; [`hand_over`]: how to answer a request; [`audit`]: which worker audits, and when |
 //! | the shards of a stream | [`shards`]: which leases to create, and when a shard may be read |
 //! | one lease that is held | [`liveness`]: whether heartbeats hold it, or renewals; [`keeping`]: when it is renewed, when what is done is stored, when it is given up; [`load_meter`]: what its shard carries |
-//! | one shard | [`consumer`]: what to do next; [`checkpoint`]: which checkpoints are accepted; [`pace`]: when to read; [`reading`]: whether reading succeeds, and when to leave the shard to another worker; [`subscription`]: when to subscribe; [`start`]: where its processor may begin; [`first_time`]: how long the time at which its lease began is used; [`gap`]: which records retention has deleted unread; [`lag`]: how far behind it is; [`lanes`]: which of its records are processed at the same time, and up to where they are done; [`buffers`]: which records are gathered, and when they are flushed; [`shared_buffer`]: the same of several shards together; [`retries`]: what happens when a record fails; [`bisect`]: how records that failed together are told apart; [`drain`]: how long records in progress may continue during a stop |
+//! | one shard | [`consumer`]: what to do next; [`checkpoint`]: which checkpoints are accepted; [`pace`]: when to read; [`reading`]: whether reading succeeds, and when to leave the shard to another worker; [`subscription`]: when to subscribe; [`start`]: where its processor may begin; [`first_time`]: how long the time at which its lease began is used; [`gap`]: which records retention has deleted unread; [`lag`]: how far behind it is; [`held_lag`]: what of that stands in the row of its worker; [`lanes`]: which of its records are processed at the same time, and up to where they are done; [`buffers`]: which records are gathered, and when they are flushed; [`shared_buffer`]: the same of several shards together; [`retries`]: what happens when a record fails; [`bisect`]: how records that failed together are told apart; [`drain`]: how long records in progress may continue during a stop |
 //! | a run with an end | [`bound`]: which records belong to it, and when a shard and a worker are done |
 //! | an application's fan-out consumer | [`registration`]: how it is registered; [`retirement`]: whether it may be removed |
 //! | a service that denies a call | [`refusal`]: whether that is final |
@@ -34,6 +34,7 @@ pub mod first_time;
 pub mod fleet;
 pub mod gap;
 pub mod hand_over;
+pub mod held_lag;
 pub mod keeping;
 pub mod lag;
 pub mod lanes;

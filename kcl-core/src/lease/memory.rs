@@ -234,7 +234,8 @@ impl LeaseTable for MemoryLeaseTable {
     ) -> Result<(), Error> {
         let mut rows = self.lock();
         rows.readable_worker(worker)?;
-        if rows.workers.get(worker) != seen {
+        let now = rows.workers.get(worker).map(WorkerRow::without_lag);
+        if now != seen.map(WorkerRow::without_lag) {
             return Err(Error::conflict(None));
         }
         match row {

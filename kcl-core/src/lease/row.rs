@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use crate::model::{Capacity, Token, WorkerId};
 
+use super::HeldLag;
+
 /// What shows that the leases of a worker are held, as its row says.
 ///
 /// Each is a promise of the row's writer about how it keeps its leases, and so a rule for everybody
@@ -68,6 +70,11 @@ pub struct WorkerRow {
     /// The counter does not move with it, because an operator's write shows no life. So this number
     /// tells which of two rows with the same counter is the later one.
     pub drains: Option<u64>,
+    /// How far behind its leases are. `None` before its first heartbeat, and in the row of a version
+    /// that does not say it.
+    ///
+    /// It decides nothing, and no write depends on it: see [`without_lag`](Self::without_lag).
+    pub lag: Option<HeldLag>,
 }
 
 impl WorkerRow {
@@ -84,6 +91,18 @@ impl WorkerRow {
             capacity: None,
             keep_alive: KeepAlive::Unknown,
             drains: None,
+            lag: None,
+        }
+    }
+
+    /// The row without the lag: what is compared with the row that was seen, as the condition of each
+    /// write on it. So a row whose lag is in words of a later version can still be replaced and
+    /// deleted.
+    #[must_use]
+    pub fn without_lag(&self) -> Self {
+        Self {
+            lag: None,
+            ..self.clone()
         }
     }
 
@@ -118,6 +137,20 @@ impl WorkerRow {
         self.drains = self.said_of_it(text).and_then(|drains| drains.parse().ok());
     }
 
+    /// [`lag`](Self::lag) as a table stores it: its text, a space and the end of the incarnation. For
+    /// the same reason as in [`keep_alive_text`](Self::keep_alive_text).
+    #[must_use]
+    pub fn lag_text(&self) -> Option<String> {
+        let lag = self.lag.as_ref()?;
+        Some(self.marked(lag))
+    }
+
+    /// Sets [`lag`](Self::lag) from what a table has stored. What is said of another incarnation, or
+    /// as a later version says it, is `None`.
+    pub fn read_lag(&mut self, text: Option<&str>) {
+        self.lag = self.said_of_it(text).and_then(HeldLag::parse);
+    }
+
     /// The end of the incarnation: eight of its 32 random digits tell it from its predecessor, and each
     /// byte of a row is paid for with every scan.
     fn mark(&self) -> &str {
@@ -133,7 +166,7 @@ impl WorkerRow {
 
     /// What a stored text says, if it is of this incarnation.
     fn said_of_it<'a>(&self, stored: Option<&'a str>) -> Option<&'a str> {
-        let (said, of) = stored?.split_once(' ')?;
+        let (said, of) = stored?.rsplit_once(' ')?;
         (of == self.mark()).then_some(said)
     }
 
@@ -247,6 +280,29 @@ mod tests {
         assert!(!next_process.is_draining());
         let ended = drained.with_draining(false).expect("the end of it");
         assert_eq!((ended.is_draining(), ended.drains), (false, Some(2)));
+    }
+
+    #[test]
+    fn a_lag_is_of_one_process_and_no_part_of_what_was_seen() {
+        let row = WorkerRow::new("a".into(), "t".into(), Duration::from_secs(10));
+        let late = WorkerRow {
+            lag: HeldLag::parse("2 0 60000f60 shardId-0"),
+            ..row.clone()
+        };
+        assert!(late.lag.is_some() && late != row);
+        assert_eq!(late.without_lag(), row);
+        assert_ne!(late.next().without_lag(), row);
+        let mut read = row.clone();
+        read.read_lag(late.lag_text().as_deref());
+        assert_eq!(read, late);
+        read.read_lag(Some("2 0 60000%60 shardId-0 t"));
+        assert_eq!(read.lag, None, "a later version says it otherwise");
+        let mut next_process = WorkerRow {
+            incarnation: "u".into(),
+            ..row
+        };
+        next_process.read_lag(late.lag_text().as_deref());
+        assert_eq!(next_process.lag, None);
     }
 
     #[test]

@@ -133,7 +133,8 @@ use super::{ChangeSignal, Changed, Error, Expect, MalformedRow, RowKey, WorkerRo
 ///         row: Option<&WorkerRow>,
 ///     ) -> Result<(), Error> {
 ///         let mut rows = self.begin();
-///         if rows.workers.get(worker) != seen {
+///         let now = rows.workers.get(worker).map(WorkerRow::without_lag);
+///         if now != seen.map(WorkerRow::without_lag) {
 ///             return Err(Error::conflict(None));
 ///         }
 ///         match row {
@@ -248,7 +249,8 @@ pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
     /// deleted.
     async fn delete(&self, key: &LeaseKey, expect: &Expect) -> Result<(), Error>;
 
-    /// Writes the row of a worker, if the current row is exactly `seen`. If `seen` is `None`, this
+    /// Writes the row of a worker, if the current row is exactly `seen` but for its
+    /// [lag](WorkerRow::lag), which is stored but never compared. If `seen` is `None`, this
     /// creates the row; if `row` is `None`, it deletes the row; with both, it replaces the row.
     /// Both are rows of `worker`. A worker writes its own row as its heartbeat, and deletes the
     /// rows of dead workers. Cost: a write of one row.

@@ -40,6 +40,19 @@ impl LeaseKey {
             shard,
         }
     }
+
+    /// The key that this text is of, as [`Display`](fmt::Display) writes it: what stands before the
+    /// last colon is the stream. The id of a shard has no colon in Kinesis.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        match text.rsplit_once(':') {
+            Some((stream, shard)) => Self {
+                stream: Some(stream.into()),
+                shard: shard.into(),
+            },
+            None => Self::single(text),
+        }
+    }
 }
 
 impl fmt::Display for LeaseKey {

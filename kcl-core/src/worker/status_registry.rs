@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::lease::{MalformedRow, RowKey};
+use crate::decide::held_lag::{NOTABLE, ShardLag};
+use crate::lease::{MalformedRow, RowKey, Standstill};
 use crate::meters::Lag;
 use crate::model::{LeaseKey, Moment, Timestamp, WorkerId};
 use crate::processor::ShardRef;
@@ -65,13 +66,39 @@ struct ShardEntry {
     /// It doubles with each report of the same call, so a call that hangs for an hour is reported a
     /// few times and not every five seconds.
     slow_after: Duration,
-    /// Since when the handler has been failing, according to the gauges. Written by
-    /// [`StatusRegistry::refresh`] alone: it is as exact as the reports are frequent, which is
-    /// enough for a gauge in seconds.
+    /// Since when the handler has been failing. It begins with a [`StatusRegistry::refresh`], so it
+    /// is as exact as the reports are frequent, which is enough for a gauge in seconds; it ends with
+    /// the first success.
     handler_fails_since: Option<Moment>,
 }
 
 impl ShardEntry {
+    /// Whether the lease is this worker's as far as it knows.
+    fn is_held(&self) -> bool {
+        self.status.state != ShardState::Ended && self.held.loss().is_none()
+    }
+
+    /// How far behind the shard is, and what it stands still by. A handler that fails counts before
+    /// its retry, which is a call that goes on; a call that does not return counts before reads that
+    /// fail, because it may be the cause.
+    fn shard_lag(&self, now: Moment) -> ShardLag {
+        let fails = self
+            .handler_fails_since
+            .filter(|_| self.status.failures > 0);
+        let fails = fails.map(|since| (Standstill::HandlerFails, now.since(since)));
+        let busy = self.held.in_call_for(now);
+        let busy = busy.filter(|span| *span >= NOTABLE);
+        let reads = self.held.failing();
+        ShardLag {
+            lease: self.held.key().clone(),
+            is_read: self.status.state != ShardState::WaitingForParents,
+            behind: self.lag.at(now).0,
+            standstill: fails
+                .or(busy.map(|span| (Standstill::HandlerBusy, span)))
+                .or(reads.map(|(failing, _)| (Standstill::ReadsFail, now.since(failing.since)))),
+        }
+    }
+
     /// The status as it is at `now`: what was reported, overlaid with what the handles know.
     fn status(&self, now: Moment) -> ShardStatus {
         let (lag, undone) = self.lag.at(now);
@@ -163,6 +190,9 @@ impl StatusRegistry {
     pub(crate) fn change(&self, key: &LeaseKey, change: impl FnOnce(&mut ShardStatus)) {
         if let Some(entry) = self.shown().shards.get_mut(key) {
             change(&mut entry.status);
+            if entry.status.failures == 0 {
+                entry.handler_fails_since = None;
+            }
         }
     }
 
@@ -312,6 +342,14 @@ impl StatusRegistry {
             .iter()
             .map(|(key, entry)| (key.clone(), entry.status(now)))
             .collect()
+    }
+
+    /// What the worker's row says of each lease that it holds. The leases that were lost are left
+    /// out, although their consumers may not have ended: the table shows them as others'.
+    pub(super) fn shard_lags(&self, now: Moment) -> Vec<ShardLag> {
+        let shown = self.shown();
+        let held = shown.shards.values().filter(|entry| entry.is_held());
+        held.map(|entry| entry.shard_lag(now)).collect()
     }
 
     /// Updates the gauges of each shard, and returns the calls that have become slow since the last

@@ -28,6 +28,7 @@ mod hand_over_deaths;
 mod handlers;
 mod heartbeats;
 mod idle;
+mod lags;
 mod lanes;
 mod lanes_drained;
 mod lanes_given_up;

@@ -87,6 +87,8 @@ pub(crate) const AUDITS: &str = "rsAudits";
 pub(crate) const KEEP_ALIVE: &str = "rsKeepAlive";
 /// How often operators have begun or ended to drain it, and for which incarnation that is said.
 pub(crate) const DRAINS: &str = "rsDrains";
+/// How far behind its leases are, and for which incarnation that is said.
+pub(crate) const LAG: &str = "rsLag";
 /// What it can carry, in thousandths. Absent if it does not declare that.
 pub(crate) const CAPACITY: &str = "rsCapacityMillis";
 /// The worker's id, if the key cannot be the id.

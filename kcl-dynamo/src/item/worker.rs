@@ -41,7 +41,8 @@ pub(crate) fn worker_key(worker: &WorkerId) -> AttributeValue {
 
 /// The attributes of a worker that are compared and set when its row is replaced: everything that
 /// [`WorkerRow`] holds, so that any difference is a conflict; `None` for one that must be absent.
-/// The failover time is in nanoseconds.
+/// The failover time is in nanoseconds. Only [`LAG`] is not among them: it is set and never compared
+/// ([`WorkerRow::without_lag`]).
 ///
 /// What a version wrote that knows no heartbeats, or no drains, is not compared in [`KEEP_ALIVE`] and
 /// [`DRAINS`]: it may have replaced the row and left there what was said of its predecessor.
@@ -90,6 +91,7 @@ pub(crate) fn worker_item(row: &WorkerRow, now: Timestamp) -> Item {
     ]);
     let values = worker_values(row);
     item.extend(values.filter_map(|(attribute, value)| Some((attribute.to_owned(), value?))));
+    item.extend(row.lag_text().map(|said| (LAG.to_owned(), text(said))));
     item
 }
 
@@ -109,6 +111,7 @@ impl Reader<'_> {
         row.audits = self.number(AUDITS)?.unwrap_or(0);
         row.read_keep_alive(self.text(KEEP_ALIVE)?);
         row.read_drains(self.text(DRAINS)?);
+        row.read_lag(self.text(LAG)?);
         row.capacity = self.number(CAPACITY)?.map(Capacity::of_thousandths);
         Ok(row)
     }

@@ -16,13 +16,13 @@ pub(super) const APPLICATION_ID: u32 = 0x4B43_4C54;
 /// The major version of the schema that this program supports.
 pub(super) const MAJOR: u32 = 1;
 /// The version of a new file: 100 x major + minor.
-const VERSION: u32 = 100 * MAJOR + 5;
+const VERSION: u32 = 100 * MAJOR + 6;
 
 /// The upgrade to each minor version, from 1.01 on. Programs with an older minor version name the
 /// columns that they know, and leave new ones alone.
 ///
 /// A step is never changed after a release, because files exist that have taken it.
-const ADDED: [&str; 5] = [
+const ADDED: [&str; 6] = [
     "ALTER TABLE leases ADD COLUMN began_at INTEGER",
     "ALTER TABLE leases ADD COLUMN paused_at INTEGER",
     "ALTER TABLE leases ADD COLUMN bytes_per_second INTEGER;
@@ -31,6 +31,7 @@ const ADDED: [&str; 5] = [
     "ALTER TABLE workers ADD COLUMN keep_alive TEXT",
     "ALTER TABLE leases ADD COLUMN assigned_to TEXT;
      ALTER TABLE workers ADD COLUMN drains TEXT",
+    "ALTER TABLE workers ADD COLUMN lag TEXT",
 ];
 
 /// The tables of a new file. `STRICT` makes SQLite check types; `WITHOUT ROWID` stores rows by
@@ -75,6 +76,7 @@ CREATE TABLE workers (
     capacity INTEGER,
     keep_alive TEXT,
     drains TEXT,
+    lag TEXT,
     PRIMARY KEY (application, worker)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE changes (

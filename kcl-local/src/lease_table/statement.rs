@@ -120,7 +120,7 @@ pub(super) fn write_worker(
     if seen.into_iter().chain(row).any(|row| row.worker != *worker) {
         return Ok(None);
     }
-    let (columns, places) = (worker_row::COLUMNS, "?, ?, ?, ?, ?, ?, ?, ?, ?");
+    let (columns, places) = (worker_row::COLUMNS, worker_row::PLACES);
     let condition = worker_row::CONDITION;
     let mut values = Vec::new();
     let sql = match (seen, row) {
@@ -135,14 +135,14 @@ pub(super) fn write_worker(
         (Some(seen), Some(row)) => {
             values.extend(worker_row::values(row)?);
             values.push(text(application));
-            values.extend(worker_row::values(seen)?);
+            values.extend(worker_row::compared(seen)?);
             format!(
                 "UPDATE workers SET ({columns}) = ({places}) WHERE application = ? AND {condition}"
             )
         }
         (Some(seen), None) => {
             values.push(text(application));
-            values.extend(worker_row::values(seen)?);
+            values.extend(worker_row::compared(seen)?);
             format!("DELETE FROM workers WHERE application = ? AND {condition}")
         }
         (None, None) => return Ok(None),

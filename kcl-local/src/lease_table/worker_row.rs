@@ -1,7 +1,7 @@
 //! Conversion between a row of `workers` and a worker.
 //!
 //! The capacity is in thousandths. The failover time is in nanoseconds, so that a row is equal to itself after it was stored: a
-//! comparison of all columns is the condition of every write on it.
+//! comparison of all columns but the lag is the condition of every write on it.
 
 use std::time::Duration;
 
@@ -14,9 +14,13 @@ use super::lease_row::{Reader, counter, optional, text, text_of};
 
 /// The columns of a worker.
 pub(super) const COLUMNS: &str =
-    "worker, incarnation, counter, failover, leaving, audits, capacity, keep_alive, drains";
+    "worker, incarnation, counter, failover, leaving, audits, capacity, keep_alive, drains, lag";
 
-/// The columns that are compared with a row that was seen.
+/// A place for each of them.
+pub(super) const PLACES: &str = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?";
+
+/// The columns that are compared with a row that was seen: all but the lag
+/// ([`WorkerRow::without_lag`]).
 ///
 /// What a version wrote that knows no heartbeats, or no drains, is not compared in the last two: it
 /// may have replaced the row and left there what was said of its predecessor.
@@ -24,11 +28,20 @@ pub(super) const CONDITION: &str = "(worker, incarnation, counter, failover, lea
      (?, ?, ?, ?, ?, ?, ?) AND keep_alive IS coalesce(?, keep_alive) \
      AND drains IS coalesce(?, drains)";
 
-/// The values of those columns, in the same order.
+/// The values of [`COLUMNS`], in the same order.
+///
+/// # Errors
+/// As of [`compared`].
+pub(super) fn values(row: &WorkerRow) -> Result<impl Iterator<Item = Value>, Error> {
+    let lag = optional(row.lag_text().as_deref());
+    Ok(compared(row)?.into_iter().chain([lag]))
+}
+
+/// The values for [`CONDITION`].
 ///
 /// # Errors
 /// A counter or a failover time above 2^63 - 1 (292 years in nanoseconds).
-pub(super) fn values(row: &WorkerRow) -> Result<[Value; 9], Error> {
+pub(super) fn compared(row: &WorkerRow) -> Result<[Value; 9], Error> {
     let nanos = u64::try_from(row.failover.as_nanos()).unwrap_or(u64::MAX);
     Ok([
         text(row.worker.as_str()),
@@ -69,5 +82,6 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<WorkerRow> {
         .map(|thousandths| Capacity::of_thousandths(u64::try_from(thousandths).unwrap_or(0)));
     found.read_keep_alive(reader.get::<Option<String>>("keep_alive")?.as_deref());
     found.read_drains(reader.get::<Option<String>>("drains")?.as_deref());
+    found.read_lag(reader.get::<Option<String>>("lag")?.as_deref());
     Ok(found)
 }

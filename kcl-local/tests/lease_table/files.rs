@@ -407,6 +407,7 @@ async fn a_file_of_an_older_minor_version_is_brought_up_to_this() {
          ALTER TABLE workers DROP COLUMN keep_alive; \
          ALTER TABLE leases DROP COLUMN assigned_to; \
          ALTER TABLE workers DROP COLUMN drains; \
+         ALTER TABLE workers DROP COLUMN lag; \
          PRAGMA user_version = 100",
     )
     .expect("as version 1.00 made it");
@@ -428,7 +429,7 @@ async fn a_file_of_an_older_minor_version_is_brought_up_to_this() {
         assert_eq!(
             file.query_row("PRAGMA user_version", (), |row| row.get::<_, i64>(0))
                 .expect("the version"),
-            105
+            106
         );
         file.execute_batch("DELETE FROM leases").expect("as it was");
     }

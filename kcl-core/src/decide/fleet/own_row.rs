@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::decide::expiry::Timing;
-use crate::lease::{Error, KeepAlive, WorkerRow};
+use crate::lease::{Error, HeldLag, KeepAlive, WorkerRow};
 use crate::model::{Capacity, Moment, Token, WorkerId};
 
 use super::namesake::{Namesake, NamesakeVerdict};
@@ -184,8 +184,12 @@ impl OwnRow {
                 self.aim = RowAim::Live;
                 self.settled(now)
             }
-            RowEvent::Wake { audits, keep_alive } => match self.aim {
-                RowAim::Live => self.beat(audits, keep_alive, token),
+            RowEvent::Wake {
+                audits,
+                keep_alive,
+                lag,
+            } => match self.aim {
+                RowAim::Live => self.beat(audits, keep_alive, lag, token),
                 RowAim::Join | RowAim::Mark | RowAim::Delete => self.settled(now),
             },
             RowEvent::Leave => {
@@ -358,6 +362,7 @@ impl OwnRow {
         &mut self,
         audits: u64,
         keep_alive: KeepAlive,
+        lag: HeldLag,
         token: &mut dyn FnMut() -> Token,
     ) -> Vec<RowCommand> {
         let seen = match &self.name {
@@ -371,6 +376,7 @@ impl OwnRow {
         let next = WorkerRow {
             audits,
             keep_alive,
+            lag: Some(lag),
             ..seen.next()
         };
         self.call(

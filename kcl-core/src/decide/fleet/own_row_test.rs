@@ -1,6 +1,6 @@
 use crate::decide::cases::{run, setting};
 use crate::decide::members::notation::{at, seconds};
-use crate::lease::{MalformedRow, RowKey};
+use crate::lease::{HeldLag, MalformedRow, RowKey};
 
 use super::super::notation::worker_row;
 use super::*;
@@ -30,14 +30,20 @@ fn event(words: &[&str]) -> RowEvent {
         ["starts"] => RowEvent::Keep,
         ["wakes", ref rest @ ..] => {
             let (mut audits, mut keep_alive) = (0, KeepAlive::Renewals);
+            let mut lag = lag("0");
             for word in rest {
                 match setting(word) {
                     ("audits", number) => audits = number.parse().expect("a number of audits"),
+                    ("behind", millis) => lag = self::lag(millis),
                     ("heartbeats", _) => keep_alive = KeepAlive::Heartbeats,
                     other => panic!("what is {other:?}?"),
                 }
             }
-            RowEvent::Wake { audits, keep_alive }
+            RowEvent::Wake {
+                audits,
+                keep_alive,
+                lag,
+            }
         }
         ["stops"] => RowEvent::Leave,
         ["gave", "all", "up"] => RowEvent::Left { keeps: false },
@@ -51,6 +57,11 @@ fn event(words: &[&str]) -> RowEvent {
     }
 }
 
+/// That of one lease, in milliseconds.
+fn lag(millis: &str) -> HeldLag {
+    HeldLag::parse(&format!("1 {millis}")).expect("a number of milliseconds")
+}
+
 fn text(row: &WorkerRow) -> String {
     let mut text = format!("{} {}", row.incarnation.as_str(), row.counter);
     if row.leaving {
@@ -61,6 +72,10 @@ fn text(row: &WorkerRow) -> String {
     }
     if row.audits > 0 {
         text.push_str(&format!(" audits={}", row.audits));
+    }
+    let behind = row.lag.as_ref().and_then(|lag| lag.others);
+    if let Some(behind) = behind.filter(|behind| !behind.is_zero()) {
+        text.push_str(&format!(" behind={}", behind.as_millis()));
     }
     match row.keep_alive {
         KeepAlive::Unknown | KeepAlive::Renewals => {}

@@ -1,6 +1,6 @@
 //! What the own row's engine is told, and what it commands.
 
-use crate::lease::{Error, KeepAlive, WorkerRow};
+use crate::lease::{Error, HeldLag, KeepAlive, WorkerRow};
 use crate::model::Moment;
 
 /// What happens to the own row.
@@ -16,6 +16,8 @@ pub enum RowEvent {
         audits: u64,
         /// What is to show that its leases are held.
         keep_alive: KeepAlive,
+        /// How far behind its leases are.
+        lag: HeldLag,
     },
     /// The worker stops. A call under way is given up.
     Leave,

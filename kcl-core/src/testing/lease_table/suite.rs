@@ -194,6 +194,7 @@ macro_rules! __lease_table_points {
             a_worker_row_is_created_once
             a_worker_row_is_replaced_only_as_seen
             a_worker_row_is_deleted_only_as_seen
+            the_lag_of_a_worker_is_no_condition
             workers_and_leases_are_kept_apart
             the_signal_changes_with_the_announcements_of_others
             the_signal_changes_with_own_announcements

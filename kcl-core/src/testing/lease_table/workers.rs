@@ -1,12 +1,12 @@
 //! The rows of workers, which are their heartbeats.
 //!
 //! They have one condition for every write: the row is exactly as it was last seen, in all of its
-//! parts. So a process notices at its next heartbeat if another process works under the same id,
+//! parts but the lag. So a process notices at its next heartbeat if another process works under the same id,
 //! and the row of a dead worker is deleted only if it has not moved since.
 
 use std::time::Duration;
 
-use crate::lease::{Consistency, WorkerRow};
+use crate::lease::{Consistency, HeldLag, ListedLag, Standstill, WorkerRow};
 use crate::model::{Capacity, Checkpoint, Lease, WorkerId};
 
 use super::TableFixture;
@@ -225,6 +225,61 @@ pub async fn a_worker_row_is_deleted_only_as_seen(fixture: &dyn TableFixture) {
         .write_worker(&first.worker, None, Some(&first))
         .await
         .expect("a deleted row can be created anew");
+}
+
+/// The lag of a worker's leases is stored and read back, and is no condition of any write.
+///
+/// A version that says it in other words reads no lag where there is one. It must be able to
+/// replace the row, and to delete the row of a dead worker.
+pub async fn the_lag_of_a_worker_is_no_condition(fixture: &dyn TableFixture) {
+    let (table, second) = two(fixture).await;
+    let listed = ListedLag {
+        lease: key("shardId-000000000003"),
+        behind: Some(Duration::from_millis(62_345)),
+        standstill: Some((Standstill::HandlerFails, Duration::from_secs(61))),
+    };
+    let lag = |others: Option<u64>, listed| {
+        Some(HeldLag {
+            leases: 8,
+            others: others.map(Duration::from_millis),
+            listed,
+        })
+    };
+    let with = |row: &WorkerRow, lag| WorkerRow { lag, ..row.clone() };
+    let first = with(&row("worker-a"), lag(Some(340), vec![listed]));
+    let worker = first.worker.clone();
+    table
+        .write_worker(&worker, None, Some(&first))
+        .await
+        .expect("create");
+    let found = second.get_worker(&worker).await.expect("get");
+    assert_eq!(found, Some(first.clone()));
+    let (all, _) = all_rows(&second, Consistency::Strong).await;
+    assert_eq!(all.workers, std::slice::from_ref(&first));
+
+    let next = with(&first.next(), lag(None, Vec::new()));
+    table
+        .write_worker(&worker, Some(&with(&first, None)), Some(&next))
+        .await
+        .expect("no lag was read");
+    let found = second.get_worker(&worker).await.expect("get");
+    assert_eq!(found, Some(next.clone()));
+    let last = with(&next.next(), lag(Some(0), Vec::new()));
+    table
+        .write_worker(
+            &worker,
+            Some(&with(&next, lag(Some(7), Vec::new()))),
+            Some(&last),
+        )
+        .await
+        .expect("another lag was read");
+    let found = second.get_worker(&worker).await.expect("get");
+    assert_eq!(found, Some(last.clone()));
+    table
+        .write_worker(&worker, Some(&with(&last, None)), None)
+        .await
+        .expect("no lag was read");
+    assert_eq!(second.get_worker(&worker).await.expect("get"), None);
 }
 
 /// Workers and leases are kept apart, even with the same name, and a scan lists both correctly.

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use crate::decide::fleet::{OwnRow, RowCommand, RowEvent, RowFailure};
+use crate::decide::held_lag::held_lag;
 use crate::lease::{Changed, KeepAlive};
 use crate::watermark::Watermark;
 use crate::worker::error::RunError;
@@ -145,7 +146,8 @@ impl Heartbeat {
         }
     }
 
-    /// The clock has come to what was planned. The number of audits goes out with each heartbeat.
+    /// The clock has come to what was planned. The number of audits, and how far behind the leases
+    /// are, go out with each heartbeat.
     fn wake(&self) -> RowEvent {
         let own = &self.context.client.begun.pulse;
         let settings = &self.context.inner.parts.settings;
@@ -154,6 +156,12 @@ impl Heartbeat {
         RowEvent::Wake {
             audits: self.context.audits(),
             keep_alive: own.now().next_keep_alive(wanted, bump_every),
+            lag: held_lag(
+                self.context
+                    .inner
+                    .board
+                    .shard_lags(self.context.clock().now()),
+            ),
         }
     }
 

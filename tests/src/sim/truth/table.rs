@@ -179,7 +179,8 @@ impl TableTruth {
         row: Option<&WorkerRow>,
         at: At,
     ) -> Result<(), Error> {
-        if self.worker(id) != seen || row.is_some_and(|row| row.worker != *id) {
+        let now = self.worker(id).map(WorkerRow::without_lag);
+        if now != seen.map(WorkerRow::without_lag) || row.is_some_and(|row| row.worker != *id) {
             return Err(Error::conflict(None));
         }
         self.workers

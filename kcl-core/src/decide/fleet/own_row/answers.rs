@@ -148,7 +148,7 @@ impl OwnRow {
             return self.drained_by_operator(row, now);
         }
         // A write without an answer was applied: an earlier one, or this.
-        let is_done = is_marking && row == *wrote;
+        let is_done = is_marking && row.without_lag() == wrote.without_lag();
         let mut commands = vec![self.shown_by_reading(&row)];
         self.name = NameState::Own(row);
         commands.extend(if is_done {
