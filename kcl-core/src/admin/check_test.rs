@@ -16,6 +16,7 @@ fn view(lease: Lease) -> LeaseView {
         holder: lease.actual_owner().cloned(),
         awaited_by: None,
         waits_for: None,
+        lag: None,
         moved: Moved::default(),
         stuck: None,
         lease,
@@ -173,6 +174,7 @@ fn dead_workers_and_an_uneven_share_are_notes() {
         draining: false,
         heartbeats: false,
         audits: None,
+        behind: None,
         leases,
         awaited: 0,
     };

@@ -231,6 +231,7 @@ mod tests {
             draining: false,
             heartbeats: false,
             audits: None,
+            behind: None,
             leases: 0,
             awaited: 0,
         };
@@ -243,6 +244,7 @@ mod tests {
             holder: Some("0".into()),
             awaited_by: None,
             waits_for: None,
+            lag: None,
             moved: Moved::default(),
             stuck: None,
         };

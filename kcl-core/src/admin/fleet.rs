@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::lease::MalformedRow;
 use crate::model::{Lease, ShardId, WorkerId};
 
+use super::PublishedLag;
+
 /// An application, as its lease table shows it after it was watched for some time.
 ///
 /// # Examples
@@ -174,6 +176,16 @@ pub struct WorkerView {
     /// How many unfinished leases it holds. By actual owner: a lease that was requested from it
     /// still counts as its own.
     pub leases: usize,
+    /// How far behind the lease is that is furthest behind of those that it holds, as its row says.
+    /// `None` if that is not known of all of them, or if its version does not say it.
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            rename = "behind_seconds",
+            serialize_with = "super::serialize::maybe_seconds"
+        )
+    )]
+    pub behind: Option<Duration>,
     /// How many leases it has requested from others, or that were handed over to it but that it has
     /// not claimed.
     pub awaited: usize,
@@ -246,6 +258,9 @@ pub struct LeaseView {
     /// The unfinished parent shard that its shard waits for. A parent whose row is malformed counts
     /// as unfinished.
     pub waits_for: Option<ShardId>,
+    /// How far behind it is, as its holder says. `None` if no live worker holds it, if it waits for a
+    /// parent, or if its holder does not say it.
+    pub lag: Option<PublishedLag>,
     /// What has changed since the table was first read. All false after a single look.
     pub moved: Moved,
     /// Why it makes no progress, if it is stuck.
@@ -291,6 +306,41 @@ pub enum Stuck {
         /// Who.
         worker: WorkerId,
     },
+    /// Each call of its handler has failed for at least [`STUCK_AFTER`](super::STUCK_AFTER), as its
+    /// holder says.
+    HandlerFails {
+        /// Who.
+        worker: WorkerId,
+        /// For how long.
+        #[cfg_attr(
+            feature = "serde",
+            serde(rename = "seconds", serialize_with = "super::serialize::seconds")
+        )]
+        for_long: Duration,
+    },
+    /// A call of its handler has not returned for at least that long, as its holder says. A call
+    /// that takes longer than `handler_budget` loses the lease.
+    HandlerBusy {
+        /// Who.
+        worker: WorkerId,
+        /// For how long.
+        #[cfg_attr(
+            feature = "serde",
+            serde(rename = "seconds", serialize_with = "super::serialize::seconds")
+        )]
+        for_long: Duration,
+    },
+    /// Each call that reads its shard has failed for at least that long, as its holder says.
+    ReadsFail {
+        /// Who.
+        worker: WorkerId,
+        /// For how long.
+        #[cfg_attr(
+            feature = "serde",
+            serde(rename = "seconds", serialize_with = "super::serialize::seconds")
+        )]
+        for_long: Duration,
+    },
     /// Workers are alive, but none of them has taken it. For at least as long as a lease takes to
     /// expire.
     NotTaken,
@@ -321,6 +371,21 @@ impl fmt::Display for Stuck {
             Self::NotRenewed { worker } => {
                 write!(f, "its holder {worker} is alive but does not renew it")
             }
+            Self::HandlerFails { worker, for_long } => write!(
+                f,
+                "its holder {worker} says that the handler has failed for {} s",
+                for_long.as_secs()
+            ),
+            Self::HandlerBusy { worker, for_long } => write!(
+                f,
+                "its holder {worker} says that the handler has been in one call for {} s",
+                for_long.as_secs()
+            ),
+            Self::ReadsFail { worker, for_long } => write!(
+                f,
+                "its holder {worker} says that the shard could not be read for {} s",
+                for_long.as_secs()
+            ),
             Self::NotTaken => f.write_str(
                 "no live worker takes it: each holds as many leases as it may, or cannot read the \
                  shard",

@@ -13,6 +13,7 @@
 //! operator must not see a fleet that differs from the one that its workers see.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::decide::expiry::Timing;
 use crate::decide::members::Members;
@@ -20,6 +21,7 @@ use crate::decide::shards::{ParentGate, ParentView, gate};
 use crate::lease::{KeepAlive, ScanPage, WorkerRow};
 use crate::model::{Lease, LeaseKey, Moment, ShardId, WorkerId};
 
+use super::published::Said;
 use super::{FleetView, LeaseState, LeaseView, Life, Moved, Stuck, WorkerView};
 
 /// This many owner switches since the last checkpoint are no coincidence: one owner may have died,
@@ -41,6 +43,8 @@ pub(super) struct Seen<'a> {
     /// may be a day old.
     pub(super) begun: Moment,
     pub(super) now: Moment,
+    /// A lease is stuck if its holder says that it has stood still for so long.
+    pub(super) stuck_after: Duration,
 }
 
 /// The view of the whole fleet. The lives come first, because the state of a lease depends on them.
@@ -58,7 +62,8 @@ pub(super) fn fleet(seen: &Seen<'_>) -> FleetView {
     let judged = !lives.values().any(|life| *life == Life::Unknown);
     let nobody = !lives.values().any(|life| *life != Life::Dead);
     let view = |row: &&Lease| seen.lease(row, &lives, &by_key, &spoilt, nobody);
-    let leases: Vec<LeaseView> = by_key.values().map(view).collect();
+    let mut leases: Vec<LeaseView> = by_key.values().map(view).collect();
+    seen.take_in_lags(&mut leases, &lives);
     let rows: BTreeMap<&WorkerId, &WorkerRow> = seen
         .rows
         .workers
@@ -94,6 +99,7 @@ pub(super) fn fleet(seen: &Seen<'_>) -> FleetView {
                 heartbeats: row.is_some_and(|row| row.keep_alive == KeepAlive::Heartbeats),
                 draining: row.is_some_and(|row| row.is_draining()),
                 audits: row.map(|row| row.audits),
+                behind: row.and_then(|row| row.lag.as_ref()?.greatest()),
                 leases,
                 awaited,
             }
@@ -221,10 +227,48 @@ impl Seen<'_> {
             holder: holder.filter(|_| state != LeaseState::Ended || row.owner.is_some()),
             awaited_by,
             waits_for: waits_for(row, rows).or_else(|| malformed_parent.cloned()),
+            lag: None,
             moved: self.moved(row),
             stuck,
             lease: row.clone(),
         }
+    }
+
+    /// Adds what the holders say of the progress of their leases. A dead worker is not believed: its
+    /// last word may be of any age.
+    ///
+    /// That a handler fails explains more than that a lease has changed hands, which follows from
+    /// it, so it takes the place of that reason.
+    fn take_in_lags(&self, leases: &mut [LeaseView], lives: &BTreeMap<&WorkerId, Life>) {
+        let mut said: BTreeMap<&WorkerId, Said<'_>> = BTreeMap::new();
+        for row in &self.rows.workers {
+            let is_dead = lives.get(&row.worker) == Some(&Life::Dead);
+            if let Some(lag) = row.lag.as_ref().filter(|_| !is_dead) {
+                said.insert(&row.worker, Said::new(lag, self.seen_ago(&row.worker)));
+            }
+        }
+        let is_held = |view: &LeaseView| view.state != LeaseState::Ended;
+        for view in leases.iter().filter(|view| is_held(view)) {
+            if let Some(said) = view.holder.as_ref().and_then(|worker| said.get_mut(worker)) {
+                said.holds(view);
+            }
+        }
+        for view in leases.iter_mut().filter(|view| is_held(view)) {
+            let Some(worker) = &view.holder else { continue };
+            view.lag = said.get(worker).and_then(|said| said.of(view));
+            if matches!(view.stuck, None | Some(Stuck::NoProgress { .. }))
+                && let Some(lag) = &view.lag
+                && let Some(why) = lag.stuck(worker, self.stuck_after)
+            {
+                view.stuck = Some(why);
+            }
+        }
+    }
+
+    /// How long ago a worker was last seen to write.
+    fn seen_ago(&self, worker: &WorkerId) -> Option<Duration> {
+        let life = self.members.last_life(worker)?;
+        (life > self.begun).then(|| self.now.since(life))
     }
 
     /// What has changed since the first look.

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::admin::STUCK_AFTER;
 use crate::lease::{MalformedRow, RowKey};
 use crate::model::Checkpoint;
 
@@ -43,6 +44,7 @@ fn watched(looks: impl IntoIterator<Item = ScanPage>) -> FleetView {
         timing,
         begun: at(100),
         now: at(99 + looks.len() as u64),
+        stuck_after: STUCK_AFTER,
     })
 }
 

@@ -56,6 +56,18 @@ pub struct LeaseLag {
         )
     )]
     pub behind: Option<Duration>,
+    /// Whether it may be less far behind, which is so only in what its holder says
+    /// ([`PublishedLag::at_most`](super::PublishedLag::at_most)).
+    pub at_most: bool,
+    /// How long ago its holder was seen to say so; `None` if the stream was asked.
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            rename = "seen_seconds_ago",
+            serialize_with = "super::serialize::maybe_seconds"
+        )
+    )]
+    pub seen_ago: Option<Duration>,
     /// When the record at its position arrived. If it has expired, that is the first record after
     /// it. `None` if no record was found.
     pub position_at: Option<Timestamp>,
@@ -214,6 +226,8 @@ impl Asking<'_> {
         let mut lag = LeaseLag {
             lease: lease.key.clone(),
             behind: None,
+            at_most: false,
+            seen_ago: None,
             position_at: None,
             retention_left: None,
             retention: Some(retention),

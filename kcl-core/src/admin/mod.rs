@@ -40,7 +40,7 @@
 //! |---|---|
 //! | who holds what, who is alive, what is stuck? | [`Observer`], [`FleetView`] |
 //! | what is wrong in the table? | [`check`](fn@check) |
-//! | how far behind is the application? | [`measure_lag`] |
+//! | how far behind is the application? | by its workers [`FleetView::published_lag`], by the stream [`measure_lag`] |
 //! | what does the stream look like? | [`StreamView`] |
 //! | which records come in now? | [`Tail`] |
 //! | how are checkpoints saved and restored? | [`Backup`], [`import`] |
@@ -61,6 +61,7 @@ mod lag;
 mod moves;
 mod observer;
 mod pauses;
+mod published;
 mod record;
 mod seek;
 mod seek_plan;
@@ -80,6 +81,7 @@ pub use lag::{Asked, LeaseLag, measure_lag};
 pub use moves::{assign, moved, unassign};
 pub use observer::{Observer, Watching, read_table};
 pub use pauses::{SteerError, drained, pause, resume};
+pub use published::{FleetLag, PublishedLag, STUCK_AFTER};
 pub use record::{InvalidRecord, LeaseRecord, PendingRecord, WrongValue};
 pub use seek::seek;
 pub use seek_plan::{SeekEffect, SeekStep, plan_seek};

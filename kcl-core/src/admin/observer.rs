@@ -21,7 +21,7 @@ use crate::lease::{Consistency, Error, LeaseTable, ScanPage};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 use crate::runtime::{Clock, SystemClock, pause};
 
-use super::{FleetView, Life, judge};
+use super::{FleetView, Life, STUCK_AFTER, judge};
 
 /// The KCL's default failover time, by which Java workers and tables without rows of workers are
 /// judged. A Java worker with a longer one that is slow to renew may look dead here. It stores no
@@ -91,6 +91,8 @@ pub struct Observer {
     begun: Option<Moment>,
     /// When a row was last read.
     last: Moment,
+    /// From how long a standstill on a lease counts as stuck.
+    stuck_after: Duration,
 }
 
 /// The progress of an [`Observer`], for a progress bar.
@@ -140,7 +142,17 @@ impl Observer {
             before: BTreeMap::new(),
             begun: None,
             last,
+            stuck_after: STUCK_AFTER,
         }
+    }
+
+    /// The same, with another time in place of [`STUCK_AFTER`]: how long a handler may fail, or be in
+    /// one call, or a shard be unreadable, before its lease counts as stuck. Workers say it after
+    /// 10 s at the earliest.
+    #[must_use]
+    pub const fn stuck_after(mut self, span: Duration) -> Self {
+        self.stuck_after = span;
+        self
     }
 
     /// The times by which these workers are judged: those of the shortest failover time that one of
@@ -201,6 +213,7 @@ impl Observer {
             timing: self.timing(),
             begun: self.begun.unwrap_or_default(),
             now: self.clock.now(),
+            stuck_after: self.stuck_after,
         }
     }
 
@@ -315,6 +328,16 @@ impl Observer {
             tell(watching);
         }
         self.look().await
+    }
+
+    /// The longest time between two heartbeats of a worker of this table that lives, with some room
+    /// for a late one: half of the longest failover time that a row declares, since a heartbeat
+    /// comes with each third. Zero if no worker says how far behind its leases are, so that there is
+    /// nothing to wait for.
+    #[must_use]
+    pub fn next_heartbeats(&self) -> Duration {
+        let saying = self.rows.workers.iter().filter(|row| row.lag.is_some());
+        saying.map(|row| row.failover).max().unwrap_or_default() / 2
     }
 
     /// The longest time for which a worker of this table may be silent before it counts as dead,

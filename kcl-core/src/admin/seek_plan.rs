@@ -160,6 +160,8 @@ mod tests {
         LeaseLag {
             lease: LeaseKey::single("s"),
             behind: behind.map(Duration::from_secs),
+            at_most: false,
+            seen_ago: None,
             position_at: position_at.map(Timestamp::from_millis),
             retention_left: None,
             retention: Some(Duration::from_secs(60)),

@@ -70,6 +70,21 @@ pub(super) fn stuck(fleet: &FleetView, found: &mut Vec<Finding>) {
                 "Look at the log and the status of that worker: its coordination hangs, or it \
                  cannot write to the table."
             }
+            Stuck::HandlerFails { .. } => {
+                "Look in the log of that worker for `handler_failed`: it has the error, and the \
+                 record if the handler names it. Correct the handler or what it depends on, or let \
+                 it skip such records."
+            }
+            Stuck::HandlerBusy { .. } => {
+                "Find out what the handler waits for; `handler_slow` in the log of that worker \
+                 names the call. One that takes longer than handler_budget (5 min by default) \
+                 loses the lease."
+            }
+            Stuck::ReadsFail { .. } => {
+                "Look in the log of that worker for `reading_fails`: it has the error of the \
+                 stream. Another worker takes the lease if the shard is out of reach for this one \
+                 alone."
+            }
             Stuck::NotTaken => {
                 "Look at `left_unread` and `unreadable` in the status of the workers. Start \
                  another worker, or raise max_leases."
