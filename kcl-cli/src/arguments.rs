@@ -94,6 +94,17 @@ pub(crate) struct WatchArguments {
     /// 4/5 of its failover time, and the whole failover time for a worker of the Java KCL.
     #[arg(long, conflicts_with = "watch_for")]
     pub(crate) judge: bool,
+    #[command(flatten)]
+    pub(crate) standstill: StandstillArguments,
+}
+
+/// From when on a lease that stands still counts as stuck.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct StandstillArguments {
+    /// Calls a lease stuck whose holder says that for this long its handler has failed or has been in
+    /// one call, or its shard could not be read. Holders say it after 10s at the earliest.
+    #[arg(long, value_name = "SPAN", default_value = "1m", value_parser = parse::span)]
+    pub(crate) stuck_after: Duration,
 }
 
 /// Where Kinesis is, for commands whose stream is an argument of its own.

@@ -94,7 +94,7 @@
 //!
 //! In capacity units per hour, with the default failover time of 10 s. A row is smaller than 1 KB,
 //! so a write is one unit. B is the size of the table in bytes: about 410 per lease and 350 per
-//! worker.
+//! worker, and up to 450 more of a worker whose leases are behind or stand still.
 //!
 //! | what | write units | read units |
 //! |---|---|---|

@@ -31,7 +31,8 @@ use crate::table_at::OpenTable;
 /// that needs attention.
 ///
 /// From the table alone: malformed and impossible rows, hash keys that no lease covers, leases that
-/// are stuck and why, dead workers. With --ask-stream it also compares the table with the stream:
+/// are stuck and why (as their workers say: a handler that fails or hangs, a shard that cannot be
+/// read), dead workers. With --ask-stream it also compares the table with the stream:
 /// shards without a lease, leases whose shards have left the stream, records that expire before
 /// they are read.
 #[derive(Args, Debug)]
@@ -112,7 +113,9 @@ impl CheckOptions {
     /// here but a finding.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = self.table.to_read().await?;
-        let fleet = watched(&table, Patience::UntilJudged.or(&self.watch)).await?;
+        let patience = Patience::UntilJudged.or(&self.watch);
+        let stuck_after = self.watch.standstill.stuck_after;
+        let fleet = watched(&table, patience, stuck_after).await?;
         let of = if self.ask_stream || self.stream.stream.is_some() {
             Some(stream_of(&table, &fleet, &self.stream).await?)
         } else {
@@ -161,7 +164,8 @@ impl CheckOptions {
         of: Option<&OfStream>,
         found: Vec<Finding>,
     ) -> Result<Vec<Finding>, Failure> {
-        let fleet = watched(table, Patience::NONE).await?;
+        let stuck_after = self.watch.standstill.stuck_after;
+        let fleet = watched(table, Patience::NONE, stuck_after).await?;
         let view = match of {
             Some(of) => Some(
                 StreamView::read(&*of.stream)

@@ -17,7 +17,7 @@ use kcl_core::admin::{FleetView, LeaseState, LeaseView};
 use kcl_core::lease::MalformedRow;
 use serde::Serialize;
 
-use super::watching::{Patience, found, hint, state};
+use super::watching::{Patience, behind, found_judged, hint, state};
 use crate::arguments::{OutputArguments, TableArguments, WatchArguments};
 use crate::failure::{Ended, Failure};
 use crate::say::{Output, Paint, TextTable};
@@ -42,7 +42,8 @@ pub(crate) struct LeasesOptions {
     /// Only leases that this worker holds.
     #[arg(long, value_name = "WORKER")]
     holder: Option<String>,
-    /// Only leases that are stuck, with the reason. Whether a holder is dead takes --judge to find
+    /// Only leases that are stuck, with the reason. That a handler fails or hangs, or a shard cannot be
+    /// read, is known at once, as the holder says it. Whether a holder is dead takes --judge to find
     /// out.
     #[arg(long)]
     stuck: bool,
@@ -125,7 +126,12 @@ impl LeasesOptions {
     /// Reads, filters and prints. Nothing found is not exit code 1: an empty list may be good news.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = self.table.to_read().await?;
-        let fleet = found(&table, Patience::NONE.or(&self.watch)).await?;
+        let fleet = found_judged(
+            &table,
+            Patience::NONE.or(&self.watch),
+            self.watch.standstill.stuck_after,
+        )
+        .await?;
         let leases: Vec<&LeaseView> = fleet.leases.iter().filter(|it| self.wants(it)).collect();
         if self.output.json {
             Output::json(&LeasesDocument::new(&table, &fleet, leases))?;
@@ -149,7 +155,7 @@ impl LeasesOptions {
     /// not judged, because a lease of a dead worker is then missing from the list.
     fn say(&self, out: &mut Output, fleet: &FleetView, leases: &[&LeaseView]) {
         let paint = Paint::of_output();
-        let head = ["LEASE", "STATE", "HOLDER", "CHECKPOINT", "NOTE"];
+        let head = ["LEASE", "STATE", "HOLDER", "BEHIND", "CHECKPOINT", "NOTE"];
         let mut table = TextTable::new(paint, head);
         for view in leases {
             table.row([
@@ -159,6 +165,7 @@ impl LeasesOptions {
                     .as_ref()
                     .map(ToString::to_string)
                     .unwrap_or_default(),
+                behind(view.lag.as_ref()),
                 view.lease.checkpoint.to_string(),
                 note(view),
             ]);

@@ -16,6 +16,7 @@ pub(crate) mod drain;
 mod draining;
 pub(crate) mod generated;
 pub(crate) mod lag;
+mod lags;
 pub(crate) mod leases;
 #[cfg(feature = "local")]
 pub(crate) mod local;

@@ -30,6 +30,14 @@ pub(super) struct OfStream {
     pub(super) view: StreamView,
 }
 
+impl OfStream {
+    /// Whether a lease is of this stream.
+    pub(super) fn reads(&self, lease: &Lease) -> bool {
+        let identity = self.view.description.identity();
+        lease.key.stream.as_ref().is_none_or(|it| *it == identity)
+    }
+}
+
 /// Opens the stream that was named, or else the only one that the leases name.
 ///
 /// # Errors
@@ -101,12 +109,9 @@ pub(super) async fn measured(of: &OfStream, fleet: &FleetView) -> (Vec<LeaseLag>
 
 /// The unfinished leases of this stream.
 pub(super) fn leases_of(of: &OfStream, fleet: &FleetView) -> Vec<Lease> {
-    let identity = of.view.description.identity();
-    let is_of_it = |lease: &Lease| lease.key.stream.as_ref().is_none_or(|it| *it == identity);
-    fleet
-        .leases
-        .iter()
-        .filter(|view| view.state != LeaseState::Ended && is_of_it(&view.lease))
+    let leases = fleet.leases.iter();
+    leases
+        .filter(|view| view.state != LeaseState::Ended && of.reads(&view.lease))
         .map(|view| view.lease.clone())
         .collect()
 }

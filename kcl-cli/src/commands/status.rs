@@ -14,7 +14,7 @@ use clap::Args;
 use kcl_core::admin::{FleetView, LeaseState, Life, Stuck, WorkerView};
 use serde::Serialize;
 
-use super::watching::{Patience, found, hint, life};
+use super::watching::{Patience, found_judged, hint, life};
 use crate::arguments::{OutputArguments, TableArguments, WatchArguments};
 use crate::failure::{Ended, Failure};
 use crate::say::{Output, Paint, TextTable, count, span};
@@ -92,6 +92,11 @@ pub(super) struct Summary<'a> {
     malformed: &'a [kcl_core::lease::MalformedRow],
     /// The evidence that another framework assigns the leases, such as a leader of a KCL 3.x.
     led_by: Option<&'a str>,
+    /// The lag of the lease that is furthest behind, as the holders say with their heartbeats. None if
+    /// it is not known of any lease.
+    max_behind_seconds: Option<f64>,
+    /// The leases that are to be read and of which it is not known.
+    lag_unknown: usize,
     /// What changed between the first and the last reading.
     moved: MovedCounts,
 }
@@ -129,7 +134,12 @@ impl StatusOptions {
     /// `check` judges.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = self.table.to_read().await?;
-        let fleet = found(&table, Patience::For(A_MOMENT).or(&self.watch)).await?;
+        let fleet = found_judged(
+            &table,
+            Patience::For(A_MOMENT).or(&self.watch),
+            self.watch.standstill.stuck_after,
+        )
+        .await?;
         let summary = Summary::of(&fleet);
         if self.output.json {
             Output::json(&StatusDocument::new(&table, summary))?;
@@ -163,7 +173,10 @@ impl<'a> Summary<'a> {
             why,
             says: why.to_string(),
         });
+        let lag = fleet.published_lag();
         Self {
+            max_behind_seconds: lag.behind.map(|behind| behind.as_secs_f64()),
+            lag_unknown: lag.unknown,
             watched_seconds: fleet.watched.as_secs_f64(),
             judged: fleet.judged,
             workers: &fleet.workers,
@@ -208,6 +221,7 @@ pub(super) fn say(out: &mut Output, table: &OpenTable, fleet: &FleetView, summar
             count(summary.waiting_for_parents, "lease waits", "leases wait")
         ));
     }
+    out.line(lag_line(fleet));
     let moved = summary.moved;
     out.line(format_args!(
         "meanwhile: {} renewed, {} checkpointed, {} changed hands, {} new",
@@ -228,9 +242,24 @@ pub(super) fn say(out: &mut Output, table: &OpenTable, fleet: &FleetView, summar
     }
 }
 
+/// How far behind the application is, as the holders of its leases say.
+fn lag_line(fleet: &FleetView) -> String {
+    let lag = fleet.published_lag();
+    let unknown = count(lag.unknown, "lease", "leases");
+    match (lag.behind, lag.unknown) {
+        (Some(behind), 0) => format!("at most {} behind", span(behind)),
+        (Some(behind), _) => format!(
+            "at most {} behind; of {unknown} it is not known: `kcl lag` measures it",
+            span(behind)
+        ),
+        (None, 0) => "no lease is to be read".to_owned(),
+        (None, _) => "how far behind is not known: `kcl lag` measures it".to_owned(),
+    }
+}
+
 /// The workers as a table, or a sentence that there are none. `kcl workers` prints it too.
 ///
-/// `SILENT` is how long a worker has written nothing while it was watched, and is empty for one
+/// `BEHIND` is how far behind its lease is that is furthest behind, as its row says. `SILENT` is how long a worker has written nothing while it was watched, and is empty for one
 /// that has just written. `HELD BY` says what shows that it holds its leases: `heartbeats` of
 /// its row, while the counters of leases without progress stand still, or `renewals` of each lease.
 /// `ROW` is `none` for a Java worker, which has no row of this framework.
@@ -242,7 +271,7 @@ pub(super) fn workers(paint: Paint, fleet: &FleetView) -> String {
         );
     }
     let head = [
-        "WORKER", "LIFE", "LEASES", "HELD BY", "AWAITED", "SILENT", "FAILOVER", "ROW",
+        "WORKER", "LIFE", "LEASES", "BEHIND", "HELD BY", "AWAITED", "SILENT", "FAILOVER", "ROW",
     ];
     let mut table = TextTable::new(paint, head);
     for worker in &fleet.workers {
@@ -251,6 +280,7 @@ pub(super) fn workers(paint: Paint, fleet: &FleetView) -> String {
             worker.worker.to_string(),
             life(paint, worker),
             worker.leases.to_string(),
+            worker.behind.map(span).unwrap_or_default(),
             held_by(worker).to_owned(),
             worker.awaited.to_string(),
             if worker.life == Life::Alive && worker.silent.is_zero() {

@@ -18,7 +18,7 @@ use kcl_core::{Clock as _, SystemClock};
 
 use super::status::{Summary, say};
 use super::watching::is_empty;
-use crate::arguments::TableArguments;
+use crate::arguments::{StandstillArguments, TableArguments};
 use crate::failure::{Ended, Failure};
 use crate::parse;
 use crate::say::Output;
@@ -43,6 +43,8 @@ pub(crate) struct WatchOptions {
     /// Ends after this many drawings.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     times: Option<u64>,
+    #[command(flatten)]
+    standstill: StandstillArguments,
 }
 
 /// The shortest time between two drawings: each is a scan of the whole table, which somebody pays
@@ -82,7 +84,8 @@ impl WatchOptions {
         let table = self.table.to_read().await?;
         let every = self.every.max(FASTEST);
         let is_terminal = std::io::stdout().is_terminal();
-        let mut observer = Observer::new(Arc::clone(&table.table));
+        let stuck_after = self.standstill.stuck_after;
+        let mut observer = Observer::new(Arc::clone(&table.table)).stuck_after(stuck_after);
         let mut drawn = 0;
         loop {
             let next = SystemClock.now() + every;

@@ -7,7 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kcl_core::admin::{FleetView, LeaseState, LeaseView, Life, Observer, WorkerView};
+use kcl_core::admin::{
+    FleetView, LeaseState, LeaseView, Life, Observer, PublishedLag, STUCK_AFTER, WorkerView,
+};
 
 use crate::arguments::WatchArguments;
 use crate::failure::Failure;
@@ -19,6 +21,10 @@ use crate::table_at::OpenTable;
 pub(super) enum Patience {
     /// For at most this long, or until every worker is judged.
     For(Duration),
+    /// Until each worker that says how far behind its leases are has sent its next heartbeat, but for
+    /// no longer than one that lives takes for it: a third of its failover time, and some room. If no
+    /// worker says that, the table is read once.
+    NextHeartbeats,
     /// Until it is known of every worker whether it is alive. If one is dead, that takes as long as
     /// the other workers need to find it out.
     UntilJudged,
@@ -44,7 +50,16 @@ impl Patience {
 /// # Errors
 /// The table cannot be read, or has no row of this application ([`OpenTable::nothing_found`]).
 pub(super) async fn found(table: &OpenTable, patience: Patience) -> Result<FleetView, Failure> {
-    let fleet = watched(table, patience).await?;
+    found_judged(table, patience, STUCK_AFTER).await
+}
+
+/// The same, with another time from which on a lease that stands still counts as stuck.
+pub(super) async fn found_judged(
+    table: &OpenTable,
+    patience: Patience,
+    stuck_after: Duration,
+) -> Result<FleetView, Failure> {
+    let fleet = watched(table, patience, stuck_after).await?;
     if is_empty(&fleet) {
         return Err(Failure::of(table.nothing_found().await));
     }
@@ -61,13 +76,18 @@ pub(super) async fn found(table: &OpenTable, patience: Patience) -> Result<Fleet
 /// A call of the table has failed.
 ///
 /// A progress bar on standard error shows how many workers are judged.
-pub(super) async fn watched(table: &OpenTable, patience: Patience) -> Result<FleetView, Failure> {
-    let mut observer = Observer::new(Arc::clone(&table.table));
+pub(super) async fn watched(
+    table: &OpenTable,
+    patience: Patience,
+    stuck_after: Duration,
+) -> Result<FleetView, Failure> {
+    let mut observer = Observer::new(Arc::clone(&table.table)).stuck_after(stuck_after);
     let failed = |error| table.failed(error);
     let first = observer.look().await.map_err(failed)?;
     let limit = match patience {
         Patience::For(Duration::ZERO) => return Ok(first),
         Patience::For(span) => span,
+        Patience::NextHeartbeats => observer.next_heartbeats(),
         Patience::UntilJudged => observer.long_enough(),
     };
     let progress = Progress::new("judging the workers", first.workers.len());
@@ -99,6 +119,18 @@ pub(super) fn life(paint: Paint, worker: &WorkerView) -> String {
         Life::Dead => paint.bad(&text),
         _ => paint.doubtful(&text),
     }
+}
+
+/// How far behind a lease is, as its holder says; empty where it says nothing.
+pub(super) fn behind(lag: Option<&PublishedLag>) -> String {
+    lag.and_then(|lag| Some(bounded(lag.behind?, lag.at_most)))
+        .unwrap_or_default()
+}
+
+/// A lag that may be a bound.
+pub(super) fn bounded(behind: Duration, at_most: bool) -> String {
+    let prefix = if at_most { "at most " } else { "" };
+    format!("{prefix}{}", span(behind))
 }
 
 /// The state of a lease, in the colour of its meaning. A free or expired lease is red, because

@@ -20,7 +20,7 @@ use kcl_core::admin::{FleetView, WorkerView};
 use serde::Serialize;
 
 use super::status::workers;
-use super::watching::{Patience, found, hint};
+use super::watching::{Patience, found_judged, hint};
 use crate::arguments::{OutputArguments, TableArguments, WatchArguments};
 use crate::failure::{Ended, Failure};
 use crate::say::{Output, Paint};
@@ -76,7 +76,12 @@ impl WorkersOptions {
     /// `kcl check` is the command that says whether somebody has to act.
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let table = self.table.to_read().await?;
-        let fleet = found(&table, Patience::UntilJudged.or(&self.watch)).await?;
+        let fleet = found_judged(
+            &table,
+            Patience::UntilJudged.or(&self.watch),
+            self.watch.standstill.stuck_after,
+        )
+        .await?;
         if self.output.json {
             Output::json(&WorkersDocument::new(&table, &fleet))?;
             return Ok(Ended::Well);

@@ -5,6 +5,7 @@ mod changed;
 mod dynamodb_local;
 mod fleet;
 mod kept;
+mod lags;
 mod letters;
 mod multilang;
 mod page;

@@ -12,7 +12,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use kcl_core::lease::{Consistency, LeaseTable};
 use kcl_core::model::{Checkpoint, Lease, LeaseKey};
-use kcl_core::processor::{ProcessRecordsInput, ShardRef};
+use kcl_core::processor::{ProcessRecordsInput, RecordProcessorFactory, ShardRef};
 use kcl_core::stream::Stream;
 use kcl_core::worker::ShutdownReport;
 use kcl_core::{Clock as _, Failure, RecordProcessor, SystemClock, Worker};
@@ -140,6 +140,16 @@ impl Running {
         stream: &(impl Stream + Clone),
         table: Arc<dyn LeaseTable>,
     ) -> Self {
+        Self::start_with(id, stream, table, |_: &ShardRef| Nothing)
+    }
+
+    /// The same with these processors.
+    pub(crate) fn start_with(
+        id: &str,
+        stream: &(impl Stream + Clone),
+        table: Arc<dyn LeaseTable>,
+        processors: impl RecordProcessorFactory,
+    ) -> Self {
         let worker = Worker::builder()
             .stream("orders")
             .source(stream.clone())
@@ -147,7 +157,7 @@ impl Running {
             .lease_table(table)
             .worker_id(id)
             .failover(Duration::from_secs(4))
-            .processor(|_: &ShardRef| Nothing)
+            .processor(processors)
             .build()
             .unwrap();
         let mut run = JoinSet::new();

@@ -62,8 +62,11 @@ impl PublishedLag {
     /// Why the lease is stuck, if its holder says so.
     pub(super) fn stuck(&self, worker: &WorkerId, stuck_after: Duration) -> Option<Stuck> {
         let (by, for_long) = self.standstill.zip(self.standstill_for)?;
+        if for_long < stuck_after {
+            return None;
+        }
         let worker = worker.clone();
-        (for_long >= stuck_after).then(|| match by {
+        Some(match by {
             Standstill::HandlerFails => Stuck::HandlerFails { worker, for_long },
             Standstill::HandlerBusy => Stuck::HandlerBusy { worker, for_long },
             Standstill::ReadsFail => Stuck::ReadsFail { worker, for_long },

@@ -118,7 +118,7 @@ fn a_bound_of_one_lease_or_of_zero_is_exact() {
 }
 
 #[test]
-fn nothing_is_known_of_leases_that_have_come_since_or_are_anothers() {
+fn nothing_is_known_of_leases_that_have_come_since() {
     // It held two when it said so: what it says of the others may be about those two.
     let leases = ["0", "1", "2"].map(|shard| lease(shard, "a"));
     let rows = [worker("a", 2, Some(0), &[named("1", 62, None)])];

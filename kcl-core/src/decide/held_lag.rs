@@ -116,14 +116,13 @@ mod tests {
             Duration::try_from_secs_f64(text.parse().expect("seconds")).expect("seconds")
         };
         for word in words {
+            let stands = |by, text| Some((by, seconds(text)));
             match setting(word) {
                 ("waits", _) => shard.is_read = false,
                 ("behind", text) => shard.behind = Some(seconds(text)),
-                ("fails", text) => {
-                    shard.standstill = Some((Standstill::HandlerFails, seconds(text)))
-                }
-                ("busy", text) => shard.standstill = Some((Standstill::HandlerBusy, seconds(text))),
-                ("silent", text) => shard.standstill = Some((Standstill::ReadsFail, seconds(text))),
+                ("fails", text) => shard.standstill = stands(Standstill::HandlerFails, text),
+                ("busy", text) => shard.standstill = stands(Standstill::HandlerBusy, text),
+                ("silent", text) => shard.standstill = stands(Standstill::ReadsFail, text),
                 other => panic!("what is {other:?}?"),
             }
         }
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_stays_below_a_write_unit_and_says_what_can_be_read_back() {
+    fn a_row_stays_below_a_write_unit_and_can_be_read_back() {
         let key = |number: u32| LeaseKey {
             stream: Some(format!("123456789012:{}:1700000000", "s".repeat(128)).into()),
             shard: format!("shardId-{number:012}").into(),

@@ -75,10 +75,12 @@ impl fmt::Display for Millis {
     }
 }
 
-fn millis(text: &str) -> Option<Option<Duration>> {
-    match text {
-        "?" => Some(None),
-        number => Some(Some(Duration::from_millis(number.parse().ok()?))),
+impl Millis {
+    fn parse(text: &str) -> Option<Self> {
+        Some(Self(match text {
+            "?" => None,
+            number => Some(Duration::from_millis(number.parse().ok()?)),
+        }))
     }
 }
 
@@ -124,7 +126,7 @@ impl HeldLag {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
         let leases = words.next()?.parse().ok()?;
-        let others = millis(words.next()?)?;
+        let others = Millis::parse(words.next()?)?.0;
         let mut listed = Vec::new();
         while let Some(figures) = words.next() {
             listed.push(ListedLag::parse(figures, words.next()?)?);
@@ -150,7 +152,7 @@ impl ListedLag {
         };
         Some(Self {
             lease: LeaseKey::parse(key),
-            behind: millis(behind)?,
+            behind: Millis::parse(behind)?.0,
             standstill,
         })
     }

@@ -82,20 +82,27 @@ impl ShardEntry {
     /// its retry, which is a call that goes on; a call that does not return counts before reads that
     /// fail, because it may be the cause.
     fn shard_lag(&self, now: Moment) -> ShardLag {
+        let is_notable = |span: &Duration| *span >= NOTABLE;
         let fails = self
             .handler_fails_since
-            .filter(|_| self.status.failures > 0);
-        let fails = fails.map(|since| (Standstill::HandlerFails, now.since(since)));
+            .filter(|_| self.status.failures > 0)
+            .map(|since| now.since(since));
         let busy = self.held.in_call_for(now);
-        let busy = busy.filter(|span| *span >= NOTABLE);
         let reads = self.held.failing();
+        let reads = reads.map(|(failing, _)| now.since(failing.since));
+        let standstill = [
+            (Standstill::HandlerFails, fails),
+            (Standstill::HandlerBusy, busy),
+            (Standstill::ReadsFail, reads),
+        ];
+        let standstill = standstill
+            .into_iter()
+            .find_map(|(by, span)| Some((by, span.filter(is_notable)?)));
         ShardLag {
             lease: self.held.key().clone(),
             is_read: self.status.state != ShardState::WaitingForParents,
             behind: self.lag.at(now).0,
-            standstill: fails
-                .or(busy.map(|span| (Standstill::HandlerBusy, span)))
-                .or(reads.map(|(failing, _)| (Standstill::ReadsFail, now.since(failing.since)))),
+            standstill,
         }
     }
 

@@ -39,7 +39,8 @@ fn about(span: Duration, wanted: u64) {
     assert!((least..=most).contains(&span), "{span:?}");
 }
 
-async fn behind_as_its_status(scene: &Scene, run: &Run, listed: &ListedLag) {
+#[track_caller]
+fn behind_as_its_status(scene: &Scene, run: &Run, listed: &ListedLag) {
     let status = scene.status(run).millis_behind_latest.unwrap();
     let row = listed.behind.unwrap().as_millis();
     // The row is at most a heartbeat older.
@@ -60,7 +61,7 @@ async fn a_heartbeat_says_that_a_handler_fails() {
     assert_eq!(listed.lease, LeaseKey::single(scene.shard()));
     about(span, 90);
     about(listed.behind.unwrap(), 90);
-    behind_as_its_status(&scene, &run, &listed).await;
+    behind_as_its_status(&scene, &run, &listed);
     run.stop().await.unwrap();
 }
 
@@ -80,7 +81,7 @@ async fn a_heartbeat_says_that_a_handler_hangs() {
     seconds(51).await;
     let (listed, span) = standing(&table, Standstill::HandlerBusy).await;
     about(span, 60);
-    behind_as_its_status(&scene, &run, &listed).await;
+    behind_as_its_status(&scene, &run, &listed);
     run.crash().await;
 }
 
@@ -94,7 +95,7 @@ async fn a_heartbeat_says_that_a_shard_cannot_be_read() {
     seconds(60).await;
     let (listed, span) = standing(&table, Standstill::ReadsFail).await;
     about(span, 60);
-    behind_as_its_status(&scene, &run, &listed).await;
+    behind_as_its_status(&scene, &run, &listed);
     run.crash().await;
 }
 

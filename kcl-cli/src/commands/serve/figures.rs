@@ -120,19 +120,20 @@ fn families() -> Vec<Family> {
         (
             "kcl_fleet_behind_seconds",
             "gauge",
-            "How far the lease that is furthest behind is behind: the age of its first record that \
-             is not done. Absent where the stream is not asked.",
+            "How far the lease that is furthest behind is behind: as its worker says or, where no \
+             worker does, the age of its first record that is not done.",
         ),
         (
             "kcl_fleet_lease_behind_seconds",
             "gauge",
-            "How far each lease is behind. Absent for applications of more than 1000 unfinished \
-             leases.",
+            "How far each lease is behind; at most, where its worker names others that are further \
+             behind. Absent for applications of more than 1000 unfinished leases.",
         ),
         (
             "kcl_fleet_lag_unknown",
             "gauge",
-            "Unfinished leases of which the stream does not say how far behind they are.",
+            "Unfinished leases of which neither a worker nor the stream says how far behind they \
+             are.",
         ),
         (
             "kcl_fleet_checkpoints_total",
@@ -225,8 +226,8 @@ fn add(families: &mut [Family], application: &str, snapshot: &Snapshot) {
         let labels = [("level", level), ("kind", kind)];
         put("kcl_fleet_findings", &labels, count as f64);
     }
-    // Without a measurement there is neither the lag nor the number of calls: `--no-lag` makes
-    // none.
+    // Before the first measurement there is neither the lag nor the number of calls, nor where nobody
+    // says anything.
     if let Ok(round) = &snapshot.lag {
         let figures = round.figures();
         if let Some(behind) = figures.max_behind_seconds {
@@ -310,7 +311,7 @@ const fn state_name(state: LeaseState) -> &'static str {
 }
 
 /// All reasons, so that a series of one is 0 and not absent while there is none.
-const REASONS: [&str; 7] = [
+const REASONS: [&str; 10] = [
     "no_live_worker",
     "holder_dead",
     "not_renewed",
@@ -318,6 +319,9 @@ const REASONS: [&str; 7] = [
     "not_claimed",
     "parent_malformed",
     "no_progress",
+    "handler_fails",
+    "handler_busy",
+    "reads_fail",
 ];
 
 /// The label of a reason: that of the JSON documents, as alerts are written by what the commands
@@ -330,6 +334,9 @@ const fn reason(why: &Stuck) -> &'static str {
         Stuck::NotTaken => REASONS[3],
         Stuck::NotClaimed { .. } => REASONS[4],
         Stuck::ParentMalformed { .. } => REASONS[5],
+        Stuck::HandlerFails { .. } => REASONS[7],
+        Stuck::HandlerBusy { .. } => REASONS[8],
+        Stuck::ReadsFail { .. } => REASONS[9],
         _ => REASONS[6],
     }
 }

@@ -1,4 +1,5 @@
-//! How far behind the leases are, asked again and again.
+//! How far behind the leases are, again and again: what their holders say, and for the others what
+//! the stream says.
 //!
 //! A lag alone does not tell whether more workers would help. So two measurements that are a while
 //! apart give each lease a speed: how many seconds of the stream it gets through in a second.
@@ -7,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kcl_core::admin::{Asked, FleetView, LeaseLag, StreamView};
-use kcl_core::model::{LeaseKey, Moment, Timestamp};
+use kcl_core::admin::{Asked, FleetView, LeaseLag, LeaseView, StreamView};
+use kcl_core::model::{Lease, LeaseKey, Moment, Timestamp};
 use kcl_core::{Clock as _, SystemClock};
 use serde::Serialize;
 use tokio::sync::watch;
@@ -17,20 +18,26 @@ use super::scale::Pace;
 use super::snapshot::Snapshot;
 use crate::arguments::StreamOfArguments;
 use crate::commands::lag::sort;
-use crate::commands::of_stream::{OfStream, leases_of, measure, stream_of};
+use crate::commands::lags::{AskOf, divided};
+use crate::commands::of_stream::{OfStream, measure, stream_of};
 use crate::failure::Failure;
 use crate::table_at::OpenTable;
 
 /// A speed is measured over at least this long, so that a checkpoint a minute is not one jump.
 const WINDOW: Duration = Duration::from_secs(60);
+/// How long the first measurement waits for the heartbeats of the workers: by default they come every
+/// 3.3 s.
+const HEARTBEATS: Duration = Duration::from_secs(5);
+/// Why there is no stream.
+const NOT_ASKED: &str = "the stream is not asked (--no-lag)";
 /// The first speed is known after this long.
 const FIRST: Duration = Duration::from_secs(10);
 
-/// What the stream said when it was last asked how far behind the leases are.
+/// How far behind the leases were at the last measurement.
 #[derive(Clone, Debug)]
 pub(super) struct LagRound {
-    /// The stream, with its shards.
-    pub(super) of: OfStream,
+    /// The stream, with its shards, or why it was not asked.
+    pub(super) of: Result<OfStream, String>,
     /// The furthest behind first.
     pub(super) lags: Vec<LeaseLag>,
     /// Of each lease whose lag is known: what it is, and how fast it falls.
@@ -49,7 +56,7 @@ pub(super) struct LagFigures {
     /// The lag of the lease in the middle: it tells one shard with a problem from a fleet that is
     /// too small.
     pub(super) median_behind_seconds: Option<f64>,
-    /// The leases that could not be asked.
+    /// The leases of which nobody says it.
     pub(super) unknown: usize,
     /// How many seconds of the stream the lease that is furthest behind gets through in a second.
     pub(super) speed: Option<f64>,
@@ -58,8 +65,8 @@ pub(super) struct LagFigures {
 /// Why the lag is not known, or what it is. Shared between the asker and the observer.
 pub(super) type LagState = Result<Arc<LagRound>, String>;
 
-/// Asks the stream of an application again and again, as often as it is told and never more than
-/// half of the time.
+/// Measures the lag of an application again and again, as often as it is told, and asks the stream
+/// never more than half of the time.
 ///
 /// It is a task of its own, because a stream that is slow must not delay the looks at the table.
 pub(super) struct LagAsker {
@@ -69,6 +76,8 @@ pub(super) struct LagAsker {
     pub(super) stream: StreamOfArguments,
     /// The pause between two rounds, at least.
     pub(super) every: Duration,
+    /// Of which leases the stream is asked; nothing if it is not to be asked at all.
+    pub(super) ask: Option<AskOf>,
     /// The leases, as the observer last saw them: the table is not read here.
     pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
     /// Where each round is published.
@@ -97,15 +106,15 @@ impl LagRound {
 }
 
 impl LagAsker {
-    /// Asks until it is dropped. A failure is published in place of a lag, and tried again at the
+    /// Measures until it is dropped. A failure is published in place of a lag, and tried again at the
     /// same pace.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
+        self.first_heartbeats().await;
         let mut speeds = Speeds::default();
         let mut of = None;
         loop {
             let begun = SystemClock.now();
-            let round = self.round(&mut of, &mut speeds).await;
-            let state = round.map(Arc::new).map_err(|failure| failure.chain());
+            let state = self.round(&mut of, &mut speeds).await.map(Arc::new);
             self.tell.send_modify(|told| *told = state);
             let now = SystemClock.now();
             let pause = self.every.max(now.since(begun));
@@ -113,21 +122,53 @@ impl LagAsker {
         }
     }
 
+    /// Waits until the workers have been seen to be alive, but not for long: before that, what they
+    /// say may be of any age, and the stream would be asked about all leases.
+    async fn first_heartbeats(&mut self) {
+        let says = |it: &LeaseView| it.lag.is_some();
+        let end = SystemClock.now() + HEARTBEATS;
+        loop {
+            let fleet = Arc::clone(&self.snapshots.borrow_and_update().fleet);
+            if fleet.judged || !fleet.leases.iter().any(says) {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = SystemClock.sleep_until(end) => return,
+                changed = self.snapshots.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
     /// One round: each unfinished lease of the stream once.
     ///
     /// # Errors
-    /// The stream cannot be opened or listed. A shard that cannot be asked is a lease without a
-    /// lag.
+    /// No holder says anything, and the stream is not asked or cannot be opened or listed. A shard
+    /// that cannot be asked is a lease without a lag.
     async fn round(
         &self,
         of: &mut Option<OfStream>,
         speeds: &mut Speeds,
-    ) -> Result<LagRound, Failure> {
+    ) -> Result<LagRound, String> {
         let fleet = Arc::clone(&self.snapshots.borrow().fleet);
-        let of = self.stream(of, &fleet).await?;
-        let (mut lags, asked) = measure(&of, &leases_of(&of, &fleet), |_| {}).await;
+        let of = match self.ask {
+            None => Err(NOT_ASKED.to_owned()),
+            Some(_) => {
+                let stream = self.stream(of, &fleet).await;
+                stream.map_err(|failure| failure.chain())
+            }
+        };
+        let (mut lags, asked) = match &of {
+            Ok(of) => self.ask(of, &fleet).await,
+            Err(why) => (said(&fleet).ok_or_else(|| why.clone())?, Asked::default()),
+        };
         let known = |lag: &LeaseLag| Some((lag.lease.clone(), lag.behind?));
-        let paces = speeds.measured(lags.iter().filter_map(known).collect(), SystemClock.now());
+        let mut paces = speeds.measured(lags.iter().filter_map(known).collect(), SystemClock.now());
+        for lag in lags.iter().filter(|lag| lag.at_most) {
+            if let Some(pace) = paces.get_mut(&lag.lease) {
+                pace.at_most = true;
+            }
+        }
         sort(&mut lags);
         Ok(LagRound {
             of,
@@ -136,6 +177,15 @@ impl LagAsker {
             asked,
             at: SystemClock.wall(),
         })
+    }
+
+    /// What the holders say, and what the stream says of the leases that are left.
+    async fn ask(&self, of: &OfStream, fleet: &FleetView) -> (Vec<LeaseLag>, Asked) {
+        let (mut lags, rest) = divided(fleet, Some(of), self.ask.unwrap_or(AskOf::Unsaid));
+        let rest: Vec<Lease> = rest.into_iter().map(|view| view.lease.clone()).collect();
+        let (measured, asked) = measure(of, &rest, |_| {}).await;
+        lags.extend(measured);
+        (lags, asked)
     }
 
     /// The stream, opened once, with its shards as they are now.
@@ -159,6 +209,18 @@ impl LagAsker {
         *known = Some(now.clone());
         Ok(now)
     }
+}
+
+/// What the holders say, where the stream is not asked. Nothing if none of them says anything. Leases
+/// that wait for a parent are left out, as nobody says how far behind they are.
+fn said(fleet: &FleetView) -> Option<Vec<LeaseLag>> {
+    let (mut lags, rest) = divided(fleet, None, AskOf::Unsaid);
+    if lags.is_empty() {
+        return None;
+    }
+    let readable = rest.into_iter().filter(|view| view.waits_for.is_none());
+    lags.extend(readable.map(|view| LeaseLag::unknown(view.lease.key.clone(), None)));
+    Some(lags)
 }
 
 /// How fast leases get through the stream, by two measurements that are a while apart.
@@ -189,7 +251,12 @@ impl Speeds {
             .map(|(key, behind)| {
                 let behind = *behind;
                 let speed = self.speed(key, behind, now);
-                (key.clone(), Pace { behind, speed })
+                let pace = Pace {
+                    behind,
+                    at_most: false,
+                    speed,
+                };
+                (key.clone(), pace)
             })
             .collect();
         let is_due = |it: &Measured| now.since(it.at) >= WINDOW;

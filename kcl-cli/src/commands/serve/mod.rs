@@ -42,7 +42,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::arguments::StreamOfArguments;
+use crate::arguments::{StandstillArguments, StreamOfArguments};
+use crate::commands::lags::AskOf;
 use crate::failure::{Ended, Failure};
 use crate::parse;
 use crate::say::Output;
@@ -114,17 +115,25 @@ pub(crate) struct ServeOptions {
     /// The time from one reading of the table to the next; at least 200ms.
     #[arg(long, value_name = "SPAN", default_value = "1s", value_parser = parse::span)]
     every: Duration,
-    /// The time from one measurement of the lag to the next; at least 1s. Each asks every shard for
-    /// one GetRecords, of the five per second that all its readers share.
+    /// The time from one measurement of the lag to the next; at least 1s. Each lists the shards, and
+    /// asks those of which no worker says it for one GetRecords, of the five per second that all
+    /// readers of a shard share.
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = parse::span)]
     lag_every: Duration,
     /// Shows the dead letters in this file, as `JsonLines` writes it: one application's, without what is
     /// in the records. May be given several times: each process writes its own.
     #[arg(long, value_name = "FILE")]
     dead_letters: Vec<PathBuf>,
-    /// Does not ask the stream: no lag is shown, and /scale goes by the number of leases alone.
+    /// Does not ask the stream: the lag is what the workers say, and not known of leases that nobody
+    /// holds.
     #[arg(long, conflicts_with = "stream")]
     no_lag: bool,
+    /// Asks the stream about each lease, also where a worker says how far behind it is. That shows
+    /// what has expired unread, too.
+    #[arg(long, conflicts_with = "no_lag")]
+    ask_stream: bool,
+    #[command(flatten)]
+    standstill: StandstillArguments,
     #[command(flatten)]
     stream: StreamOfArguments,
     #[command(flatten)]
@@ -290,27 +299,34 @@ impl ServeOptions {
             ready.map_err(|error| table.failed(error))?;
         }
         let table = Arc::new(table);
-        let not_yet = if self.no_lag {
-            "the stream is not asked (--no-lag)"
-        } else {
-            "not measured yet"
-        };
-        let (tell, lag) = watch::channel(LagState::Err(not_yet.to_owned()));
+        let (tell, lag) = watch::channel(LagState::Err("not measured yet".to_owned()));
         let (every, lag_every) = (self.every.max(FASTEST), self.lag_every.max(FASTEST_LAG));
         let rules = self.scale.rules();
-        let (watcher, snapshots) =
-            Watcher::start(Arc::clone(&table), every, lag_every, rules, lag).await?;
+        let stuck_after = self.standstill.stuck_after;
+        let watcher = Watcher::start(
+            Arc::clone(&table),
+            every,
+            lag_every,
+            stuck_after,
+            rules,
+            lag,
+        );
+        let (watcher, snapshots) = watcher.await?;
         tasks.spawn(watcher.run());
-        if !self.no_lag {
-            let asker = LagAsker {
-                table: Arc::clone(&table),
-                stream: self.stream.clone(),
-                every: lag_every,
-                snapshots: snapshots.clone(),
-                tell,
-            };
-            tasks.spawn(asker.run());
-        }
+        let ask = match (self.no_lag, self.ask_stream) {
+            (true, _) => None,
+            (_, true) => Some(AskOf::All),
+            (_, false) => Some(AskOf::Vague),
+        };
+        let asker = LagAsker {
+            table: Arc::clone(&table),
+            stream: self.stream.clone(),
+            every: lag_every,
+            ask,
+            snapshots: snapshots.clone(),
+            tell,
+        };
+        tasks.spawn(asker.run());
         let (desk, changer) = Changer::new(
             Arc::clone(&table),
             snapshots.clone(),

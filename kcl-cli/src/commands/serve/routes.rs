@@ -378,7 +378,10 @@ async fn leases(State(site): State<Site>, path: Named, query: RawQuery) -> Answe
 async fn check(State(site): State<Site>, path: Named) -> Answer {
     let (shown, snapshot) = named(&site, path.as_ref())?;
     // Whether the stream was asked decides what a check could find, so the document says it.
-    let asked = snapshot.lag.as_ref().ok().map(|round| round.asked);
+    let asked = snapshot.lag.as_ref().ok();
+    let asked = asked
+        .filter(|round| round.of.is_ok())
+        .map(|round| round.asked);
     let fleet = &snapshot.fleet;
     Ok(document(&CheckDocument::new(
         &shown.table,
@@ -414,7 +417,7 @@ async fn lag(State(site): State<Site>, path: Named) -> Answer {
     let application = &shown.table.application;
     Ok(document(&LagDocument::new(
         application,
-        &round.of,
+        round.of.as_ref().ok(),
         &round.lags,
         round.asked,
     )))
@@ -423,11 +426,9 @@ async fn lag(State(site): State<Site>, path: Named) -> Answer {
 /// As `kcl shards --json`: the shards are listed with each measurement of the lag.
 async fn shards(State(site): State<Site>, path: Named) -> Answer {
     let (_, snapshot) = named(&site, path.as_ref())?;
-    let round = round(&snapshot)?;
-    Ok(document(&ShardsDocument::new(
-        &round.of.name,
-        &round.of.view,
-    )))
+    let of = round(&snapshot)?.of.as_ref();
+    let of = of.map_err(|why| refused(StatusCode::SERVICE_UNAVAILABLE, why))?;
+    Ok(document(&ShardsDocument::new(&of.name, &of.view)))
 }
 
 /// One page of the leases as a tree, filtered.

@@ -36,6 +36,8 @@ pub(super) struct ScaleRules {
 pub(super) struct Pace {
     /// The age of its first record that is not done.
     pub(super) behind: Duration,
+    /// Whether it may be less far behind: its worker names others that are further behind.
+    pub(super) at_most: bool,
     /// How many seconds of the stream it gets through in a second: 1 keeps pace with the producers,
     /// 0 stands still. Nothing before it has been measured.
     pub(super) speed: Option<f64>,
@@ -94,7 +96,9 @@ pub(super) fn wanted(demand: &Demand, rules: &ScaleRules) -> Wanted {
     let (mut weight, mut behind, mut standing) = (demand.readable as f64, 0, 0);
     for pace in demand.paces.iter().flatten() {
         let over = pace.behind.saturating_sub(rules.tolerated);
-        if over.is_zero() {
+        // A bound says of no single lease that it is late. The stream is asked where it is vague, so
+        // that this is so only without the stream.
+        if over.is_zero() || pace.at_most {
             continue;
         }
         if pace.speed.is_some_and(|speed| speed < STANDING) {
@@ -141,6 +145,7 @@ pub(super) fn measured(demand: &Demand, rules: &ScaleRules) -> Option<f64> {
     let paces = demand.paces.as_ref()?;
     let known: Vec<(Duration, f64)> = paces
         .iter()
+        .filter(|pace| !pace.at_most)
         .filter_map(|pace| Some((pace.behind, pace.speed?)))
         .collect();
     let is_late =
@@ -177,6 +182,7 @@ mod tests {
     fn demand(workers: usize, readable: usize, paces: &[(u64, f64)]) -> Demand {
         let pace = |(behind, speed): &(u64, f64)| Pace {
             behind: Duration::from_secs(*behind),
+            at_most: false,
             speed: Some(*speed),
         };
         Demand {
@@ -225,6 +231,18 @@ mod tests {
         let said = wanted(&stuck, &RULES);
         assert_eq!((said.wanted_workers, said.standing_leases), (1, 8));
         assert!(said.why.contains("stand still"), "{}", said.why);
+    }
+
+    #[test]
+    fn a_bound_asks_for_no_worker() {
+        let mut late = demand(1, 8, &[(660, 1.0); 8]);
+        assert_eq!(count(&late), 2);
+        late.paces
+            .as_mut()
+            .unwrap()
+            .iter_mut()
+            .for_each(|it| it.at_most = true);
+        assert_eq!((count(&late), measured(&late, &RULES)), (1, None));
     }
 
     #[test]

@@ -127,6 +127,8 @@ struct LiveLag<'a> {
     #[serde(flatten)]
     figures: LagFigures,
     error: Option<&'a str>,
+    /// Why the stream was not asked, if it was not: what is known is what the workers say.
+    not_asked: Option<&'a str>,
     stream: Option<String>,
     /// Milliseconds since 1970.
     measured_at: Option<i64>,
@@ -181,9 +183,10 @@ impl Snapshot {
             Ok(round) => LiveLag {
                 figures: round.figures(),
                 error: None,
-                stream: Some(round.of.name.to_string()),
+                not_asked: round.of.as_ref().err().map(String::as_str),
+                stream: round.of.as_ref().ok().map(|of| of.name.to_string()),
                 measured_at: Some(round.at.as_millis()),
-                asked: Some(round.asked),
+                asked: round.of.is_ok().then_some(round.asked),
             },
             Err(why) => LiveLag {
                 error: Some(why),

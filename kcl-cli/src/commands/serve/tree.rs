@@ -59,8 +59,10 @@ struct TreeLine<'a> {
     holder: Option<&'a str>,
     /// The worker that has requested it, or has not claimed it yet.
     awaited_by: Option<&'a str>,
-    /// How far behind it is, if that was measured.
+    /// How far behind it is, if that is known.
     behind_seconds: Option<f64>,
+    /// Whether it may be less far behind.
+    at_most: bool,
     /// The stored checkpoint, as text: a sequence number is more than a number in JavaScript can
     /// hold.
     checkpoint: String,
@@ -203,6 +205,7 @@ fn line<'a>(snapshot: &'a Snapshot, view: &'a LeaseView, depth: usize) -> TreeLi
         holder: worker(&view.holder),
         awaited_by: worker(&view.awaited_by),
         behind_seconds: pace.map(|pace| pace.behind.as_secs_f64()),
+        at_most: pace.is_some_and(|pace| pace.at_most),
         checkpoint: view.lease.checkpoint.to_string(),
         checkpointed_at: snapshot.checkpointed.get(key).map(|at| at.as_millis()),
         note: note(view),

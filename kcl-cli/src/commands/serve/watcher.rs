@@ -90,10 +90,11 @@ impl Watcher {
         table: Arc<OpenTable>,
         every: Duration,
         sample_every: Duration,
+        stuck_after: Duration,
         rules: ScaleRules,
         lag: watch::Receiver<LagState>,
     ) -> Result<(Self, watch::Receiver<Arc<Snapshot>>), Failure> {
-        let mut observer = Observer::new(Arc::clone(&table.table));
+        let mut observer = Observer::new(Arc::clone(&table.table)).stuck_after(stuck_after);
         let begun = SystemClock.now();
         let fleet = observer.look().await.map_err(|error| table.failed(error))?;
         if is_empty(&fleet) {
@@ -194,7 +195,10 @@ impl Seen {
         let fleet = Arc::new(fleet);
         self.remember(&fleet, now);
         let found = match &lag {
-            Ok(round) => self.confirmed(&fleet, Some(&round.of.view), &round.lags, now),
+            Ok(round) => {
+                let view = round.of.as_ref().ok().map(|of| &of.view);
+                self.confirmed(&fleet, view, &round.lags, now)
+            }
             // Without the stream the rows alone are judged, as by `kcl check` without
             // `--ask-stream`.
             Err(_) => self.confirmed(&fleet, None, &[], now),

@@ -199,7 +199,7 @@ function past(live) {
   const last = chart.marks.reduce((most, it) => Math.max(most, it.number), 0);
   chart.marks.push(...live.happened.filter((it) => it.number > last && MARKED.has(it.kind)));
   chart.marks.splice(0, chart.marks.length - MARKS);
-  set(at("chart-note"), live.lag.error ? `The lag is not known: ${live.lag.error}.` : live.lag.unknown ? `The stream does not say it of ${count(live.lag.unknown, "lease")}.` : "");
+  set(at("chart-note"), live.lag.error ? `The lag is not known: ${live.lag.error}.` : live.lag.unknown ? `${live.lag.not_asked ? "No worker says" : "Nobody says"} it of ${count(live.lag.unknown, "lease")}${live.lag.not_asked ? `: ${live.lag.not_asked}` : ""}.` : "");
   chart.draw();
 }
 

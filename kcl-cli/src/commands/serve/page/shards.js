@@ -84,7 +84,10 @@ function update(line, lease) {
   holder.dataset.lease = lease.lease;
   set(holder, who);
   holder.title = who;
-  set(behind, lease.state === "ended" ? "" : lag(lease.behind_seconds));
+  // Below a second, a bound says as much as the lag itself.
+  const bound = lease.at_most && lease.behind_seconds >= 1;
+  set(behind, lease.state === "ended" ? "" : `${bound ? "≤ " : ""}${lag(lease.behind_seconds)}`);
+  behind.title = bound ? "at most: its worker names the leases that are furthest behind" : "";
   set(checkpoint, lease.checkpointed_at ? clock(lease.checkpointed_at) : position(lease.checkpoint));
   checkpoint.title = lease.checkpoint;
   set(note, lease.note);
