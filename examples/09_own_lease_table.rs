@@ -60,7 +60,8 @@ impl LeaseTable for OwnTable {
         row: Option<&WorkerRow>,
     ) -> Result<(), Error> {
         let mut workers = self.workers.lock().await;
-        if workers.get(worker) != seen {
+        let now = workers.get(worker).map(WorkerRow::without_lag);
+        if now != seen.map(WorkerRow::without_lag) {
             return Err(Error::conflict(None));
         }
         workers.remove(worker);

@@ -144,3 +144,25 @@ async fn a_child_that_waits_is_held_and_not_behind() {
     assert_eq!(lag.listed.len(), 1, "{lag}");
     run.stop().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_fails_now_and_then_does_not_stand_still() {
+    let (scene, table) = (Scene::new("lag-now-and-then"), MemoryLeaseTable::new());
+    let script = Script::process(|input| async move {
+        if input.attempt < 4 {
+            return Err(Failure::new("busy"));
+        }
+        Ok(())
+    });
+    let run = scene.fleet_on(&table).start(script);
+    seconds(5).await;
+    for _ in 0..60 {
+        scene.put();
+        seconds(1).await;
+        let lag = row(&table).await;
+        let stands = |listed: &ListedLag| listed.standstill.is_some();
+        assert!(!lag.listed.iter().any(stands), "{lag}");
+    }
+    assert!(run.seen.records() > 10);
+    run.stop().await.unwrap();
+}
