@@ -60,8 +60,7 @@ impl LeaseTable for OwnTable {
         row: Option<&WorkerRow>,
     ) -> Result<(), Error> {
         let mut workers = self.workers.lock().await;
-        let now = workers.get(worker).map(WorkerRow::without_lag);
-        if now != seen.map(WorkerRow::without_lag) {
+        if workers.get(worker).map(WorkerRow::without_lag) != seen.map(WorkerRow::without_lag) {
             return Err(Error::conflict(None));
         }
         workers.remove(worker);
