@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use kcl_core::Failure;
 use kcl_core::lease::memory::MemoryLeaseTable;
 use kcl_core::lease::{HeldLag, LeaseTable, ListedLag, Standstill};
 use kcl_core::model::{Checkpoint, Lease, LeaseKey};
 use kcl_core::stream::ErrorKind;
 use kcl_core::stream::memory::Operation;
+use kcl_core::{Clock as _, Failure};
 
 use crate::support::{Run, Script};
 
@@ -145,24 +145,30 @@ async fn a_child_that_waits_is_held_and_not_behind() {
     run.stop().await.unwrap();
 }
 
+/// It fails whenever the worker takes stock, every three seconds, and succeeds in between.
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_fails_now_and_then_does_not_stand_still() {
     let (scene, table) = (Scene::new("lag-now-and-then"), MemoryLeaseTable::new());
-    let script = Script::process(|input| async move {
-        if input.attempt < 4 {
-            return Err(Failure::new("busy"));
+    let clock = scene.clock;
+    let begun = clock.now();
+    let script = Script::process(move |_| async move {
+        let phase = clock.now().since(begun).as_secs_f64() % 3.0;
+        if (0.6..1.8).contains(&phase) {
+            return Ok(());
         }
-        Ok(())
+        Err(Failure::new("busy"))
     });
     let run = scene.fleet_on(&table).start(script);
-    seconds(5).await;
+    seconds(1).await;
+    let mut failing = 0;
     for _ in 0..60 {
         scene.put();
         seconds(1).await;
-        let lag = row(&table).await;
-        let stands = |listed: &ListedLag| listed.standstill.is_some();
-        assert!(!lag.listed.iter().any(stands), "{lag}");
+        failing += usize::from(scene.status(&run).failures > 0);
+        let lag = table.get_worker(&"me".into()).await.unwrap().unwrap().lag;
+        let mut listed = lag.iter().flat_map(|lag| &lag.listed);
+        assert!(!listed.any(|it| it.standstill.is_some()), "{lag:?}");
     }
-    assert!(run.seen.records() > 10);
+    assert!(failing >= 20 && run.seen.records() > 10, "{failing}");
     run.stop().await.unwrap();
 }

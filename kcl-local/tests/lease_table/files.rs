@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kcl_core::lease::{Consistency, Error, LeaseTable, Write};
+use kcl_core::lease::{Consistency, Error, LeaseTable, WorkerRow, Write};
 use kcl_core::model::{Assignee, Checkpoint, Lease, LeaseKey, Throughput, Timestamp};
 use kcl_core::processor::{ProcessRecordsInput, ShardRef};
 use kcl_core::stream::memory::MemoryStream;
@@ -426,12 +426,18 @@ async fn a_file_of_an_older_minor_version_is_brought_up_to_this() {
             table.get(&begun.key).await.expect("get"),
             Some(begun.clone())
         );
+        let worker = WorkerRow::new("worker".into(), "process".into(), Duration::from_secs(9));
+        let written = table.write_worker(&worker.worker, None, Some(&worker));
+        written.await.expect("a worker");
+        let found = table.get_worker(&worker.worker).await.expect("get");
+        assert_eq!(found, Some(worker));
         assert_eq!(
             file.query_row("PRAGMA user_version", (), |row| row.get::<_, i64>(0))
                 .expect("the version"),
             106
         );
-        file.execute_batch("DELETE FROM leases").expect("as it was");
+        file.execute_batch("DELETE FROM leases; DELETE FROM workers")
+            .expect("as it was");
     }
 }
 
