@@ -98,12 +98,15 @@ pub(crate) struct WatchArguments {
     pub(crate) standstill: StandstillArguments,
 }
 
+/// `STUCK_AFTER` of the core as the command line takes it.
+const STUCK_AFTER_TEXT: &str = "1m";
+
 /// From when on a lease that stands still counts as stuck.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct StandstillArguments {
     /// Calls a lease stuck whose holder says that for this long its handler has failed or has been in
     /// one call, or its shard could not be read. Holders say it after 10s at the earliest.
-    #[arg(long, value_name = "SPAN", default_value = "1m", value_parser = parse::span)]
+    #[arg(long, value_name = "SPAN", default_value = STUCK_AFTER_TEXT, value_parser = parse::span)]
     pub(crate) stuck_after: Duration,
 }
 
@@ -124,4 +127,15 @@ pub(crate) struct StreamOfArguments {
     pub(crate) stream: Option<StreamName>,
     #[command(flatten)]
     pub(crate) at: StreamArguments,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_stuck_after_the_same_time_as_for_a_program() {
+        let default = parse::span(STUCK_AFTER_TEXT).unwrap();
+        assert_eq!(default, kcl_core::admin::STUCK_AFTER);
+    }
 }
