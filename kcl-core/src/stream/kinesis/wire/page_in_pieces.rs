@@ -272,10 +272,8 @@ mod tests {
 
     #[test]
     fn what_is_complete_is_not_kept() {
-        let record = format!(
-            r#"{{"SequenceNumber":"7","Data":"{}"}},"#,
-            "AAAA".repeat(200)
-        );
+        let (data, key) = ("AAAA".repeat(200), "k".repeat(400));
+        let record = format!(r#"{{"Data":"{data}","SequenceNumber":"7","PartitionKey":"{key}"}},"#);
         let body = format!(
             r#"{{"Records":[{}{{"SequenceNumber":"8"}}]}}"#,
             record.repeat(1000)
@@ -285,6 +283,8 @@ mod tests {
             page.push(piece);
             assert!(page.left.data.len() < record.len());
         }
+        // Nor is a payload that was decoded again with the rest of its record.
+        assert_eq!(page.payloads.data.len(), 1000 * 600);
         assert_eq!(page.finish().unwrap().records.len(), 1001);
     }
 }
