@@ -18,12 +18,13 @@ use crate::announcer::Announcer;
 use crate::call::{Calls, Limits, Refused};
 use crate::expression::{Parts, Update, absent, exactly};
 use crate::item::attribute::{
-    ENTITY_TYPE, INCARNATION, KIND_SIGNAL, LAG, LAST_UPDATE, LEADER_KEY, SUPPORT_UPDATE,
+    ENTITY_TYPE, INCARNATION, KIND_SIGNAL, LAG, LAST_UPDATE, LEADER_KEY, MIGRATION_KEY,
+    SUPPORT_UPDATE,
 };
 use crate::item::{Item, SIGNAL_KEY, number, text, worker_item, worker_key, worker_values};
 use crate::kcl_compat::{
-    Coexistence, Evidence, KclIsLeading, Probe, StaleWorkers, Throughputs, Watch, is_in_doubt,
-    judge, legacy_versions,
+    Coexistence, Evidence, KclIsLeading, KclRow, Probe, StaleWorkers, Throughputs, Watch,
+    is_in_doubt, judge, legacy_versions,
 };
 use crate::refusal::worker_refusal;
 use crate::setup::{JavaWorkers, Settings};
@@ -150,8 +151,11 @@ impl Inner {
         }
         self.watch
             .begin(&evidence, coexistence, self.settings.clock.now());
-        self.probe
-            .looked(evidence.leader.as_deref(), self.settings.clock.now());
+        self.probe.looked(
+            evidence.leader.as_deref(),
+            evidence.client_version.as_deref(),
+            self.settings.clock.now(),
+        );
         tracing::debug!(
             table = self.calls.table,
             ?coexistence,
@@ -196,8 +200,11 @@ impl Inner {
             );
         }
         if is_last {
-            self.probe
-                .looked(self.watch.leader().as_deref(), self.settings.clock.now());
+            self.probe.looked(
+                self.watch.leader().as_deref(),
+                self.watch.migration().as_deref(),
+                self.settings.clock.now(),
+            );
         }
     }
 
@@ -249,29 +256,40 @@ impl Inner {
         }
     }
 
-    /// Reads the KCL leader's row if there was no scan for a while.
+    /// Reads a row by which a KCL shows itself, if there was no scan for a while.
     ///
     /// A failure is only logged. The next scan shows the row as well.
-    pub(crate) async fn look_for_a_leader(&self) {
+    pub(crate) async fn look_for_a_kcl(&self) {
         let clock = &self.settings.clock;
-        if self.settings.java_workers == JavaWorkers::Absent || !self.probe.is_due(clock.now()) {
+        if self.settings.java_workers == JavaWorkers::Absent {
             return;
         }
-        match self.leader(false).await {
-            Ok(version) => self.probe.see(version.as_deref(), clock.now()),
-            Err(error) => tracing::debug!(%error, "could not read the row of the KCL leader"),
+        let Some(row) = self.probe.due(clock.now()) else {
+            return;
+        };
+        match self.version(row, false).await {
+            Ok(version) => self.probe.see(row, version.as_deref(), clock.now()),
+            Err(error) => tracing::debug!(%error, ?row, "could not read a row of the KCL"),
         }
     }
 
-    /// The version of the KCL leader's row, if there is one.
-    pub(crate) async fn leader(&self, consistent: bool) -> Result<Option<String>, Error> {
+    /// The version of such a row, if it exists.
+    pub(crate) async fn version(
+        &self,
+        row: KclRow,
+        consistent: bool,
+    ) -> Result<Option<String>, Error> {
+        let key = match row {
+            KclRow::Leader => LEADER_KEY,
+            KclRow::Migration => MIGRATION_KEY,
+        };
         let mut evidence = Evidence::default();
-        self.calls
-            .get(text(LEADER_KEY), consistent)
-            .await?
-            .iter()
-            .for_each(|item| evidence.add(item));
-        Ok(evidence.leader)
+        let item = self.calls.get(text(key), consistent).await?;
+        item.iter().for_each(|item| evidence.add(item));
+        Ok(match row {
+            KclRow::Leader => evidence.leader,
+            KclRow::Migration => evidence.client_version,
+        })
     }
 
     /// Waits until the KCL leader's row changes, or until it has stood still for longer than a live
@@ -285,7 +303,7 @@ impl Inner {
         );
         while evidence.leader == before && clock.now() < until {
             clock.sleep_until(clock.now() + SCAN_EVERY).await;
-            evidence.leader = self.leader(true).await?;
+            evidence.leader = self.version(KclRow::Leader, true).await?;
         }
         Ok(())
     }

@@ -104,21 +104,24 @@
 //! | an idle lease beside Java workers, or with [`Liveness::Kcl`](kcl_core::worker::Liveness::Kcl): a renewal every 3.3 s | 1,080 | |
 //! | the same with progress: its renewals include the checkpoint | 1,080; more if `checkpoint_every` is below 3.3 s | |
 //! | a worker's heartbeat, every 3.3 s | 1,080 | |
-//! | a worker's reads of the change signal, every 0.5 s | | 3,600 |
-//! | a worker's scans, every 2 s (if it holds every lease and there is no other worker: every 5 s, or every 30 s with another `Liveness` than `Auto`) | | 1,800 x ⌈B / 4096⌉ / 2 |
+//! | a worker's reads of the change signal, every 0.65 s | | 2,770 |
+//! | a worker's scans, every 30 s while the fleet is quiet: heartbeats hold all leases and nothing has changed for 10 s; or while it holds every lease and there is no other worker | | 120 x ⌈B / 4096⌉ / 2 |
+//! | the same of one worker of the application, where heartbeats hold the leases by [`Liveness::Auto`](kcl_core::worker::Liveness::Auto): every 5 s | | 720 x ⌈B / 4096⌉ / 2 |
+//! | otherwise: a worker's scans, every 2 s | | 1,800 x ⌈B / 4096⌉ / 2 |
 //! | the audit, which compares the rows with the shards, every 60 s, by one worker of the application: a consistent scan | | 60 x ⌈B / 4096⌉ |
-//! | if a worker scans every 30 s, its reads of the KCL leader's row, every 5 s | | 360 |
+//! | if a worker scans every 30 s, its reads of the rows `Leader` and `Migration3.0` of a KCL, in turn, one every 5 s | | 360 |
+//! | if there are others, its reads of the row of one of them, every 3.3 s | | 540 |
 //! | an announcement: a worker joins, leaves, requests a lease or hands one over | 1 to 4 each | 1 per worker and named lease |
 //!
 //! So 64 idle leases and one worker cost 18 write units per minute, or 1,170 where they are renewed, and
-//! 8 workers cost 1,440 read units per minute. A start costs 3 write units and one consistent scan.
+//! 8 workers cost 590 read units per minute, or 1,340 where leases are renewed. A start costs 3 write units and one consistent scan.
 //!
 //! # Together with Java workers
 //!
 //! At [`setup`](kcl_core::lease::LeaseTable::setup) and with every scan, the table is checked for
-//! Java workers; [`DynamoLeaseTable::coexistence`] returns the result. If scans are rare, the row
-//! `Leader` is also read between them, and the table is scanned as soon as that row appears or
-//! changes. Leases are then renewed, as they are in every coexistence but `Exclusive`: for a minute, if
+//! Java workers; [`DynamoLeaseTable::coexistence`] returns the result. If scans are rare, the rows
+//! `Leader` and `Migration3.0` are also read between them, and the table is scanned as soon as one of
+//! them appears or changes. Leases are then renewed, as they are in every coexistence but `Exclusive`: for a minute, if
 //! nothing else shows that a KCL leads. The additional tables of a KCL from 3.0 to 3.4 are read every 30 s while such a KCL may
 //! be running.
 //!

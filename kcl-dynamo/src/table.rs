@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
@@ -71,6 +72,31 @@ impl DynamoLeaseTable {
     pub(crate) fn new(client: &Client, application: &str, table: &str, settings: Settings) -> Self {
         Self {
             inner: Arc::new(Inner::new(client, application, table, settings)),
+        }
+    }
+
+    async fn worker_row(
+        &self,
+        worker: &WorkerId,
+        consistent: bool,
+    ) -> Result<Option<WorkerRow>, Error> {
+        if let Some(row) = self.inner.unwritten().get(worker) {
+            return Ok(Some(row.clone()));
+        }
+        let item = self.inner.calls.get(worker_key(worker), consistent).await?;
+        let Some(item) = item else {
+            return Ok(None);
+        };
+        match Row::read(&item)? {
+            Row::Worker(row) => Ok(Some(row)),
+            // The metrics of a Java worker that requests a lease: like all workers now, it has no
+            // row of this crate.
+            _ if !self.inner.writes_rows_of_workers() => Ok(None),
+            other => Err(in_the_way(
+                worker.as_str(),
+                &other,
+                "a worker of this fleet",
+            )),
         }
     }
 
@@ -330,23 +356,12 @@ impl LeaseTable for DynamoLeaseTable {
 
     /// The row of a worker, from memory first: while it is kept there, the table has none.
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
-        if let Some(row) = self.inner.unwritten().get(worker) {
-            return Ok(Some(row.clone()));
-        }
-        let Some(item) = self.inner.calls.get(worker_key(worker), true).await? else {
-            return Ok(None);
-        };
-        match Row::read(&item)? {
-            Row::Worker(row) => Ok(Some(row)),
-            // The metrics of a Java worker that requests a lease: like all workers now, it has no
-            // row of this crate.
-            _ if !self.inner.writes_rows_of_workers() => Ok(None),
-            other => Err(in_the_way(
-                worker.as_str(),
-                &other,
-                "a worker of this fleet",
-            )),
-        }
+        self.worker_row(worker, true).await
+    }
+
+    /// The same for half the units.
+    async fn glance_at_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
+        self.worker_row(worker, false).await
     }
 
     /// `None` while Java workers may share the leases: they announce nothing, and the row of the
@@ -361,7 +376,7 @@ impl LeaseTable for DynamoLeaseTable {
         }
         let clock = &self.inner.settings.clock;
         let mut signal = self.inner.announcer.read(&self.inner.calls).await?;
-        self.inner.look_for_a_leader().await;
+        self.inner.look_for_a_kcl().await;
         if self.inner.probe.is_alarmed(clock.now()) {
             // A value that changes from time to time makes workers scan.
             let turn = clock.now().since_origin().as_millis() / SCAN_EVERY.as_millis();
@@ -380,6 +395,11 @@ impl LeaseTable for DynamoLeaseTable {
                 .await;
         }
         Ok(())
+    }
+
+    /// 650 ms. A reading costs half a unit whatever it shows, and is most of what an idle worker reads.
+    fn change_signal_interval(&self) -> Duration {
+        Duration::from_millis(650)
     }
 
     /// The application's name, for messages and metrics.

@@ -4,13 +4,17 @@
 //!   per held lease    a renewal every F/3, which a checkpoint replaces,    1 write unit
 //!                     unless heartbeats hold the lease
 //!   per worker        a heartbeat every F/3                                1 write unit
-//!                     the change signal twice a second                     1/2 read unit
-//!                     a scan every F/5, or every 5 or 30 s if it is alone  rows / 4 KB / 2
-//!   per application   an audit every minute, strongly consistent           rows / 4 KB
+//!                     the change signal every 0.65 s                       1/2 read unit
+//!                     a scan every F/5, or every 30 s in a quiet fleet     rows / 4 KB / 2
+//!                     in a quiet fleet, the row of another worker in       1/2 read unit
+//!                     each of its heartbeats, and a KCL's row every 5 s
+//!   per application   in a quiet fleet, a scan every 5 s by one worker     rows / 4 KB / 2
+//!                     an audit every minute, strongly consistent           rows / 4 KB
 //! ```
 //!
-//! Idle cost grows with leases times workers, as each worker scans all rows. That is the figure to
-//! look at before a fleet is made larger. Prices are left out: they differ by region and change.
+//! A fleet is quiet while heartbeats hold every lease. What scans cost grows with leases times workers,
+//! as each worker scans all rows. That is the figure to look at before a fleet is made larger. Prices
+//! are left out: they differ by region and change.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -30,14 +34,14 @@ const READ_UNIT: f64 = 4096.0;
 /// The KCL's default failover time.
 const FAILOVER: Duration = Duration::from_secs(10);
 /// How often a worker reads the change signal of a table in DynamoDB, in seconds.
-const SIGNAL: f64 = 0.5;
-/// How often a worker scans that is alone and holds everything, in seconds.
-const LONE_SCAN: f64 = 30.0;
-/// The same where its heartbeats hold the leases.
-const WATCHFUL_SCAN: f64 = 5.0;
-/// How often such a worker looks for a leader of the KCL, in seconds: it would otherwise hear of
-/// one only with its next scan.
-const LEADER: f64 = 5.0;
+const SIGNAL: f64 = 0.65;
+/// How often a worker scans that is alone and holds everything, or whose fleet is quiet, in seconds.
+const SELDOM: f64 = 30.0;
+/// How often such a worker reads a row by which a KCL shows itself, in seconds: it would otherwise
+/// hear of one only with its next scan.
+const KCL_ROW: f64 = 5.0;
+/// How often one worker scans for all, to see a KCL that starts: where heartbeats hold the leases.
+const WATCHFUL: f64 = 5.0;
 /// How often a worker of the fleet compares the leases with the shards, in seconds: the default of
 /// [`Settings::audit_every`](crate::worker::Settings::audit_every).
 const AUDIT: f64 = 60.0;
@@ -161,7 +165,10 @@ pub fn cost(fleet: &FleetView) -> FleetCost {
         .leases
         .iter()
         .filter(|it| it.state != LeaseState::Ended);
-    let is_lone = workers == 1 && unfinished.count() == held;
+    // What nobody holds is looked at as often as in a fleet that moves leases.
+    let is_all_held = unfinished.count() == held;
+    let is_lone = workers == 1 && is_all_held;
+    let is_quiet = workers > 1 && is_all_held && by_heartbeats.len() == workers;
     let hourly = |every: f64| 3600.0 / every;
     let renewals = hourly(timing.renew_every.as_secs_f64());
     let (count, leases) = (workers as f64, fleet.leases.len());
@@ -189,16 +196,28 @@ pub fn cost(fleet: &FleetView) -> FleetCost {
         0.0,
         0.5,
     );
-    let every = if is_lone && renewed == 0 {
-        WATCHFUL_SCAN
-    } else if is_lone {
-        LONE_SCAN
+    let relies = renewed == 0 && by_heartbeats.len() == workers;
+    let watchful = WATCHFUL.min(failover.as_secs_f64() / 2.0);
+    let scans = if !(is_lone || is_quiet) {
+        count * hourly(timing.look.as_secs_f64())
+    } else if relies {
+        hourly(watchful) + (count - 1.0) * hourly(SELDOM)
     } else {
-        timing.look.as_secs_f64()
+        count * hourly(SELDOM)
     };
-    line("scans of all rows", count * hourly(every), 0.0, scan / 2.0);
-    if is_lone {
-        line("looks for a leader of the KCL", hourly(LEADER), 0.0, 0.5);
+    line("scans of all rows", scans, 0.0, scan / 2.0);
+    if is_quiet {
+        line(
+            "readings of another worker's row",
+            count * renewals,
+            0.0,
+            0.5,
+        );
+    }
+    // Who scans more often than that reads no such row.
+    let seldom = if relies { count - 1.0 } else { count };
+    if (is_lone || is_quiet) && seldom > 0.0 {
+        line("looks for a KCL", seldom * hourly(KCL_ROW), 0.0, 0.5);
     }
     if workers > 0 {
         line("comparison with the shards", hourly(AUDIT), 0.0, scan);
@@ -259,7 +278,7 @@ mod tests {
     }
 
     /// The figures of the docs of `kcl-dynamo`: 64 leases cost one worker 1,170 write units a minute, or
-    /// 18 where heartbeats hold them, and 8 workers 1,440 read units.
+    /// 18 where heartbeats hold them, and 8 workers 590 read units, or 1,340 where they are renewed.
     #[test]
     fn the_figures_are_those_of_the_docs() {
         let one = cost(&fleet(1, 64));
@@ -271,9 +290,14 @@ mod tests {
             (one.held_by_heartbeats, cost(&held).held_by_heartbeats),
             (0, 64)
         );
-        let eight = cost(&fleet(8, 64));
-        let minute = eight.read_units() / 60.0;
-        assert!((1300.0..1560.0).contains(&minute), "{minute}");
+        let mut eight = fleet(8, 64);
+        let minute = cost(&eight).read_units() / 60.0;
+        assert!((1320.0..1360.0).contains(&minute), "{minute}");
+        for worker in &mut eight.workers {
+            worker.heartbeats = true;
+        }
+        let minute = cost(&eight).read_units() / 60.0;
+        assert!((580.0..600.0).contains(&minute), "{minute}");
         assert_eq!(
             cost(&fleet(0, 3))
                 .lines

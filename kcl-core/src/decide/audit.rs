@@ -8,12 +8,18 @@ use crate::model::{Moment, WorkerId};
 
 /// When this worker audits next, unless it sees another worker do it before. The worker of rank 0
 /// audits `every` after the last audit that was seen, and each further rank a quarter of `every`
-/// later. The first rank has no privilege: if it does not audit, the next one does. A fleet that
+/// later, or a scan later if they are further apart: it is a scan that shows an audit. The first rank has no privilege: if it does not audit, the next one does. A fleet that
 /// works makes one audit per interval, whatever its size, so it does not use up the limit of calls
 /// to `ListShards`, which all applications of the stream share.
 #[must_use]
-pub fn next_audit(last_seen: Moment, every: Duration, rank: usize) -> Moment {
-    last_seen + every + every / 4 * u32::try_from(rank).unwrap_or(u32::MAX)
+pub fn next_audit(
+    last_seen: Moment,
+    every: Duration,
+    scans_every: Duration,
+    rank: usize,
+) -> Moment {
+    let step = scans_every.max(every / 4);
+    last_seen + every + step * u32::try_from(rank).unwrap_or(u32::MAX)
 }
 
 /// How many of the `live` workers come before this one. The order has nothing to do with that for
@@ -46,9 +52,15 @@ mod tests {
         assert_eq!(rank(&live, first), 0);
         let times: Vec<_> = ranks
             .iter()
-            .map(|rank| next_audit(second(100), Duration::from_secs(120), *rank))
+            .map(|rank| {
+                let every = Duration::from_secs(120);
+                next_audit(second(100), every, Duration::from_secs(2), *rank)
+            })
             .collect();
         assert_eq!(times, [second(220), second(250), second(280), second(310)]);
+        let (every, scans_every) = (Duration::from_secs(60), Duration::from_secs(30));
+        let second_rank = next_audit(second(100), every, scans_every, 1);
+        assert_eq!(second_rank, second(190), "in a quiet fleet");
     }
 
     #[test]

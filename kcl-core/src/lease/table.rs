@@ -294,6 +294,17 @@ pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
         }
     }
 
+    /// Reads the row of a worker as a scan would show it, that is, with eventual consistency: it may be
+    /// a moment old. A worker of a quiet fleet calls this once in each heartbeat of another worker.
+    ///
+    /// The default is [`get_worker`](Self::get_worker). Replace it if consistency has a price.
+    ///
+    /// # Errors
+    /// As for [`get_worker`](Self::get_worker).
+    async fn glance_at_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
+        self.get_worker(worker).await
+    }
+
     /// Change notification: a cheap read of a value that differs after every
     /// [announcement](Self::announce). Two equal values mean that nothing was announced in between.
     /// Without a signal (`None`), workers see the changes of others only by their scans, which is
@@ -402,8 +413,9 @@ pub struct ForeignWorkers {
     /// Whether such workers may hold leases of this table, or take them at any moment. They judge a
     /// lease by its counter alone, so every worker renews each of its leases then.
     pub may_share: bool,
-    /// Whether such workers may start on this table at any moment. A worker whose heartbeats hold its
-    /// leases then scans at least each 5 s, to renew its leases before they judge them.
+    /// Whether such workers may start on this table at any moment. Where heartbeats hold the leases,
+    /// one worker of the fleet then scans at least each 5 s, so that all renew their leases before they
+    /// are judged.
     pub may_join: bool,
     /// The workers that are known to answer a request for a lease.
     pub answering: Vec<WorkerId>,
@@ -453,6 +465,10 @@ impl<T: LeaseTable + ?Sized> LeaseTable for Arc<T> {
 
     async fn get_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
         (**self).get_worker(worker).await
+    }
+
+    async fn glance_at_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
+        (**self).glance_at_worker(worker).await
     }
 
     async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {

@@ -113,6 +113,14 @@ impl LeaseTable for PatientTable {
         )
     }
 
+    async fn glance_at_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
+        self.refused.table(
+            Tells::Itself,
+            "get_worker",
+            self.inner.glance_at_worker(worker).await,
+        )
+    }
+
     async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
         self.refused.table(
             Tells::Itself,

@@ -67,6 +67,8 @@ struct State {
     change_signal_interval: Option<Duration>,
     /// Reads and set-up fail.
     unreachable: bool,
+    /// Readings of the change signal fail.
+    deaf: bool,
     /// How often all rows were read.
     scans: u64,
     /// How often each row was read by itself.
@@ -120,6 +122,11 @@ impl UnrulyTable {
 
     pub(crate) fn set_unreachable(&self, unreachable: bool) {
         locked(&self.state).unreachable = unreachable;
+    }
+
+    /// From now on the change signal cannot be read, or can again.
+    pub(crate) fn set_deaf(&self, deaf: bool) {
+        locked(&self.state).deaf = deaf;
     }
 
     /// The updates that came, in order.
@@ -335,6 +342,9 @@ impl LeaseTable for UnrulyTable {
     }
 
     async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
+        if locked(&self.state).deaf {
+            return Err(busy());
+        }
         self.rows.change_signal().await
     }
 

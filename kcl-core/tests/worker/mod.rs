@@ -48,6 +48,7 @@ mod ownership;
 mod pauses;
 mod poison;
 mod prepared_checkpoints;
+mod quiet_fleets;
 mod reads;
 mod refused;
 mod renewals;

@@ -25,7 +25,7 @@ pub use coexistence::{Coexistence, KclIsLeading};
 pub(crate) use coexistence::{is_in_doubt, judge};
 pub(crate) use evidence::Evidence;
 pub(crate) use legacy::legacy_versions;
-pub(crate) use probe::Probe;
+pub(crate) use probe::{KclRow, Probe};
 pub(crate) use stale_workers::StaleWorkers;
 pub(crate) use throughput::Throughputs;
 pub(crate) use watch::Watch;

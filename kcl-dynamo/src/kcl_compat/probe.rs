@@ -1,71 +1,101 @@
-//! When the KCL leader's row is read between two scans.
+//! When the rows by which a KCL shows itself are read between two scans.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kcl_core::model::Moment;
 
-/// How often the KCL leader's row is read if scans are rare.
+/// How often one of the two rows is read if scans are rare, in turn.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// For how long scans are frequent after a new leader has appeared: its worker's metrics are
 /// written within seconds, and its next heartbeat comes after 30 s.
 const ALARM: Duration = Duration::from_secs(60);
 
-/// Watches for a KCL leader between two scans: a lone worker that holds every lease scans only
-/// every 30 s, but a leader that has started to assign leases must be noticed sooner.
+/// Watches for a KCL between two scans: most workers of a quiet fleet, and a lone one that does not rely
+/// on heartbeats, scan only every 30 s, but a KCL that has started must be noticed before it looks at
+/// the leases for the second time, 20 s after the first. A KCL in 3.x mode has a leader, and one that starts in 2.x mode writes how it
+/// is configured before it looks. Either row is only judged by a scan, which follows at once.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
     state: Mutex<ProbeState>,
 }
 
-/// What was seen of the row, under one lock.
+/// A row that only a KCL writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum KclRow {
+    /// `Leader`, of which the `recordVersionNumber` counts.
+    #[default]
+    Leader,
+    /// `Migration3.0`, of which the `cv` counts.
+    Migration,
+}
+
+/// What was seen of the rows, under one lock.
 #[derive(Debug, Default)]
 struct ProbeState {
-    /// When the last scan ended or the last read of the row began.
+    /// When the last scan ended or the last read of a row began.
     read: Option<Moment>,
-    /// The version of the row when it was last seen.
-    version: Option<String>,
-    /// When the version was last seen to change.
+    /// The row to read next.
+    next: KclRow,
+    /// The versions of the rows when they were last seen. A row that is missing has none.
+    versions: BTreeMap<KclRow, String>,
+    /// When a version was last seen to change.
     alarmed: Option<Moment>,
 }
 
 impl ProbeState {
-    /// Takes in a version: one that is new or has changed belongs to a live leader.
-    fn see(&mut self, version: Option<&str>, at: Moment) {
-        // A row that disappears belongs to a leader that has stopped.
-        if version.is_some() && version != self.version.as_deref() {
+    /// Takes in a version: one that is new or has changed belongs to a KCL that is alive.
+    fn see(&mut self, row: KclRow, version: Option<&str>, at: Moment) {
+        let Some(version) = version else {
+            // It belonged to a KCL that has stopped.
+            self.versions.remove(&row);
+            return;
+        };
+        if self
+            .versions
+            .get(&row)
+            .is_none_or(|before| before != version)
+        {
             self.alarmed = Some(at);
         }
-        self.version = version.map(ToOwned::to_owned);
+        self.versions.insert(row, version.to_owned());
     }
 }
 
 impl Probe {
-    /// Notes that all rows were read, and that the leader's row had this version or did not exist.
-    pub(crate) fn looked(&self, version: Option<&str>, at: Moment) {
+    /// Notes that all rows were read, and that these two had these versions or did not exist.
+    pub(crate) fn looked(&self, leader: Option<&str>, migration: Option<&str>, at: Moment) {
         let mut state = self.lock();
-        if state.read.replace(at).is_some() {
-            state.see(version, at);
-        } else {
-            state.version = version.map(ToOwned::to_owned);
+        let is_first = state.read.replace(at).is_none();
+        state.see(KclRow::Leader, leader, at);
+        state.see(KclRow::Migration, migration, at);
+        if is_first {
+            state.alarmed = None;
         }
     }
 
-    /// Whether the row has to be read now. Returns true only once for each read.
-    pub(crate) fn is_due(&self, now: Moment) -> bool {
+    /// The row that has to be read now, if one has. It is named only once for each read.
+    pub(crate) fn due(&self, now: Moment) -> Option<KclRow> {
         let mut state = self.lock();
-        let due = state
+        let is_due = state
             .read
             .is_some_and(|read| now.since(read) >= PROBE_EVERY);
-        if due {
-            state.read = Some(now);
+        if !is_due {
+            return None;
         }
-        due
+        state.read = Some(now);
+        let row = state.next;
+        state.next = match row {
+            KclRow::Leader => KclRow::Migration,
+            KclRow::Migration => KclRow::Leader,
+        };
+        Some(row)
     }
 
-    /// Notes that the row was read on its own.
-    pub(crate) fn see(&self, version: Option<&str>, at: Moment) {
-        self.lock().see(version, at);
+    /// Notes that a row was read on its own.
+    pub(crate) fn see(&self, row: KclRow, version: Option<&str>, at: Moment) {
+        self.lock().see(row, version, at);
     }
 
     /// Whether scans have to be frequent.
@@ -89,20 +119,39 @@ mod tests {
     }
 
     #[test]
-    fn the_row_is_read_where_looks_are_seldom() {
+    fn the_rows_are_read_in_turn_where_scans_are_seldom() {
         let probe = Probe::default();
-        assert!(
-            !probe.is_due(at(0)),
+        assert_eq!(
+            probe.due(at(0)),
+            None,
             "before the first scan nothing is known"
         );
         for seconds in [2, 4, 6, 8] {
-            probe.looked(None, at(seconds));
-            assert!(!probe.is_due(at(seconds + 2)));
+            probe.looked(None, None, at(seconds));
+            assert_eq!(probe.due(at(seconds + 2)), None);
         }
-        assert!(!probe.is_due(at(12)));
-        assert!(probe.is_due(at(13)));
-        assert!(!probe.is_due(at(13)), "once");
-        assert!(probe.is_due(at(18)));
+        assert_eq!(probe.due(at(12)), None);
+        assert_eq!(probe.due(at(13)), Some(KclRow::Leader));
+        assert_eq!(probe.due(at(13)), None, "once");
+        assert_eq!(probe.due(at(18)), Some(KclRow::Migration));
+        assert_eq!(probe.due(at(23)), Some(KclRow::Leader));
+    }
+
+    /// A KCL that has not started before on this table shows itself by the row of its migration.
+    #[test]
+    fn a_migration_that_begins_or_changes_is_an_alarm_for_a_while() {
+        let probe = Probe::default();
+        probe.looked(None, None, at(0));
+        probe.see(KclRow::Leader, None, at(5));
+        assert!(!probe.is_alarmed(at(5)));
+        probe.see(KclRow::Migration, Some("2X"), at(10));
+        probe.see(KclRow::Migration, Some("2X"), at(20));
+        assert!(probe.is_alarmed(at(69)) && !probe.is_alarmed(at(70)));
+        probe.looked(None, Some("3X"), at(80));
+        assert!(probe.is_alarmed(at(80)));
+        let begun = Probe::default();
+        begun.looked(Some("a"), Some("3X"), at(0));
+        assert!(!begun.is_alarmed(at(0)), "they were there before");
     }
 
     /// A leader that appears or changes its row raises the alarm for a while; one that stands still
@@ -111,13 +160,13 @@ mod tests {
     fn a_leader_that_comes_or_moves_is_an_alarm_for_a_while() {
         for before in [None, Some("a")] {
             let probe = Probe::default();
-            probe.looked(before, at(0));
-            probe.see(before, at(5));
-            probe.looked(before, at(10));
-            probe.see(None, at(12));
+            probe.looked(before, None, at(0));
+            probe.see(KclRow::Leader, before, at(5));
+            probe.looked(before, None, at(10));
+            probe.see(KclRow::Leader, None, at(12));
             assert!(!probe.is_alarmed(at(12)));
-            probe.see(Some("b"), at(15));
-            probe.see(Some("b"), at(20));
+            probe.see(KclRow::Leader, Some("b"), at(15));
+            probe.see(KclRow::Leader, Some("b"), at(20));
             assert!(probe.is_alarmed(at(15)) && probe.is_alarmed(at(74)));
             assert!(!probe.is_alarmed(at(75)));
         }

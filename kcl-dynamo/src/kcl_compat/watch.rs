@@ -35,6 +35,8 @@ struct WatchState {
     looked_beside: Option<Moment>,
     /// The version of the row `Leader` when it was last seen.
     leader: Option<String>,
+    /// The `cv` of the row `Migration3.0` when it was last seen.
+    migration: Option<String>,
     /// Whether the row of the change signal may exist although it must not.
     signal_has_to_go: bool,
 }
@@ -48,6 +50,11 @@ impl Watch {
     /// The version of the row `Leader` when all rows were last read.
     pub(crate) fn leader(&self) -> Option<String> {
         self.lock().leader.clone()
+    }
+
+    /// The `cv` of the row `Migration3.0` when all rows were last read.
+    pub(crate) fn migration(&self) -> Option<String> {
+        self.lock().migration.clone()
     }
 
     /// Sets what `setup` has found.
@@ -86,6 +93,7 @@ impl Watch {
             return None;
         }
         let mut evidence = std::mem::take(&mut state.looking);
+        state.migration.clone_from(&evidence.client_version);
         evidence.add_beside(&state.beside);
         let (coexistence, what) = judge(&evidence, now, state.leader.as_deref());
         state.leader = evidence.leader;

@@ -24,8 +24,8 @@ impl TableUnits {
         self.reads += 1.0;
     }
 
-    /// The change signal.
-    pub(crate) fn read_signal(&mut self) {
+    /// One row with eventual consistency, or the change signal.
+    pub(crate) fn read_row_eventually(&mut self) {
         self.reads += 0.5;
     }
 

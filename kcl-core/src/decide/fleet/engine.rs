@@ -26,6 +26,7 @@ use super::command::{FleetCommand, PendingRequest};
 use super::draining::Drain;
 use super::entries::{LeaseEntries, OwnTokens};
 use super::lease_entry::{LeaseEntry, LeaseWork};
+use super::quiet::Quiet;
 use super::scan::Scan;
 use super::schedule::{DueStep, Schedule};
 
@@ -70,9 +71,11 @@ pub struct Engine {
     pub(super) may_share: bool,
     /// Whether KCL workers can start on a table of this kind.
     pub(super) may_join: bool,
+    /// Whether the fleet is quiet.
+    pub(super) quiet: Quiet,
     /// Whether the last scan has shown a malformed row: its repair is not announced, so scans
     /// continue.
-    has_malformed: bool,
+    pub(super) has_malformed: bool,
     /// The number of audits of all other workers, as last seen.
     audits: u64,
     /// When it last took, or tried to take, a lease from a live KCL worker. A KCL worker does so
@@ -98,12 +101,13 @@ impl Engine {
     pub fn new(settings: FleetSettings) -> Self {
         Self {
             schedule: Schedule::new(settings.timing.look, settings.audit_every),
+            members: Members::attentive(settings.timing.failover / 2),
             settings,
             leases: LeaseEntries::default(),
-            members: Members::default(),
             led: None,
             may_share: false,
             may_join: false,
+            quiet: Quiet::default(),
             has_malformed: false,
             audits: 0,
             stole: None,
@@ -160,20 +164,6 @@ impl Engine {
         self.led.as_deref()
     }
 
-    /// How long a row that was deleted from outside is left to its holder, which writes it again
-    /// with its next write or not at all.
-    #[must_use]
-    pub fn patience(&self) -> Duration {
-        let timing = &self.settings.timing;
-        let failover = self
-            .members
-            .rows()
-            .map(|row| row.failover)
-            .fold(timing.failover, Duration::max);
-        let holder = Timing::for_failover(failover);
-        holder.renew_every + holder.call_limit + timing.look
-    }
-
     /// Adds a row that was read on its own or returned by a write.
     pub fn see(&mut self, row: Lease, at: Moment) {
         self.members.see(&row, at);
@@ -222,6 +212,7 @@ impl Engine {
         tokens: &dyn OwnTokens,
     ) -> Result<Vec<FleetCommand>, NameIsTaken> {
         let plan = self.plan(seen, works, tokens)?;
+        let idle = plan.is_idle();
         self.uneven_since = plan.uneven.then(|| self.uneven_since.unwrap_or(seen));
         let mut commands = vec![FleetCommand::TellLeft(plan.left)];
         for key in plan.give_back {
@@ -262,8 +253,8 @@ impl Engine {
         for key in plan.unassign {
             commands.extend(self.leases.unassign(&key).map(FleetCommand::Unassign));
         }
-        let others = self.has_others();
-        self.schedule.seen(seen, others);
+        let pace = self.choose_pace(idle, self.has_others(), seen);
+        self.schedule.seen(seen, pace);
         Ok(commands)
     }
 
@@ -363,7 +354,8 @@ impl Engine {
     /// When the next step is due.
     #[must_use]
     pub fn next_wakeup(&self, now: Moment) -> Option<Moment> {
-        self.schedule.next_wakeup(|| self.rank(now))
+        let scheduled = self.schedule.next_wakeup(|| self.rank(now));
+        scheduled.into_iter().chain(self.quiet.next_reading()).min()
     }
 
     /// This worker's rank in the order in which live workers audit.

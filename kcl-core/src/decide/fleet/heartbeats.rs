@@ -2,12 +2,15 @@
 //! made impossible before a lease is taken.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use crate::decide::expiry::Timing;
 use crate::decide::liveness::{FleetTraits, Liveness, keep_alive};
 use crate::lease::{KeepAlive, WorkerRow};
 use crate::model::{Lease, LeaseKey, Moment, Token, WorkerId};
 
 use super::engine::Engine;
+use super::schedule::SCAN_IDLE;
 
 impl Engine {
     /// The row of the holder of a lease, if the heartbeats of that row hold the lease.
@@ -29,6 +32,27 @@ impl Engine {
         self.kill_first(row).is_some() && expires.is_none_or(|at| at > now)
     }
 
+    /// How long a row that was deleted from outside is left to its holder, which writes it again
+    /// with its next write or not at all.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        let timing = &self.settings.timing;
+        let failover = self
+            .members
+            .rows()
+            .map(|row| row.failover)
+            .fold(timing.failover, Duration::max);
+        let holder = Timing::for_failover(failover);
+        // Where heartbeats hold the leases, its scans show it, which are seldom in a quiet fleet.
+        let relies = |row: &WorkerRow| row.keep_alive == KeepAlive::Heartbeats;
+        let look = if self.members.rows().any(relies) {
+            timing.look.max(SCAN_IDLE)
+        } else {
+            timing.look
+        };
+        holder.renew_every + holder.call_limit + look
+    }
+
     /// What may hold the leases of this worker: the heartbeats of its row, if all others judge by them
     /// and can see them. `liveness` is the user's setting, `incarnation` that of the worker's row.
     pub fn keep_alive(
@@ -39,6 +63,7 @@ impl Engine {
     ) -> KeepAlive {
         if liveness == Liveness::Kcl {
             // Whatever the fleet is like: this is asked with every news of it.
+            self.quiet.relies_on_heartbeats = false;
             return KeepAlive::Renewals;
         }
         let (me, timing) = (&self.settings.me, &self.settings.timing);
@@ -64,9 +89,13 @@ impl Engine {
                     || self.members.sees_foreign_leases(now, timing),
             },
         );
-        let is_watchful =
-            self.may_join && chosen == KeepAlive::Heartbeats && liveness == Liveness::Auto;
+        let relies = chosen == KeepAlive::Heartbeats;
+        // One worker looks for the whole fleet, and tells the others.
+        let mut rows = self.members.rows();
+        let is_first = rows.next().is_none_or(|row| row.worker >= *me);
+        let is_watchful = self.may_join && relies && liveness == Liveness::Auto && is_first;
         self.schedule.watch_for_a_kcl(is_watchful);
+        self.quiet.relies_on_heartbeats = relies && liveness != Liveness::Compatible;
         chosen
     }
 }

@@ -1,10 +1,12 @@
 use std::time::Duration;
 
 use super::super::notation::worker_row;
+use super::super::schedule::ScanPace;
 use super::super::{FleetCommand, FleetSettings, Scan};
 use super::*;
 use crate::decide::assignment::Take;
 use crate::decide::cases::run;
+use crate::decide::expiry::Timing;
 use crate::decide::members::notation::{at as seconds_at, lease, seconds};
 use crate::lease::{ForeignWorkers, ScanPage};
 use crate::model::Checkpoint;
@@ -105,6 +107,13 @@ impl LivenessCase {
                 self.leases.push(lease(key, row));
             }
             ["a", "KCL", "may", "start"] => self.foreign.may_join = true,
+            ["failover", "of", "ME", span] => {
+                let timing = Timing::for_failover(seconds(span).since_origin());
+                self.engine = Engine::new(FleetSettings {
+                    timing,
+                    ..FleetSettings::of_tests()
+                });
+            }
             ["a", "KCL", "may", "share"] => self.foreign.may_share = true,
             ["a", "KCL", "leads"] => self.foreign.leading = Some("a leader".to_owned()),
             [id, "answers"] => self.foreign.answering.push(id.into()),
@@ -138,7 +147,7 @@ impl LivenessCase {
         let schedule = &mut self.engine.schedule;
         schedule.scan_begins(now);
         schedule.scan_ended();
-        schedule.seen(now, false);
+        schedule.seen(now, ScanPace::Alone);
         let next = schedule.next_wakeup(|| 0);
         next.map_or_else(|| "never".to_owned(), seconds_at)
     }

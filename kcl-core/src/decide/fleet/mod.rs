@@ -38,9 +38,11 @@ mod entries;
 mod heartbeats;
 mod lease_entry;
 mod namesake;
+mod neighbour;
 #[cfg(test)]
 mod notation;
 mod own_row;
+mod quiet;
 mod request;
 mod row_call;
 mod row_event;
@@ -56,6 +58,7 @@ pub use entries::{LeaseEntries, OwnTokens};
 pub(crate) use lease_entry::HandedOver;
 pub use lease_entry::{LeaseEntry, LeaseWork};
 pub use own_row::OwnRow;
+pub use quiet::NeighbourState;
 #[cfg(test)]
 pub(crate) use request::OwnRequest;
 pub use row_event::{RowCommand, RowEvent, RowFailure};

@@ -5,13 +5,9 @@ use crate::decide::audit::next_audit;
 use crate::decide::backoff::Backoff;
 use crate::model::Moment;
 
-/// How often the table is scanned when this worker holds every lease in it and is alone.
-const SCAN_IDLE: Duration = Duration::from_secs(30);
-/// The same while its heartbeats hold the leases and it has to hear of a KCL that starts: a quarter of
-/// the time between two looks of that KCL, which takes what has stood still from one to the next. It
-/// looks each 20 s if it has its default failover time. If its time is shorter, so is this worker's,
-/// of which this is half.
-const SCAN_WATCHFUL: Duration = Duration::from_secs(5);
+/// How often the table is scanned when this worker holds every lease in it and is alone, or its fleet
+/// is quiet.
+pub(super) const SCAN_IDLE: Duration = Duration::from_secs(30);
 /// A stream that does not exist yet or is still being created is looked for again after 1, 2 and 4
 /// s, and then less and less often.
 const NOT_YET: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
@@ -48,6 +44,26 @@ pub struct Schedule {
     takes: Vec<Take>,
     /// Whether a KCL that starts on the table has to be noticed soon.
     is_watchful: bool,
+    /// How often there is a reason to scan.
+    pace: ScanPace,
+}
+
+/// The same of the worker that has to see a KCL that starts, where heartbeats hold the leases: a
+/// quarter of the time between two looks of that KCL, which takes what has stood still from one to the
+/// next. It looks each 20 s if it has its default failover time. If its time is shorter, so is this
+/// worker's, of which this is half.
+const SCAN_WATCHFUL: Duration = Duration::from_secs(5);
+
+/// How often there is a reason to scan the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanPace {
+    /// Each fifth of the failover time: others may have changed something.
+    Busy,
+    /// Seldom: nothing changes without a word of it.
+    Quiet,
+    /// Seldom: there are no leases or workers besides its own, so scans find nothing, and the change
+    /// signal tells when a worker joins.
+    Alone,
 }
 
 /// What is due.
@@ -91,6 +107,7 @@ impl Schedule {
     pub fn new(scan_every: Duration, audit_every: Duration) -> Self {
         Self {
             is_watchful: false,
+            pace: ScanPace::Busy,
             scan_every,
             audit_every,
             next_scan: Moment::default(),
@@ -131,8 +148,13 @@ impl Schedule {
     }
 
     fn next_audit(&self, rank: impl FnOnce() -> usize) -> Moment {
+        let scans_every = if self.pace == ScanPace::Quiet {
+            SCAN_IDLE
+        } else {
+            self.scan_every
+        };
         self.audit_soon.unwrap_or_else(|| {
-            next_audit(self.last_audit, self.audit_every, rank()).max(self.audit_from)
+            next_audit(self.last_audit, self.audit_every, scans_every, rank()).max(self.audit_from)
         })
     }
 }
@@ -192,10 +214,10 @@ impl Schedule {
         self.next_scan = self.next_scan.min(moment);
     }
 
-    /// Notes that the rows read at `now` have been acted on. If there are no leases or workers
-    /// besides its own (`others`), scans find nothing: the change signal tells when a worker joins.
-    pub fn seen(&mut self, now: Moment, others: bool) {
-        if others {
+    /// Notes that the rows read at `now` have been acted on, and how often there is a reason to scan.
+    pub fn seen(&mut self, now: Moment, pace: ScanPace) {
+        self.pace = pace;
+        if pace == ScanPace::Busy {
             self.scan_by(self.last_scan + self.scan_every);
         } else if self.next_scan > now {
             let every = if self.is_watchful {
@@ -206,6 +228,11 @@ impl Schedule {
             };
             self.next_scan = self.last_scan + every.max(self.scan_every);
         }
+    }
+
+    /// Notes that a fleet which was quiet is not any more, as is known at `now`.
+    pub fn hurry(&mut self, now: Moment) {
+        self.scan_by(now.max(self.last_scan + self.scan_every / 2));
     }
 
     /// Sets whether this worker has to hear soon of a KCL that starts on the table.

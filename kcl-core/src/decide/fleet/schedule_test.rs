@@ -15,12 +15,18 @@ fn tell(given: &[&str]) -> String {
                 let every = seconds(span).since_origin();
                 schedule = Schedule::new(every, Duration::from_secs(120));
             }
+            ["audits", "every", span] => {
+                let every = seconds(span).since_origin();
+                schedule = Schedule::new(Duration::from_secs(2), every);
+            }
+            ["hurry", "at", when] => schedule.hurry(seconds(when)),
+            ["seen", "at", when, "quiet"] => schedule.seen(seconds(when), ScanPace::Quiet),
             ["watches", "for", "a", "KCL"] => schedule.watch_for_a_kcl(true),
             ["begins", "at", when] => schedule.begins(seconds(when)),
             ["scan", "at", when] => schedule.scan_begins(seconds(when)),
             ["the", "scan", "ends"] => schedule.scan_ended(),
-            ["seen", "at", when, "with", "others"] => schedule.seen(seconds(when), true),
-            ["seen", "at", when, "alone"] => schedule.seen(seconds(when), false),
+            ["seen", "at", when, "with", "others"] => schedule.seen(seconds(when), ScanPace::Busy),
+            ["seen", "at", when, "alone"] => schedule.seen(seconds(when), ScanPace::Alone),
             ["something", "changed"] => schedule.something_changed(),
             ["scan", "by", when] => schedule.scan_by(seconds(when)),
             ["done", "with", "a", "lease", "at", when] => {

@@ -185,7 +185,9 @@ mod tests {
         let mut engine = engine();
         engine.schedule.scan_begins(at(1));
         engine.schedule.scan_ended();
-        engine.schedule.seen(at(1), false);
+        engine
+            .schedule
+            .seen(at(1), super::super::schedule::ScanPace::Alone);
         assert_eq!(engine.next_wakeup(at(1)), Some(at(31)));
         let one = row("1");
         engine.acquired(&one, true, at(2), true);

@@ -24,8 +24,8 @@ pub(super) enum LeaseEvidence<'a> {
     Counter,
     /// The heartbeats of its holder's row, which has stood as it is since then.
     Heartbeats { row: &'a WorkerRow, since: Moment },
-    /// Nothing any more: its holder's incarnation was declared dead.
-    Killed,
+    /// Nothing any more: its holder's incarnation was declared dead, as was seen at this moment.
+    Killed { since: Moment },
     /// The lease's own counter, and that the row was there until then.
     Gone { since: Moment },
 }
@@ -42,7 +42,9 @@ impl<'a> LeaseEvidence<'a> {
             return Self::Gone { since };
         }
         match row.keep_alive {
-            KeepAlive::Killed => Self::Killed,
+            KeepAlive::Killed => Self::Killed {
+                since: watched.since(),
+            },
             KeepAlive::Heartbeats => Self::Heartbeats {
                 row,
                 since: watched.since(),

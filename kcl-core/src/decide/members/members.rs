@@ -35,15 +35,31 @@ pub struct Members {
     /// When a row was last seen to name another worker, or a worker to join or leave. The fleet is
     /// calm if that is long ago: then nobody is about to make the moves that were planned for it.
     changed: Option<Moment>,
+    /// The longest time between two readings of a worker's row that count as watching it. `None` if
+    /// all rows are read by the scans alone.
+    attention: Option<Duration>,
+    /// Whether the fleet is quiet: then scans are far apart on purpose, and the change signal tells
+    /// of what others do.
+    pub(crate) is_quiet: bool,
 }
 
 impl Members {
+    /// The memory of an observer that reads rows of workers between its scans. A row counts as watched
+    /// while two readings of it are less than `attention` apart.
+    #[must_use]
+    pub fn attentive(attention: Duration) -> Self {
+        Self {
+            attention: Some(attention),
+            ..Self::default()
+        }
+    }
+
     /// Adds a scan of the whole table that began and ended at these moments.
     ///
     /// A new counter may have been written until the scan *ended*, so its age begins there. Rows
     /// that are not in it are forgotten. If the last scan is half a failover time ago or more, all
     /// ages start at its end: a worker that was suspended for a minute would otherwise wake up and
-    /// find every lease of the fleet expired.
+    /// find every lease of the fleet expired. Not that of a row which was watched meanwhile.
     pub fn look(
         &mut self,
         rows: &[Lease],
@@ -52,17 +68,25 @@ impl Members {
         ended: Moment,
         timing: &Timing,
     ) {
+        let attention = timing.failover / 2;
+        let is_first = self.last_look.is_none();
         if self
             .last_look
-            .is_none_or(|last| ended.since(last) >= timing.failover / 2)
+            .is_none_or(|last| ended.since(last) >= attention)
         {
             self.leases
                 .values_mut()
                 .for_each(|sight| sight.since = ended);
-            self.workers
-                .values_mut()
-                .for_each(|worker| worker.start_anew(ended));
-            self.changed = Some(ended);
+            let is_watched = self.attention.is_some() && !is_first;
+            for worker in self.workers.values_mut() {
+                if !(is_watched && worker.is_watched(attention, ended)) {
+                    worker.start_anew(ended);
+                }
+            }
+            // Of what others do in a quiet fleet, the change signal tells.
+            if is_first || !self.is_quiet {
+                self.changed = Some(ended);
+            }
         }
         self.last_look = Some(begun);
         self.see_table(rows, workers, ended, timing);
@@ -148,10 +172,17 @@ impl Members {
             .workers
             .entry(row.worker.clone())
             .or_default()
-            .see(row, at)
+            .see(row, at, self.attention)
         {
             self.changed = Some(at);
         }
+    }
+
+    /// How long the row of a worker has stood still, as far as it was watched. `None` if it has none.
+    #[must_use]
+    pub fn stands_still(&self, worker: &WorkerId, now: Moment) -> Option<Duration> {
+        let row = self.workers.get(worker)?.row.as_ref()?;
+        Some(now.since(row.since()))
     }
 
     /// Notes that the row of a worker was looked for on its own and does not exist. That is how a
@@ -260,14 +291,20 @@ impl Members {
         self.silence(worker, foreign, timing)
     }
 
-    /// Whether a worker has been silent for so long that it is dead.
+    /// Whether a worker has been silent for so long that it is dead. One whose row was not read for
+    /// a while is as it was then: nobody knows what it has written since.
     #[must_use]
     pub fn is_silent(&self, worker: &WorkerId, now: Moment, timing: &Timing) -> bool {
-        let sight = self.workers.get(worker);
-        sight.and_then(|sight| sight.since).is_none_or(|since| {
-            now.since(since)
-                >= self.silence(worker, sight.is_some_and(|sight| sight.foreign), timing)
-        })
+        let Some(sight) = self.workers.get(worker) else {
+            return true;
+        };
+        let now = match self.attention {
+            Some(attention) => sight.known_until(now, attention),
+            None => now,
+        };
+        sight
+            .since
+            .is_none_or(|since| now.since(since) >= self.silence(worker, sight.foreign, timing))
     }
 
     /// Whether a worker has been active recently and is not about to leave. Leases count for such

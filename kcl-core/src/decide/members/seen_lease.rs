@@ -90,7 +90,7 @@ impl<'a> SeenLease<'a> {
         match members.evidence(self.row, holder) {
             LeaseEvidence::Counter => Some(seen.since + span),
             LeaseEvidence::Heartbeats { since, .. } => Some(since + span),
-            LeaseEvidence::Killed => Some(Moment::default()),
+            LeaseEvidence::Killed { since } => Some(since),
             LeaseEvidence::Gone { since } => Some(seen.since.max(since) + span),
         }
     }
@@ -101,8 +101,22 @@ impl<'a> SeenLease<'a> {
     pub fn held_by_heartbeats_of<'m>(&self, members: &'m Members) -> Option<&'m WorkerRow> {
         match members.evidence(self.row, self.holder()?) {
             LeaseEvidence::Heartbeats { row, .. } => Some(row),
-            LeaseEvidence::Counter | LeaseEvidence::Killed | LeaseEvidence::Gone { .. } => None,
+            LeaseEvidence::Counter | LeaseEvidence::Killed { .. } | LeaseEvidence::Gone { .. } => {
+                None
+            }
         }
+    }
+
+    /// Whether it is taken after a kill of its holder's row: the others hear of it by the change
+    /// signal, where they do not watch that row themselves.
+    #[must_use]
+    pub fn is_freed_by_a_kill(&self, members: &Members) -> bool {
+        self.holder().is_some_and(|holder| {
+            matches!(
+                members.evidence(self.row, holder),
+                LeaseEvidence::Heartbeats { .. } | LeaseEvidence::Killed { .. }
+            )
+        })
     }
 
     /// Whether its holder was seen to keep it: it has moved the counter, or the heartbeats of its row

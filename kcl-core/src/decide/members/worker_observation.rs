@@ -42,8 +42,12 @@ impl WorkerObservation {
     }
 
     /// Adds a reading of its row, and returns whether the worker is new, its leaving mark has changed,
-    /// or an operator has begun or ended to drain it.
-    pub(super) fn see(&mut self, row: &WorkerRow, at: Moment) -> bool {
+    /// or an operator has begun or ended to drain it. A row that is as it was, and was last read
+    /// longer than `attention` ago, begins to stand still now: nobody has watched it meanwhile.
+    pub(super) fn see(&mut self, row: &WorkerRow, at: Moment, attention: Option<Duration>) -> bool {
+        if attention.is_some_and(|span| !self.is_watched(span, at)) {
+            self.start_anew(at);
+        }
         (self.read, self.is_reaped) = (Some(at), false);
         let before = self
             .row
@@ -87,6 +91,26 @@ impl WorkerObservation {
             self.incarnation_since = at;
         }
         left
+    }
+
+    /// Whether its row was looked for less than `attention` ago, or half its own failover time, if that
+    /// is longer: it is judged by that one.
+    pub(super) fn is_watched(&self, attention: Duration, at: Moment) -> bool {
+        let read = self.read.map(|read| at.since(read));
+        read.is_some_and(|ago| ago < self.attention(attention))
+    }
+
+    fn attention(&self, attention: Duration) -> Duration {
+        attention.max(self.failover.unwrap_or_default() / 2)
+    }
+
+    /// Until when it is known to be silent: as long as nobody has read its row again, it may have
+    /// moved. Of a worker without a row, other evidence is watched for.
+    pub(super) fn known_until(&self, now: Moment, attention: Duration) -> Moment {
+        match (&self.row, self.read) {
+            (Some(_), Some(read)) => now.min(read + self.attention(attention)),
+            _ => now,
+        }
     }
 
     /// Starts its ages again. `life` stays: it tells when, not for how long.

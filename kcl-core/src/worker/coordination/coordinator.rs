@@ -348,6 +348,7 @@ impl Coordinator {
             Some(DueStep::Audit) => self.audit(),
             None => {}
         }
+        self.glance_at_neighbour(now);
     }
 
     /// Starts a job, whose result comes to [`on_done`](Self::on_done).

@@ -75,11 +75,16 @@ pub(super) enum ChangeNotice {
     These(Vec<Changed>),
     /// Something has.
     Something,
+    /// The signal is heard from now on, or it is not: then others may do anything without a word.
+    Hears(bool),
 }
 
 /// How often a table without a signal is to be scanned, if scans do not come more seldom: a fifth
 /// of the KCL's failover time.
 const WITHOUT_SIGNAL: Duration = Duration::from_secs(2);
+
+/// After how long without an answer the signal counts as not heard: a few readings of it.
+const DEAF_AFTER: Duration = Duration::from_secs(2);
 
 /// Reads the signal over and over. `seen` is its value before the first scan of the table.
 pub(super) async fn listen(
@@ -89,15 +94,28 @@ pub(super) async fn listen(
 ) {
     let clock = Arc::clone(context.clock());
     let every = context.client.table.change_signal_interval();
+    // In place of scans it is of use only if it is not slower than they are.
+    let is_quick = every <= context.timing.look;
     let mut asked = clock.now();
+    let (mut answered, mut hears) = (clock.now(), false);
     loop {
         // Not all at the same moment.
         pause(&*clock, every.mul_f64(0.8 + 0.4 * jitter())).await;
-        let news = match context
-            .client
-            .read(context.client.table.change_signal())
-            .await
+        let signal = context.client.read(context.client.table.change_signal());
+        let signal = signal.await;
+        let is_heard = match &signal {
+            Ok(signal) => {
+                answered = clock.now();
+                is_quick && signal.is_some()
+            }
+            Err(_) => hears && clock.now().since(answered) < DEAF_AFTER,
+        };
+        if is_heard != std::mem::replace(&mut hears, is_heard)
+            && heard.send(ChangeNotice::Hears(hears)).is_err()
         {
+            return;
+        }
+        let news = match signal {
             // The signal holds the last announcements. If ours is not among them any more, more has
             // happened than it can name.
             Ok(Some(signal)) if seen.as_ref() != Some(&signal.value) => {

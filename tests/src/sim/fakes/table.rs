@@ -261,11 +261,29 @@ impl LeaseTable for SimTable {
         self.life.read(read).await
     }
 
+    async fn glance_at_worker(&self, worker: &WorkerId) -> Result<Option<WorkerRow>, Error> {
+        let sim = &self.life.sim;
+        let read = |state: &mut WorldState| {
+            let (now, oldest) = (sim.now(), sim.link(Service::Table, state.healed).stale_ms);
+            state.units.read_row_eventually();
+            let stale = oldest > 0 && state.dice.chance(0.5);
+            let lag = if stale {
+                state.dice.range(1, oldest)
+            } else {
+                0
+            };
+            let rows = state.table.workers_at(At(now.0.saturating_sub(lag)));
+            let row = rows.into_iter().find(|row| row.worker == *worker);
+            row.map(|row| mutated::listed(&self.life, row))
+        };
+        self.life.read(read).await
+    }
+
     async fn change_signal(&self) -> Result<Option<ChangeSignal>, Error> {
         let heard = self.heard.load(Ordering::Relaxed);
         // Who has the value already has no use for what led there.
         let read = |state: &mut WorldState| {
-            state.units.read_signal();
+            state.units.read_row_eventually();
             (state.table.announcements(), state.table.signal_for(heard))
         };
         let (number, signal) = self.life.read(read).await?;

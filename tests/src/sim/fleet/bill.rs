@@ -47,7 +47,7 @@ impl Bill {
 pub fn bill(leases: u32, workers: usize, liveness: Liveness) -> io::Result<Bill> {
     let mut world = World::calm(0, workers, leases, 1, 10_000).quiet();
     world.fleet.liveness = vec![liveness; workers + 1];
-    world.fleet.beacon_ms = 500;
+    world.fleet.beacon_ms = 650;
     let units = run_paused(0, async {
         let sim = Sim::new(world, None, false);
         sim.state().judged = false;

@@ -24,6 +24,15 @@ pub(super) enum JobResult {
         workers: Vec<(WorkerId, Option<WorkerRow>)>,
         /// When the reads began. What this worker has written since is newer.
         at: Moment,
+        /// When they had ended. What they show may have been written until then.
+        ended: Moment,
+    },
+    /// The row of the worker that this one watches.
+    Glanced {
+        worker: WorkerId,
+        row: Result<Option<WorkerRow>, Error>,
+        /// When the read had ended.
+        at: Moment,
     },
     /// The shards were compared with the leases.
     Audited(Result<Audited, CoordinationError>),

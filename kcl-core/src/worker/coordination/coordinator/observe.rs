@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use crate::decide::fleet::{DrainChange, Scan};
+use crate::decide::fleet::{DrainChange, NeighbourState, Scan};
 use crate::decide::hand_over::HandOverVerdict;
-use crate::lease::{Changed, Consistency, Error, MalformedRow};
+use crate::lease::{Changed, Consistency, Error, MalformedRow, WorkerRow};
 use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 use crate::tenancy::writer::FromWriter;
 use crate::worker::error::RunError;
@@ -75,7 +75,13 @@ impl Coordinator {
             }
         }
         self.engine.settle_moves(now, true);
+        let was_quiet = self.engine.is_quiet();
         self.has_seen(now);
+        if was_quiet && !self.engine.is_quiet() {
+            // Nobody has said what the scan shows, and the others look as seldom.
+            self.announcer
+                .say(Changed::Worker(self.context.me().clone()));
+        }
         self.list_for_the_quiet(now);
         for key in self.engine.unanswered(now) {
             self.announcer.say(Changed::Lease(key.clone()));
@@ -88,11 +94,17 @@ impl Coordinator {
         if !self.context.is_working() {
             return;
         }
+        let now = self.context.clock().now();
         match heard {
+            ChangeNotice::Hears(hears) => self.engine.hears(hears, now),
             // The announcement of others was lost, or named more than fits: only a scan shows what
             // it was.
-            ChangeNotice::Something => self.engine.schedule.something_changed(),
+            ChangeNotice::Something => {
+                self.engine.disturb(now);
+                self.engine.schedule.something_changed();
+            }
             ChangeNotice::These(changed) => {
+                self.engine.disturb(now);
                 let context = Arc::clone(&self.context);
                 self.job(async move {
                     let (mut leases, mut workers) = (Vec::new(), Vec::new());
@@ -131,8 +143,42 @@ impl Coordinator {
                         leases,
                         workers,
                         at,
+                        ended: context.clock().now(),
                     }
                 });
+            }
+        }
+    }
+
+    /// Reads the row of the worker that this one watches while the fleet is quiet, if it is due.
+    pub(super) fn glance_at_neighbour(&mut self, now: Moment) {
+        let Some(worker) = self.engine.neighbour_to_read(now) else {
+            return;
+        };
+        let context = Arc::clone(&self.context);
+        self.job(async move {
+            let row = context.client.table.glance_at_worker(&worker);
+            let row = context.client.read(row).await;
+            // After the read: a heartbeat that it shows may have been sent just before.
+            let at = context.clock().now();
+            JobResult::Glanced { worker, row, at }
+        });
+    }
+
+    /// The row of the worker that this one watches was read.
+    pub(super) fn on_glanced(
+        &mut self,
+        worker: WorkerId,
+        row: Result<Option<WorkerRow>, Error>,
+        at: Moment,
+    ) {
+        match self.engine.saw_neighbour(&worker, row, at) {
+            NeighbourState::Lives => {}
+            NeighbourState::HasChanged => self.has_seen(at),
+            NeighbourState::StandsStill => {
+                // Whoever takes its leases has to have watched it, and this worker may have no room.
+                self.announcer.say(Changed::Worker(worker));
+                self.has_seen(at);
             }
         }
     }

@@ -92,16 +92,17 @@ impl Coordinator {
                 leases,
                 workers,
                 at,
+                ended,
             }) => {
                 for (worker, row) in workers {
-                    self.engine.see_worker(&worker, row, at);
+                    self.engine.see_worker(&worker, row, ended);
                 }
                 // What this worker has done meanwhile is newer: those rows are read once more.
                 let (again, leases): (Vec<_>, Vec<_>) = leases
                     .into_iter()
                     .partition(|(key, _)| self.engine.leases.is_older(key, at));
                 for (key, row) in leases {
-                    self.see(&key, row, at);
+                    self.see(&key, row, ended);
                 }
                 if !again.is_empty() {
                     self.on_heard(ChangeNotice::These(
@@ -114,6 +115,7 @@ impl Coordinator {
                 self.engine.settle_moves(at, false);
                 self.has_seen(at);
             }
+            Ok(JobResult::Glanced { worker, row, at }) => self.on_glanced(worker, row, at),
             Ok(JobResult::StartTime(answer, result)) => {
                 let _ = answer.send(result.map_err(|trouble| Unanswered::by(&trouble)));
             }

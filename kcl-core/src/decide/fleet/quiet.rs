@@ -1,0 +1,214 @@
+//! A quiet fleet: heartbeats hold every lease, nothing is to be moved, and the change signal tells as
+//! soon as that is over. Then nothing in the table has to be looked for, and it is scanned seldom.
+//!
+//! ```text
+//!    busy: a scan each fifth of the failover time
+//!     |  ^
+//!     |  |  a change is heard of, a row is not as it was, a worker stands still for half its failover
+//!     |  |  time, the signal is not heard
+//!     v  |
+//!    quiet: a scan each 30 s, and the row of one other worker is read once in each of its beats
+//!
+//!    busy becomes quiet once no change was seen or heard of for a failover time
+//! ```
+//!
+//! What a scan finds that nobody has announced (a worker that died between its write and its word)
+//! it finds later than in a busy fleet, and then tells the others. Where a KCL may start, which says
+//! nothing, one worker scans more often for all.
+
+use crate::lease::{Error, KeepAlive, WorkerRow};
+use crate::model::{Lease, Moment, WorkerId};
+
+use super::engine::Engine;
+use super::lease_entry::{LeaseEntry, LeaseWork};
+use super::neighbour::Neighbour;
+use super::schedule::ScanPace;
+
+/// What this worker knows of whether its fleet is quiet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Quiet {
+    /// Whether the heartbeats of this worker hold its leases, and the counters of leases do not matter.
+    pub(super) relies_on_heartbeats: bool,
+    /// Whether the change signal is heard.
+    pub(super) hears: bool,
+    /// When this worker last had a reason to look. `None` before it first had one.
+    disturbed: Option<Moment>,
+    /// The worker that it watches while all is quiet.
+    neighbour: Option<Neighbour>,
+}
+
+impl Quiet {
+    /// When the row of the neighbour is to be read.
+    pub(super) fn next_reading(&self) -> Option<Moment> {
+        self.neighbour.as_ref()?.next()
+    }
+}
+
+/// What the reading of the neighbour's row has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NeighbourState {
+    /// It lives, or it was not read, or somebody else is watched by now.
+    Lives,
+    /// It stands still: everybody has to look.
+    StandsStill,
+    /// The row is gone, or its marks are not as they were: this worker has to look.
+    HasChanged,
+}
+
+impl Engine {
+    /// Notes that something has changed, or may have: the table is scanned as often as in a busy fleet
+    /// until nothing has for a while.
+    pub fn disturb(&mut self, at: Moment) {
+        self.quiet.disturbed = Some(at);
+        self.quiet.neighbour = None;
+        if self.members.is_quiet {
+            self.members.is_quiet = false;
+            self.schedule.hurry(at);
+        }
+    }
+
+    /// Whether the fleet is quiet, as far as this worker knows.
+    #[must_use]
+    pub const fn is_quiet(&self) -> bool {
+        self.members.is_quiet
+    }
+
+    /// Notes whether the change signal is heard.
+    pub fn hears(&mut self, hears: bool, at: Moment) {
+        self.quiet.hears = hears;
+        if !hears {
+            self.disturb(at);
+        }
+    }
+
+    /// The worker whose row is to be read now, if one is. It is told of by
+    /// [`saw_neighbour`](Self::saw_neighbour).
+    pub fn neighbour_to_read(&mut self, now: Moment) -> Option<WorkerId> {
+        let neighbour = self.quiet.neighbour.as_mut()?;
+        let is_due = neighbour.next().is_some_and(|at| at <= now);
+        is_due.then(|| {
+            neighbour.is_asked();
+            neighbour.worker().clone()
+        })
+    }
+
+    /// Takes in the row of the neighbour as it was read at this moment, or that it could not be read.
+    pub fn saw_neighbour(
+        &mut self,
+        worker: &WorkerId,
+        row: Result<Option<WorkerRow>, Error>,
+        at: Moment,
+    ) -> NeighbourState {
+        let seen = row.as_ref().ok().and_then(Option::as_ref);
+        let neighbour = self.quiet.neighbour.as_mut();
+        let is_watched = neighbour.is_some_and(|neighbour| {
+            let is_it = neighbour.worker() == worker;
+            if is_it {
+                neighbour.was_read(seen, at);
+            }
+            is_it
+        });
+        let Ok(row) = row else {
+            return NeighbourState::Lives;
+        };
+        self.see_worker(worker, row, at);
+        if self.members.calm(at).is_zero() {
+            self.disturb(at);
+            return NeighbourState::HasChanged;
+        }
+        let failover = self.members.failover(worker).unwrap_or_default();
+        let patience = failover.max(self.settings.timing.failover) / 2;
+        let still = self.members.stands_still(worker, at);
+        if is_watched && still.is_some_and(|still| still >= patience) {
+            self.disturb(at);
+            return NeighbourState::StandsStill;
+        }
+        NeighbourState::Lives
+    }
+
+    /// How often the table has to be scanned after a plan from the rows as they were read at `seen`, and
+    /// who is watched. The plan may have been `idle`, and there may be `others`.
+    pub(super) fn choose_pace(&mut self, idle: bool, others: bool, seen: Moment) -> ScanPace {
+        let pace = if !others {
+            ScanPace::Alone
+        } else if self.has_come_to_rest(idle, seen) {
+            ScanPace::Quiet
+        } else {
+            ScanPace::Busy
+        };
+        self.members.is_quiet = pace == ScanPace::Quiet;
+        let next = (pace == ScanPace::Quiet)
+            .then(|| Neighbour::of(&self.settings.me, self.members.rows()))
+            .flatten();
+        let kept = self.quiet.neighbour.take();
+        self.quiet.neighbour = next.map(|row| match kept {
+            Some(kept) if *kept.worker() == row.worker => kept,
+            _ => Neighbour::new(row, seen),
+        });
+        pace
+    }
+
+    fn has_come_to_rest(&self, idle: bool, seen: Moment) -> bool {
+        let failover = self.settings.timing.failover;
+        let is_settled = self.members.calm(seen) >= failover
+            && self
+                .quiet
+                .disturbed
+                .is_none_or(|at| seen.since(at) >= failover);
+        let is_ours_alone = self.led.is_none() && !self.may_share && !self.has_malformed;
+        is_settled
+            && is_ours_alone
+            && self.quiet.relies_on_heartbeats
+            && self.quiet.hears
+            && !self.settings.reading_ends
+            && self.drain.is_none()
+            && idle
+            && self.leases.is_whole()
+            && self.leases.requests().next().is_none()
+            && self
+                .members
+                .rows()
+                .all(|row| beats(row) && self.has_shown_life(row, seen))
+            && self
+                .leases
+                .known()
+                .all(|(row, entry)| self.stays(row, entry))
+    }
+
+    /// Whether a row was seen to move since the scan before. Whoever watches that worker may be dead too,
+    /// or may not see it.
+    fn has_shown_life(&self, row: &WorkerRow, seen: Moment) -> bool {
+        let patience = row.failover.max(self.settings.timing.failover);
+        let life = self.members.last_life(&row.worker);
+        life.is_some_and(|life| seen.since(life) < patience)
+    }
+
+    /// Whether nothing will become of a lease unless somebody announces it.
+    fn stays(&self, row: &Lease, entry: &LeaseEntry) -> bool {
+        if row.checkpoint.is_shard_end() {
+            return entry.work() == LeaseWork::Nothing;
+        }
+        if row.hand_over_pending() || row.assigned_to.is_some() {
+            return false;
+        }
+        match entry.work() {
+            LeaseWork::Held { consumed } => consumed,
+            LeaseWork::Nothing if row.owner.is_none() => row.is_paused(),
+            LeaseWork::Nothing => self
+                .members
+                .lease(row)
+                .held_by_heartbeats_of(&self.members)
+                .is_some_and(|holder| holder.worker != self.settings.me),
+            LeaseWork::Taking | LeaseWork::HandlerLeft => false,
+        }
+    }
+}
+
+/// Whether this worker goes on, and its row shows it.
+fn beats(row: &WorkerRow) -> bool {
+    row.keep_alive == KeepAlive::Heartbeats && !row.leaving && !row.is_draining()
+}
+
+#[cfg(test)]
+#[path = "quiet_test.rs"]
+mod tests;

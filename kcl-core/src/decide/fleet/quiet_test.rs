@@ -1,0 +1,172 @@
+use std::time::Duration;
+
+use super::super::notation::worker_row;
+use super::super::{FleetSettings, OwnTokens, Scan};
+use super::*;
+use crate::decide::cases::run;
+use crate::decide::liveness::Liveness;
+use crate::decide::members::notation::{at as seconds_at, lease, seconds};
+use crate::lease::{ForeignWorkers, ScanPage};
+use crate::model::LeaseKey;
+
+/// The tenancies of the leases that name `ME` are this process's.
+#[derive(Debug)]
+struct OwnLeases;
+
+impl OwnTokens for OwnLeases {
+    fn is_ours(&self, row: &Lease) -> bool {
+        row.owner.as_ref().map(WorkerId::as_str) == Some("ME")
+    }
+
+    fn is_abandoned(&self, _: &Lease) -> bool {
+        false
+    }
+}
+
+/// What the table shows, and the engine of the worker `ME`.
+struct QuietCase {
+    engine: Engine,
+    liveness: Liveness,
+    leases: Vec<Lease>,
+    workers: Vec<WorkerRow>,
+    foreign: ForeignWorkers,
+}
+
+impl QuietCase {
+    fn tell(given: &[&str]) -> String {
+        let mut case = Self {
+            engine: Engine::new(FleetSettings::of_tests()),
+            liveness: Liveness::default(),
+            leases: Vec::new(),
+            workers: Vec::new(),
+            foreign: ForeignWorkers::default(),
+        };
+        let mut answers = Vec::new();
+        for line in given {
+            let words: Vec<&str> = line.trim_end_matches('?').split_whitespace().collect();
+            match *words {
+                ["is", "it", "quiet"] => answers.push(case.pace().to_owned()),
+                ["who", "lives", "at", when] => answers.push(case.live(seconds(when))),
+                ["who", "is", "watched"] => answers.push(case.watched()),
+                ["ME", "reads", who, "at", when] => answers.push(case.reads(who, seconds(when))),
+                _ => case.happens(&words),
+            }
+        }
+        answers.join("\n")
+    }
+
+    fn happens(&mut self, words: &[&str]) {
+        match *words {
+            ["with", "compatible"] => self.liveness = Liveness::Compatible,
+            ["with", "kcl"] => self.liveness = Liveness::Kcl,
+            ["of", "a", "reading"] => self.engine.settings.reading_ends = true,
+            ["worker", id, ref row @ ..] => {
+                self.workers.retain(|row| row.worker.as_str() != id);
+                self.workers.push(WorkerRow {
+                    worker: id.into(),
+                    ..worker_row(row)
+                });
+            }
+            ["no", "worker", id] => self.workers.retain(|row| row.worker.as_str() != id),
+            ["lease", key, ref row @ ..] => {
+                let key = LeaseKey::single(key);
+                self.leases.retain(|row| row.key != key);
+                self.leases.push(lease(key, row));
+            }
+            ["ME", "holds", key] => self.engine.leases.hold(&LeaseKey::single(key), true),
+            ["a", "KCL", "may", "share"] => self.foreign.may_share = true,
+            ["the", "signal", "is", "heard", "at", when] => self.engine.hears(true, seconds(when)),
+            ["the", "signal", "is", "lost", "at", when] => self.engine.hears(false, seconds(when)),
+            ["a", "word", "at", when] => self.engine.disturb(seconds(when)),
+            ["all", "beat"] => self.beat(|_| true),
+            [id, "beats"] => self.beat(|worker| worker == id),
+            ["scan", "at", when] => self.scan(seconds(when)),
+            ["scans", from, "to", to, "while", ref beats @ ..] => {
+                let mut now = seconds(from);
+                while now <= seconds(to) {
+                    match *beats {
+                        ["all", "beat"] => self.beat(|_| true),
+                        [id, "stands", "still"] => self.beat(|worker| worker != id),
+                        _ => panic!("while what: {beats:?}?"),
+                    }
+                    self.scan(now);
+                    now = now + Duration::from_secs(2);
+                }
+            }
+            _ => panic!("what is `{words:?}`?"),
+        }
+    }
+
+    fn beat(&mut self, beats: impl Fn(&str) -> bool) {
+        for row in &mut self.workers {
+            if beats(row.worker.as_str()) {
+                *row = row.next();
+            }
+        }
+    }
+
+    fn scan(&mut self, now: Moment) {
+        let page = ScanPage {
+            leases: self.leases.clone(),
+            workers: self.workers.clone(),
+            foreign: self.foreign.clone(),
+            ..ScanPage::default()
+        };
+        self.engine.scanned(Scan::new(page, now, now));
+        self.plan(now);
+    }
+
+    fn plan(&mut self, now: Moment) {
+        self.engine.keep_alive(self.liveness, &"1".into(), now);
+        let planned = self.engine.act(now, now, true, &OwnLeases);
+        assert!(planned.is_ok(), "the name is taken");
+    }
+
+    fn pace(&self) -> &'static str {
+        if self.engine.members.is_quiet {
+            "quiet"
+        } else {
+            "no"
+        }
+    }
+
+    fn live(&self, now: Moment) -> String {
+        let engine = &self.engine;
+        let live = engine.members.live(now, &engine.settings.timing);
+        let names: Vec<_> = live.iter().map(WorkerId::as_str).collect();
+        names.join(" ")
+    }
+
+    fn watched(&self) -> String {
+        let neighbour = self.engine.quiet.neighbour.as_ref();
+        neighbour.map_or_else(
+            || "nobody".to_owned(),
+            |neighbour| {
+                let next = neighbour
+                    .next()
+                    .map_or_else(|| "now".to_owned(), seconds_at);
+                format!("{} at {next}", neighbour.worker())
+            },
+        )
+    }
+
+    /// What the row shows, and whether the worker is dead by then.
+    fn reads(&mut self, who: &str, now: Moment) -> String {
+        let row = self
+            .workers
+            .iter()
+            .find(|row| row.worker.as_str() == who)
+            .cloned();
+        let said = match self.engine.saw_neighbour(&who.into(), Ok(row), now) {
+            NeighbourState::Lives => "lives",
+            NeighbourState::StandsStill => "stands still",
+            NeighbourState::HasChanged => "has changed",
+        };
+        said.to_owned()
+    }
+}
+
+#[test]
+fn a_fleet_is_quiet_as_the_cases_say() {
+    run("quiet.txt", QuietCase::tell);
+}
