@@ -4,7 +4,7 @@ use kcl_core::lease::{Change, KeepAlive};
 use kcl_core::model::{Checkpoint, Facts, LeaseKey, Token, WorkerId};
 
 use crate::sim::history::{
-    Asked, Call, Entry, Event, LifeId, ProcessorId, Returned, Said, Written,
+    Asked, Call, Entry, Event, InOrder, LifeId, ProcessorId, Returned, Said, Written,
 };
 use crate::sim::runtime::At;
 use crate::sim::truth::StreamTruth;
@@ -87,6 +87,10 @@ pub(crate) struct ProcessorInfo {
     pub(crate) done_to: u32,
     /// The records that were handled beside its calls.
     pub(crate) handled: BTreeSet<u32>,
+    /// Those that a buffer has given in a flush which has failed, and that were not done since.
+    pub(crate) failed: BTreeSet<u32>,
+    /// Whether the records are given by flushes of buffers.
+    pub(crate) is_buffer: bool,
     /// It was told the end of its shard.
     pub(crate) ended: bool,
 }
@@ -247,6 +251,8 @@ impl Board {
                 ended: false,
                 done_to: 0,
                 handled: BTreeSet::new(),
+                failed: BTreeSet::new(),
+                is_buffer: false,
             }),
             Event::Called { processor, call } => self.on_call(*processor, call),
             Event::Returned {
@@ -254,18 +260,29 @@ impl Board {
                 returned,
             } => self.on_returned(entry.number, *processor, *returned),
             Event::Began {
-                processor, record, ..
+                processor,
+                record,
+                order,
             } => {
                 let info = &mut self.processors[processor.0 as usize];
+                info.is_buffer = matches!(order, InOrder::AllTogether | InOrder::KeyTogether);
                 let (first, end) = info.given.unwrap_or((*record, *record));
                 info.given = Some((first.min(*record), end.max(record.saturating_add(1))));
             }
             Event::Handled {
                 processor,
                 record,
-                done: true,
+                done,
             } => {
-                self.on_handled(entry.number, *processor, *record);
+                let info = &mut self.processors[processor.0 as usize];
+                if *done {
+                    info.failed.remove(record);
+                } else if info.is_buffer {
+                    info.failed.insert(*record);
+                }
+                if *done {
+                    self.on_handled(entry.number, *processor, *record);
+                }
             }
             Event::Checkpointing {
                 processor,

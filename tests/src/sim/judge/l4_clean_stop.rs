@@ -59,7 +59,10 @@ impl Fold for CleanStop {
             // comes again.
             let is_held_up = last
                 .is_some_and(|info| !info.handled.is_empty() && !info.handled.contains(&stored));
-            sink.check(stored >= done || is_held_up, || {
+            // A flush fails as a whole, although some of its records were handled before the one that
+            // failed.
+            let is_in_failed_flush = last.is_some_and(|info| info.failed.contains(&done));
+            sink.check(stored >= done || is_held_up || is_in_failed_flush, || {
                 format!(
                     "{key}: {life:?} drained it at {checkpoint} and had done the records \
                     below {done}"
