@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! a worker has released a lease --announce--> rsValue, rsRecent of `~fleet-0`
-//!                                                     |  read by every worker every 500 ms
+//!                                                     |  read by every worker every 650 ms
 //! a worker that wants leases <--- the keys to read ---+
 //! ```
 //!
@@ -40,7 +40,7 @@ pub(crate) struct Announcer {
 }
 
 impl Announcer {
-    /// Reads the signal. Eventual consistency is enough: the row is read again half a second later,
+    /// Reads the signal. Eventual consistency is enough: the row is read again in the next second,
     /// and it costs half as much. A missing row is a signal that nobody has used.
     ///
     /// # Errors

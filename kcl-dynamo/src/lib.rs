@@ -39,7 +39,7 @@
 //!   answered, instead of overloading a table that then answers none in time. A write that has
 //!   waited for a quarter of the call limit fails with `Throttled` and is not sent.
 //! - **Reads of a single row are strongly consistent**, except of the change signal, which is read
-//!   again half a second later anyway. A scan has the requested consistency.
+//!   again in the next second anyway. A scan has the requested consistency.
 //! - **Unknown attributes and rows are left alone** and survive every write. A malformed lease does
 //!   not affect the others: its shard is not read, and the worker reports it, until the row is
 //!   repaired.

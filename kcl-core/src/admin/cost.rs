@@ -168,7 +168,10 @@ pub fn cost(fleet: &FleetView) -> FleetCost {
     // What nobody holds is looked at as often as in a fleet that moves leases.
     let is_all_held = unfinished.count() == held;
     let is_lone = workers == 1 && is_all_held;
-    let is_quiet = workers > 1 && is_all_held && by_heartbeats.len() == workers;
+    let is_alike = alive().all(|it| it.failover == Some(failover) && !it.draining);
+    let is_heard = timing.look.as_secs_f64() >= SIGNAL;
+    let relies = by_heartbeats.len() == workers;
+    let is_quiet = workers > 1 && is_all_held && relies && is_alike && is_heard;
     let hourly = |every: f64| 3600.0 / every;
     let renewals = hourly(timing.renew_every.as_secs_f64());
     let (count, leases) = (workers as f64, fleet.leases.len());
@@ -196,8 +199,9 @@ pub fn cost(fleet: &FleetView) -> FleetCost {
         0.0,
         0.5,
     );
-    let relies = renewed == 0 && by_heartbeats.len() == workers;
-    let watchful = WATCHFUL.min(failover.as_secs_f64() / 2.0);
+    let watchful = WATCHFUL
+        .min(failover.as_secs_f64() / 2.0)
+        .max(timing.look.as_secs_f64());
     let scans = if !(is_lone || is_quiet) {
         count * hourly(timing.look.as_secs_f64())
     } else if relies {

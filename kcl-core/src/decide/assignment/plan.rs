@@ -38,8 +38,8 @@ use super::steal::{ANSWER_LIMIT, steal};
 /// not.
 const RANK_STEP: Duration = Duration::from_millis(100);
 /// How much later, besides, a lease whose holder has to be killed first: in a quiet fleet one worker
-/// watches the holder, and the others hear of the kill by the change signal. It comes within 0.2 s,
-/// is read within 0.75 s, and then the table is scanned.
+/// watches the holder, and the others hear of the kill by the change signal. It comes within 0.2 s, is
+/// read within 0.8 s in DynamoDB, and then the table is scanned.
 const HEARING: Duration = Duration::from_millis(1_500);
 /// How long a request waits for the owner: the default drain limit (10 s), plus half of that for
 /// the owner to see the request and answer.

@@ -90,10 +90,11 @@ impl Engine {
             },
         );
         let relies = chosen == KeepAlive::Heartbeats;
-        // One worker looks for the whole fleet, and tells the others.
+        // One worker looks for the whole fleet, of which others may rely on it, and tells them.
         let mut rows = self.members.rows();
         let is_first = rows.next().is_none_or(|row| row.worker >= *me);
-        let is_watchful = self.may_join && relies && liveness == Liveness::Auto && is_first;
+        let is_relied_on = liveness == Liveness::Auto || !others.is_empty();
+        let is_watchful = self.may_join && relies && is_relied_on && is_first;
         self.schedule.watch_for_a_kcl(is_watchful);
         self.quiet.relies_on_heartbeats = relies && liveness != Liveness::Compatible;
         chosen

@@ -4,20 +4,21 @@
 //! ```text
 //!    busy: a scan each fifth of the failover time
 //!     |  ^
-//!     |  |  a change is heard of, a row is not as it was, a worker stands still for half its failover
-//!     |  |  time, the signal is not heard
+//!     |  |  a change is heard of, a worker's row is another process's or gone, or stands still for half
+//!     |  |  the failover time, a scan fails, the signal is not heard
 //!     v  |
 //!    quiet: a scan each 30 s, and the row of one other worker is read once in each of its beats
 //!
 //!    busy becomes quiet once no change was seen or heard of for a failover time
 //! ```
 //!
-//! What a scan finds that nobody has announced (a worker that died between its write and its word)
-//! it finds later than in a busy fleet, and then tells the others. Where a KCL may start, which says
-//! nothing, one worker scans more often for all.
+//! What nobody has announced (a worker died between its write and its word) a scan finds, later than in a
+//! busy fleet: it tells the others, who look as seldom. Where a KCL may start, which announces nothing,
+//! one worker scans more often for all. Workers with different failover times are never quiet: who has
+//! the longer one would notice a death too late for the others.
 
 use crate::lease::{Error, KeepAlive, WorkerRow};
-use crate::model::{Lease, Moment, WorkerId};
+use crate::model::{Lease, Moment, Token, WorkerId};
 
 use super::engine::Engine;
 use super::lease_entry::{LeaseEntry, LeaseWork};
@@ -35,6 +36,10 @@ pub(super) struct Quiet {
     disturbed: Option<Moment>,
     /// The worker that it watches while all is quiet.
     neighbour: Option<Neighbour>,
+    /// The process that it has told the others of because its row stood still.
+    told_of: Option<Token>,
+    /// Whether the last scan has shown that a KCL may hold leases.
+    shows_kcl: bool,
 }
 
 impl Quiet {
@@ -49,9 +54,9 @@ impl Quiet {
 pub enum NeighbourState {
     /// It lives, or it was not read, or somebody else is watched by now.
     Lives,
-    /// It stands still: everybody has to look.
+    /// It stands still.
     StandsStill,
-    /// The row is gone, or its marks are not as they were: this worker has to look.
+    /// The row is gone, of another process, or its marks are not as they were.
     HasChanged,
 }
 
@@ -111,19 +116,48 @@ impl Engine {
         let Ok(row) = row else {
             return NeighbourState::Lives;
         };
+        let before = self.members.rows().find(|row| row.worker == *worker);
+        let is_same = |now: &WorkerRow| {
+            before.is_some_and(|before| before.incarnation == now.incarnation) && self.beats(now)
+        };
+        let has_changed = !row.as_ref().is_some_and(is_same);
         self.see_worker(worker, row, at);
-        if self.members.calm(at).is_zero() {
+        if has_changed || self.members.calm(at).is_zero() {
             self.disturb(at);
             return NeighbourState::HasChanged;
         }
-        let failover = self.members.failover(worker).unwrap_or_default();
-        let patience = failover.max(self.settings.timing.failover) / 2;
-        let still = self.members.stands_still(worker, at);
-        if is_watched && still.is_some_and(|still| still >= patience) {
+        if is_watched && self.stands_still(worker, at) {
             self.disturb(at);
             return NeighbourState::StandsStill;
         }
         NeighbourState::Lives
+    }
+
+    /// Whether a row has stood still for so long that others have to look, too.
+    fn stands_still(&self, worker: &WorkerId, at: Moment) -> bool {
+        let still = self.members.stands_still(worker, at);
+        still.is_some_and(|still| still >= self.settings.timing.failover / 2)
+    }
+
+    /// The rows that the others are told to look at after a scan and its plan, because nobody else may
+    /// have said what it shows: that of this worker, if the fleet `was_quiet` or a KCL has begun; and that
+    /// of the worker that comes next, once, if it stands still.
+    pub fn whom_to_tell_of(&mut self, was_quiet: bool, now: Moment) -> Vec<WorkerId> {
+        let timing = &self.settings.timing;
+        let shows_kcl =
+            self.may_share || self.led.is_some() || self.members.sees_foreign_leases(now, timing);
+        let is_new = shows_kcl && !std::mem::replace(&mut self.quiet.shows_kcl, shows_kcl);
+        let mut told = Vec::new();
+        if is_new || (was_quiet && !self.is_quiet()) {
+            told.push(self.settings.me.clone());
+        }
+        let next = Neighbour::of(&self.settings.me, self.members.rows()).cloned();
+        let still = next.filter(|next| self.stands_still(&next.worker, now));
+        let process = still.as_ref().map(|next| next.incarnation.clone());
+        if std::mem::replace(&mut self.quiet.told_of, process.clone()) != process {
+            told.extend(still.map(|next| next.worker));
+        }
+        told
     }
 
     /// How often the table has to be scanned after a plan from the rows as they were read at `seen`, and
@@ -168,7 +202,7 @@ impl Engine {
             && self
                 .members
                 .rows()
-                .all(|row| beats(row) && self.has_shown_life(row, seen))
+                .all(|row| self.beats(row) && self.has_shown_life(row, seen))
             && self
                 .leases
                 .known()
@@ -178,9 +212,16 @@ impl Engine {
     /// Whether a row was seen to move since the scan before. Whoever watches that worker may be dead too,
     /// or may not see it.
     fn has_shown_life(&self, row: &WorkerRow, seen: Moment) -> bool {
-        let patience = row.failover.max(self.settings.timing.failover);
         let life = self.members.last_life(&row.worker);
-        life.is_some_and(|life| seen.since(life) < patience)
+        life.is_some_and(|life| seen.since(life) < self.settings.timing.failover)
+    }
+
+    /// Whether this worker goes on as all others do, and its row shows it.
+    fn beats(&self, row: &WorkerRow) -> bool {
+        row.keep_alive == KeepAlive::Heartbeats
+            && row.failover == self.settings.timing.failover
+            && !row.leaving
+            && !row.is_draining()
     }
 
     /// Whether nothing will become of a lease unless somebody announces it.
@@ -202,11 +243,6 @@ impl Engine {
             LeaseWork::Taking | LeaseWork::HandlerLeft => false,
         }
     }
-}
-
-/// Whether this worker goes on, and its row shows it.
-fn beats(row: &WorkerRow) -> bool {
-    row.keep_alive == KeepAlive::Heartbeats && !row.leaving && !row.is_draining()
 }
 
 #[cfg(test)]

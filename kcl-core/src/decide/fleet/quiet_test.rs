@@ -46,6 +46,9 @@ impl QuietCase {
             let words: Vec<&str> = line.trim_end_matches('?').split_whitespace().collect();
             match *words {
                 ["is", "it", "quiet"] => answers.push(case.pace().to_owned()),
+                ["whom", "does", "it", "tell", "of", "at", when] => {
+                    answers.push(case.told(seconds(when)));
+                }
                 ["who", "lives", "at", when] => answers.push(case.live(seconds(when))),
                 ["who", "is", "watched"] => answers.push(case.watched()),
                 ["ME", "reads", who, "at", when] => answers.push(case.reads(who, seconds(when))),
@@ -127,6 +130,16 @@ impl QuietCase {
             "quiet"
         } else {
             "no"
+        }
+    }
+
+    fn told(&mut self, now: Moment) -> String {
+        let told = self.engine.whom_to_tell_of(false, now);
+        let names: Vec<_> = told.iter().map(WorkerId::as_str).collect();
+        if names.is_empty() {
+            "nobody".to_owned()
+        } else {
+            names.join(" ")
         }
     }
 

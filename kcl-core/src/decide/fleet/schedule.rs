@@ -48,7 +48,8 @@ pub struct Schedule {
     pace: ScanPace,
 }
 
-/// The same of the worker that has to see a KCL that starts, where heartbeats hold the leases: a
+/// How often the table is scanned by the one worker that has to see a KCL that starts, where heartbeats
+/// hold the leases and the fleet is quiet, or that worker alone: a
 /// quarter of the time between two looks of that KCL, which takes what has stood still from one to the
 /// next. It looks each 20 s if it has its default failover time. If its time is shorter, so is this
 /// worker's, of which this is half.

@@ -185,7 +185,7 @@ pub async fn the_signal_stays_while_nobody_announces(fixture: &dyn TableFixture)
 
 /// However much has changed, the number of hints is limited.
 ///
-/// A store limits the size of a row, and every worker reads the signal twice a second. A table may
+/// A store limits the size of a row, and every worker reads the signal once or twice a second. A table may
 /// keep twice as many as it has to, to trim rarely.
 pub async fn the_hints_are_bounded(fixture: &dyn TableFixture) {
     let (writer, reader) = two(fixture).await;

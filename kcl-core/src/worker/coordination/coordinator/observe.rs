@@ -77,10 +77,8 @@ impl Coordinator {
         self.engine.settle_moves(now, true);
         let was_quiet = self.engine.is_quiet();
         self.has_seen(now);
-        if was_quiet && !self.engine.is_quiet() {
-            // Nobody has said what the scan shows, and the others look as seldom.
-            self.announcer
-                .say(Changed::Worker(self.context.me().clone()));
+        for worker in self.engine.whom_to_tell_of(was_quiet, now) {
+            self.announcer.say(Changed::Worker(worker));
         }
         self.list_for_the_quiet(now);
         for key in self.engine.unanswered(now) {
@@ -174,9 +172,8 @@ impl Coordinator {
     ) {
         match self.engine.saw_neighbour(&worker, row, at) {
             NeighbourState::Lives => {}
-            NeighbourState::HasChanged => self.has_seen(at),
-            NeighbourState::StandsStill => {
-                // Whoever takes its leases has to have watched it, and this worker may have no room.
+            // Whoever takes leases of it has to have watched it, and this worker may have no room.
+            NeighbourState::HasChanged | NeighbourState::StandsStill => {
                 self.announcer.say(Changed::Worker(worker));
                 self.has_seen(at);
             }
@@ -309,11 +306,10 @@ impl Coordinator {
             HandOverVerdict::AskTable => {
                 let context = Arc::clone(&self.context);
                 self.job(async move {
+                    let row = context.client.table.get_worker(&by);
+                    let row = context.client.read(row).await;
+                    // After the read: a heartbeat that it shows may have been sent just before.
                     let at = context.clock().now();
-                    let row = context
-                        .client
-                        .read(context.client.table.get_worker(&by))
-                        .await;
                     JobResult::Requester { lease, by, row, at }
                 });
             }

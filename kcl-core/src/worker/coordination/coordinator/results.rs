@@ -84,6 +84,8 @@ impl Coordinator {
                     Ok(look) => self.on_looked(look),
                     Err(error) => {
                         self.engine.members.failed();
+                        // This worker has to look again, and nobody else.
+                        self.engine.disturb(now);
                         self.trouble("to look at the leases", error.into());
                     }
                 }
