@@ -146,7 +146,8 @@ impl Engine {
         let timing = &self.settings.timing;
         let shows_kcl =
             self.may_share || self.led.is_some() || self.members.sees_foreign_leases(now, timing);
-        let is_new = shows_kcl && !std::mem::replace(&mut self.quiet.shows_kcl, shows_kcl);
+        let was_shown = std::mem::replace(&mut self.quiet.shows_kcl, shows_kcl);
+        let is_new = shows_kcl && !was_shown;
         let mut told = Vec::new();
         if is_new || (was_quiet && !self.is_quiet()) {
             told.push(self.settings.me.clone());

@@ -78,6 +78,7 @@ impl QuietCase {
             }
             ["ME", "holds", key] => self.engine.leases.hold(&LeaseKey::single(key), true),
             ["a", "KCL", "may", "share"] => self.foreign.may_share = true,
+            ["no", "KCL"] => self.foreign.may_share = false,
             ["the", "signal", "is", "heard", "at", when] => self.engine.hears(true, seconds(when)),
             ["the", "signal", "is", "lost", "at", when] => self.engine.hears(false, seconds(when)),
             ["a", "word", "at", when] => self.engine.disturb(seconds(when)),
