@@ -5,7 +5,6 @@
 //! `entityType`, no hash keys, no sub-sequence number) and strictly everywhere else.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -54,18 +53,6 @@ fn key_text(key: &LeaseKey) -> Result<String, Error> {
 /// The key as an attribute.
 pub(crate) fn key_value(key: &LeaseKey) -> Result<AttributeValue, Error> {
     key_text(key).map(AttributeValue::S)
-}
-
-/// Splits a key into stream and shard. The names of shards contain no `:`, and a stream's
-/// serialised form contains several, so the last one separates.
-pub(crate) fn parse_key(text: &str) -> LeaseKey {
-    match text.rsplit_once(':') {
-        Some((stream, shard)) => LeaseKey {
-            stream: Some(Arc::from(stream)),
-            shard: shard.into(),
-        },
-        None => LeaseKey::single(text),
-    }
 }
 
 /// Shards as a set, or `None` if there are none: DynamoDB has no empty set. Duplicates are dropped,
@@ -198,7 +185,7 @@ impl Reader<'_> {
     pub(super) fn lease(self) -> Result<Lease, MalformedRow> {
         let checkpoint = self.needed_text(CHECKPOINT)?;
         let mut lease = Lease::new(
-            parse_key(self.key()),
+            LeaseKey::parse(self.key()),
             self.checkpoint(CHECKPOINT, CHECKPOINT_SUB, checkpoint)?,
         );
         lease.owner = self.text(LEASE_OWNER)?.map(WorkerId::from);

@@ -26,7 +26,7 @@ mod worker;
 
 pub(crate) use attribute::{Item, SIGNAL_KEY};
 pub(crate) use checkpoint::{checkpoint_values, number, text};
-pub(crate) use lease::{key_value, lease_item, parse_key, shard_set, throughput_values};
+pub(crate) use lease::{key_value, lease_item, shard_set, throughput_values};
 pub(crate) use reader::Reader;
 pub(crate) use row::Row;
 pub(crate) use signal::{read_signal, recent_value};

@@ -5,10 +5,9 @@ use std::str::FromStr;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use kcl_core::lease::{MalformedRow, RowKey};
-use kcl_core::model::WorkerId;
+use kcl_core::model::{LeaseKey, WorkerId};
 
 use super::attribute::{INCARNATION, Item, LEASE_KEY, SIGNAL_KEY, WORKER};
-use super::parse_key;
 
 /// Reads the attributes of an item; its errors name the row, the attribute, what was found and what
 /// is expected. The value of an attribute is shown only where a person needs it to repair the row.
@@ -56,7 +55,7 @@ impl<'a> Reader<'a> {
                 name.map_or_else(|| self.key(), String::as_str),
             ));
         }
-        RowKey::Lease(parse_key(self.key()))
+        RowKey::Lease(LeaseKey::parse(self.key()))
     }
 
     /// The value, if it has this type. A wrong type is an error even where the attribute may be

@@ -2,10 +2,10 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use kcl_core::lease::{ChangeSignal, Changed, MalformedRow};
-use kcl_core::model::WorkerId;
+use kcl_core::model::{LeaseKey, WorkerId};
 
 use super::attribute::{SIGNAL_RECENT, SIGNAL_VALUE};
-use super::{Reader, parse_key, text};
+use super::{Reader, text};
 
 /// The list of announcements is cut to this many bytes, so that the row with its attribute names
 /// stays below 4 KB, the unit in which reads are counted: every worker reads it every 650 ms.
@@ -61,7 +61,7 @@ pub(crate) fn read_signal(reader: Reader<'_>) -> Result<ChangeSignal, MalformedR
         };
         let (value, changed) = line.split_once(' ').ok_or_else(malformed)?;
         let changed = match (changed.get(..1), changed.get(1..)) {
-            (Some("L"), Some(key)) => Changed::Lease(parse_key(key)),
+            (Some("L"), Some(key)) => Changed::Lease(LeaseKey::parse(key)),
             (Some("W"), Some(worker)) => Changed::Worker(WorkerId::from(worker)),
             (Some("B"), Some("")) => {
                 signal.first = Some(value.to_owned());
