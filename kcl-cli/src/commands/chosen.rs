@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
-use kcl_core::admin::{FleetView, LeaseState, SteerError};
+use kcl_core::admin::{FleetView, SteerError};
 use kcl_core::model::{Lease, LeaseKey};
 use serde::Serialize;
 
@@ -31,12 +31,7 @@ impl ChosenArguments {
 
 /// The unfinished leases of these names, all of them if there is none.
 pub(super) fn chosen(names: &[String], fleet: &FleetView) -> Result<Vec<Lease>, Failure> {
-    let unfinished: Vec<&Lease> = fleet
-        .leases
-        .iter()
-        .filter(|view| view.state != LeaseState::Ended)
-        .map(|view| &view.lease)
-        .collect();
+    let unfinished: Vec<&Lease> = fleet.unfinished().map(|view| &view.lease).collect();
     if names.is_empty() {
         return Ok(unfinished.into_iter().cloned().collect());
     }

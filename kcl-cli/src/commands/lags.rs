@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use kcl_core::admin::{Asked, FleetView, LeaseLag, LeaseState, LeaseView};
+use kcl_core::admin::{Asked, FleetView, LeaseLag, LeaseView};
 use kcl_core::model::Lease;
 
 use super::of_stream::{OfStream, measure, stream_of};
@@ -51,19 +51,13 @@ pub(super) fn divided<'a>(
     let retention = of.map(|of| of.view.description.retention);
     let (mut said, mut rest) = (Vec::new(), Vec::new());
     let is_of_it = |view: &&LeaseView| of.is_none_or(|of| of.reads(&view.lease));
-    for view in unfinished(fleet).filter(is_of_it) {
+    for view in fleet.unfinished().filter(is_of_it) {
         match LeaseLag::published(view, retention).filter(|lag| is_enough(lag, ask)) {
             Some(lag) => said.push(lag),
             None => rest.push(view),
         }
     }
     (said, rest)
-}
-
-/// The leases that are to be read, or will be.
-fn unfinished(fleet: &FleetView) -> impl Iterator<Item = &LeaseView> {
-    let leases = fleet.leases.iter();
-    leases.filter(|view| view.state != LeaseState::Ended)
 }
 
 /// Whether the stream need not be asked after this.
@@ -86,8 +80,8 @@ pub(super) async fn said_by_holders(
     arguments: &StreamOfArguments,
 ) -> Result<Lags, Failure> {
     // Which leases are of the stream that was named shows in its description alone.
-    let chosen =
-        arguments.stream.is_some() && unfinished(fleet).any(|it| it.lease.key.stream.is_some());
+    let names_stream = |it: &LeaseView| it.lease.key.stream.is_some();
+    let chosen = arguments.stream.is_some() && fleet.unfinished().any(names_stream);
     let (mut lags, rest) = divided(fleet, None, AskOf::Unsaid);
     let asked = Asked::default();
     if rest.is_empty() && !chosen {
@@ -112,14 +106,26 @@ pub(super) async fn said_by_holders(
             });
         }
     };
-    let (mut lags, rest) = divided(fleet, Some(&of), AskOf::Unsaid);
-    let rest: Vec<Lease> = rest.into_iter().map(|view| view.lease.clone()).collect();
-    let progress = Progress::new("asking the stream", rest.len());
-    let (measured, asked) = measure(&of, &rest, |done| progress.at(done, rest.len())).await;
-    lags.extend(measured);
+    let found = divided(fleet, Some(&of), AskOf::Unsaid);
+    let all = found.1.len();
+    let progress = Progress::new("asking the stream", all);
+    let (lags, asked) = with_measured(&of, found, |done| progress.at(done, all)).await;
     Ok(Lags {
         of: Some(of),
         lags,
         asked,
     })
+}
+
+/// What holders say, and what the stream says of the leases that are left, as they were
+/// [divided]. `tell` hears how many of these are done.
+pub(super) async fn with_measured(
+    of: &OfStream,
+    (mut lags, rest): (Vec<LeaseLag>, Vec<&LeaseView>),
+    tell: impl FnMut(usize),
+) -> (Vec<LeaseLag>, Asked) {
+    let rest: Vec<Lease> = rest.into_iter().map(|view| view.lease.clone()).collect();
+    let (measured, asked) = measure(of, &rest, tell).await;
+    lags.extend(measured);
+    (lags, asked)
 }

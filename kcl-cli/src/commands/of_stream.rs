@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kcl_core::SystemClock;
-use kcl_core::admin::{Asked, FleetView, LeaseLag, LeaseState, StreamView, measure_lag};
+use kcl_core::admin::{Asked, FleetView, LeaseLag, StreamView, measure_lag};
 use kcl_core::model::{Lease, StreamName};
 use kcl_core::stream::Stream;
 
@@ -109,11 +109,8 @@ pub(super) async fn measured(of: &OfStream, fleet: &FleetView) -> (Vec<LeaseLag>
 
 /// The unfinished leases of this stream.
 pub(super) fn leases_of(of: &OfStream, fleet: &FleetView) -> Vec<Lease> {
-    let leases = fleet.leases.iter();
-    leases
-        .filter(|view| view.state != LeaseState::Ended && of.reads(&view.lease))
-        .map(|view| view.lease.clone())
-        .collect()
+    let leases = fleet.unfinished().filter(|view| of.reads(&view.lease));
+    leases.map(|view| view.lease.clone()).collect()
 }
 
 /// Asks the stream how far behind these leases are; `tell` hears how many are done.

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::decide::expiry::Timing;
 
-use super::{FleetView, LeaseState, Life};
+use super::{FleetView, Life};
 
 /// What a lease takes in DynamoDB, in bytes, with its attribute names: see the docs of
 /// `kcl-dynamo`.
@@ -142,31 +142,20 @@ impl FleetCost {
 pub fn cost(fleet: &FleetView) -> FleetCost {
     let alive = || fleet.workers.iter().filter(|it| it.life != Life::Dead);
     let workers = alive().count();
-    let held = fleet
-        .leases
-        .iter()
-        .filter(|view| view.state != LeaseState::Ended && view.holder.is_some())
-        .count();
+    let holders = || fleet.unfinished().filter_map(|view| view.holder.as_ref());
+    let held = holders().count();
     let by_heartbeats: BTreeSet<_> = alive()
         .filter(|worker| worker.heartbeats)
         .map(|worker| &worker.worker)
         .collect();
-    let renewed = fleet.leases.iter().filter(|view| {
-        let holder = view.holder.as_ref();
-        view.state != LeaseState::Ended && holder.is_some_and(|of| !by_heartbeats.contains(of))
-    });
-    let renewed = renewed.count();
+    let renewed = holders().filter(|of| !by_heartbeats.contains(of)).count();
     let failover = alive()
         .filter_map(|worker| worker.failover)
         .min()
         .unwrap_or(FAILOVER);
     let timing = Timing::for_failover(failover);
-    let unfinished = fleet
-        .leases
-        .iter()
-        .filter(|it| it.state != LeaseState::Ended);
     // What nobody holds is looked at as often as in a fleet that moves leases.
-    let is_all_held = unfinished.count() == held;
+    let is_all_held = fleet.unfinished().count() == held;
     let is_lone = workers == 1 && is_all_held;
     let is_alike = alive().all(|it| it.failover == Some(failover) && !it.draining);
     let is_heard = timing.look.as_secs_f64() >= SIGNAL;
@@ -239,7 +228,7 @@ pub fn cost(fleet: &FleetView) -> FleetCost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::{LeaseView, Moved, WorkerView};
+    use crate::admin::{LeaseState, LeaseView, Moved, WorkerView};
     use crate::model::{Checkpoint, Lease, LeaseKey};
 
     fn fleet(workers: usize, leases: usize) -> FleetView {

@@ -75,6 +75,12 @@ impl FleetView {
         self.workers.iter().filter(alive).count()
     }
 
+    /// The leases whose shards are not read to their end. Ordered by key.
+    pub fn unfinished(&self) -> impl Iterator<Item = &LeaseView> {
+        let is_unfinished = |lease: &&LeaseView| lease.state != LeaseState::Ended;
+        self.leases.iter().filter(is_unfinished)
+    }
+
     /// The leases that are stuck, with the reason. Ordered by key.
     pub fn stuck(&self) -> impl Iterator<Item = (&LeaseView, &Stuck)> {
         self.leases

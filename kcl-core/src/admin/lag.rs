@@ -224,15 +224,8 @@ impl Asking<'_> {
     /// Measures one lease. An error of the stream becomes part of the result.
     async fn lag(mut self, lease: &Lease, retention: Duration) -> (LeaseLag, Asked) {
         let mut lag = LeaseLag {
-            lease: lease.key.clone(),
-            behind: None,
-            at_most: false,
-            seen_ago: None,
-            position_at: None,
-            retention_left: None,
             retention: Some(retention),
-            gap: None,
-            error: None,
+            ..LeaseLag::unknown(lease.key.clone(), None)
         };
         match place(lease) {
             Err(why) => lag.error = Some(why),

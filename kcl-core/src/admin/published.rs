@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::lease::{HeldLag, Standstill};
-use crate::model::{LeaseKey, Timestamp, WorkerId};
+use crate::model::{LeaseKey, WorkerId};
 
-use super::{FleetView, LeaseLag, LeaseState, LeaseView, Stuck};
+use super::{FleetView, LeaseLag, LeaseView, Stuck};
 
 /// A lease is [stuck](Stuck) if its holder says that it has stood still for at least this long.
 /// [`Observer::stuck_after`](super::Observer::stuck_after) changes that.
@@ -153,11 +153,7 @@ impl FleetView {
     #[must_use]
     pub fn published_lag(&self) -> FleetLag {
         let mut lag = FleetLag::default();
-        let unfinished = self
-            .leases
-            .iter()
-            .filter(|it| it.state != LeaseState::Ended);
-        for view in unfinished {
+        for view in self.unfinished() {
             match view.lag.as_ref().and_then(|lag| lag.behind) {
                 Some(behind) => lag.behind = lag.behind.max(Some(behind)),
                 None if view.waits_for.is_none() => lag.unknown += 1,
@@ -177,15 +173,12 @@ impl LeaseLag {
         let lag = view.lag.as_ref()?;
         let (behind, seen_ago) = lag.behind.zip(lag.seen_ago)?;
         Some(Self {
-            lease: view.lease.key.clone(),
             behind: Some(behind),
             at_most: lag.at_most,
             seen_ago: Some(seen_ago),
-            position_at: None::<Timestamp>,
             retention_left: retention.map(|kept| kept.saturating_sub(behind)),
             retention,
-            gap: None,
-            error: None,
+            ..Self::unknown(view.lease.key.clone(), None)
         })
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kcl_core::admin::{Asked, FleetView, LeaseLag, LeaseView, StreamView};
-use kcl_core::model::{Lease, LeaseKey, Moment, Timestamp};
+use kcl_core::model::{LeaseKey, Moment, Timestamp};
 use kcl_core::{Clock as _, SystemClock};
 use serde::Serialize;
 use tokio::sync::watch;
@@ -18,8 +18,8 @@ use super::scale::Pace;
 use super::snapshot::Snapshot;
 use crate::arguments::StreamOfArguments;
 use crate::commands::lag::sort;
-use crate::commands::lags::{AskOf, divided};
-use crate::commands::of_stream::{OfStream, measure, stream_of};
+use crate::commands::lags::{AskOf, divided, with_measured};
+use crate::commands::of_stream::{OfStream, stream_of};
 use crate::failure::Failure;
 use crate::table_at::OpenTable;
 
@@ -151,17 +151,20 @@ impl LagAsker {
         speeds: &mut Speeds,
     ) -> Result<LagRound, String> {
         let fleet = Arc::clone(&self.snapshots.borrow().fleet);
-        let of = match self.ask {
+        let stream = match self.ask {
             None => Err(NOT_ASKED.to_owned()),
-            Some(_) => {
+            Some(ask) => {
                 let stream = self.stream(of, &fleet).await;
-                stream.map_err(|failure| failure.chain())
+                stream
+                    .map(|of| (of, ask))
+                    .map_err(|failure| failure.chain())
             }
         };
-        let (mut lags, asked) = match &of {
-            Ok(of) => self.ask(of, &fleet).await,
+        let (mut lags, asked) = match &stream {
+            Ok((of, ask)) => with_measured(of, divided(&fleet, Some(of), *ask), |_| {}).await,
             Err(why) => (said(&fleet).ok_or_else(|| why.clone())?, Asked::default()),
         };
+        let of = stream.map(|(of, _)| of);
         let known = |lag: &LeaseLag| Some((lag.lease.clone(), lag.behind?));
         let mut paces = speeds.measured(lags.iter().filter_map(known).collect(), SystemClock.now());
         for lag in lags.iter().filter(|lag| lag.at_most) {
@@ -177,15 +180,6 @@ impl LagAsker {
             asked,
             at: SystemClock.wall(),
         })
-    }
-
-    /// What the holders say, and what the stream says of the leases that are left.
-    async fn ask(&self, of: &OfStream, fleet: &FleetView) -> (Vec<LeaseLag>, Asked) {
-        let (mut lags, rest) = divided(fleet, Some(of), self.ask.unwrap_or(AskOf::Unsaid));
-        let rest: Vec<Lease> = rest.into_iter().map(|view| view.lease.clone()).collect();
-        let (measured, asked) = measure(of, &rest, |_| {}).await;
-        lags.extend(measured);
-        (lags, asked)
     }
 
     /// The stream, opened once, with its shards as they are now.
