@@ -53,6 +53,13 @@ impl Engine {
         holder.renew_every + holder.call_limit + look
     }
 
+    /// Whether KCL workers may hold leases of the table, as it was last seen.
+    pub(super) fn kcl_may_share(&self, now: Moment) -> bool {
+        self.may_share
+            || self.led.is_some()
+            || self.members.sees_foreign_leases(now, &self.settings.timing)
+    }
+
     /// What may hold the leases of this worker: the heartbeats of its row, if all others judge by them
     /// and can see them. `liveness` is the user's setting, `incarnation` that of the worker's row.
     pub fn keep_alive(
@@ -84,9 +91,7 @@ impl Engine {
             FleetTraits {
                 is_shown,
                 all_know: others.iter().all(|worker| know.contains(worker)),
-                kcl_may_share: self.may_share
-                    || self.led.is_some()
-                    || self.members.sees_foreign_leases(now, timing),
+                kcl_may_share: self.kcl_may_share(now),
             },
         );
         let relies = chosen == KeepAlive::Heartbeats;

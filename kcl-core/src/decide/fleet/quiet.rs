@@ -143,9 +143,7 @@ impl Engine {
     /// have said what it shows: that of this worker, if the fleet `was_quiet` or a KCL has begun; and that
     /// of the worker that comes next, once, if it stands still.
     pub fn whom_to_tell_of(&mut self, was_quiet: bool, now: Moment) -> Vec<WorkerId> {
-        let timing = &self.settings.timing;
-        let shows_kcl =
-            self.may_share || self.led.is_some() || self.members.sees_foreign_leases(now, timing);
+        let shows_kcl = self.kcl_may_share(now);
         let was_shown = std::mem::replace(&mut self.quiet.shows_kcl, shows_kcl);
         let is_new = shows_kcl && !was_shown;
         let mut told = Vec::new();
