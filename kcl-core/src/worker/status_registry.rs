@@ -83,10 +83,7 @@ impl ShardEntry {
     /// fail, because it may be the cause.
     fn shard_lag(&self, now: Moment) -> ShardLag {
         let is_notable = |span: &Duration| *span >= NOTABLE;
-        let fails = self
-            .handler_fails_since
-            .filter(|_| self.status.failures > 0)
-            .map(|since| now.since(since));
+        let fails = self.handler_fails_since.map(|since| now.since(since));
         let busy = self.held.in_call_for(now);
         let reads = self.held.failing();
         let reads = reads.map(|(failing, _)| now.since(failing.since));
@@ -369,8 +366,9 @@ impl StatusRegistry {
         let mut slow = Vec::new();
         for entry in self.shown().shards.values_mut() {
             entry.lag.refresh(now);
-            entry.handler_fails_since =
-                (entry.status.failures > 0).then(|| entry.handler_fails_since.unwrap_or(now));
+            if entry.status.failures > 0 {
+                entry.handler_fails_since.get_or_insert(now);
+            }
             let handler = entry.handler_fails_since.map(|since| now.since(since));
             entry.lag.fails(
                 entry
