@@ -15,7 +15,7 @@ use crate::support::{Call, Fault, Fleet, Run, Script, UnrulyTable, at, one_shard
 
 const F: Duration = Duration::from_millis(1500);
 
-async fn row_of(table: &UnrulyTable, worker: &str) -> Option<WorkerRow> {
+pub(super) async fn row_of(table: &UnrulyTable, worker: &str) -> Option<WorkerRow> {
     table.rows.get_worker(&worker.into()).await.unwrap()
 }
 

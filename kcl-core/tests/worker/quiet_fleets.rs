@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
-use kcl_core::lease::{Change, KeepAlive, LeaseTable};
+use kcl_core::lease::{Change, KeepAlive};
 use kcl_core::stream::memory::MemoryStream;
 use kcl_core::worker::Liveness;
 
 use super::fleet;
 use super::hand_over::{count, wait_for};
+use super::heartbeats::row_of;
 use crate::support::{Fleet, Run, Script, UnrulyTable};
 
 const F: Duration = Duration::from_secs(1);
@@ -28,7 +29,7 @@ fn start(stream: &MemoryStream, table: &UnrulyTable, id: &str) -> Run {
 
 /// The heartbeats of the worker so far.
 async fn beats(table: &UnrulyTable, worker: &str) -> u64 {
-    let row = table.rows.get_worker(&worker.into()).await.unwrap();
+    let row = row_of(table, worker).await;
     row.map_or(0, |row| row.counter)
 }
 
@@ -119,7 +120,7 @@ async fn whoever_comes_or_leaves_is_heard_of_in_a_quiet_fleet() {
 async fn a_fleet_that_does_not_hear_the_signal_scans() {
     let (stream, table) = (MemoryStream::new("orders", 6), UnrulyTable::new());
     let runs = three(&stream, &table).await;
-    let row = table.rows.get_worker(&"a".into()).await.unwrap().unwrap();
+    let row = row_of(&table, "a").await.unwrap();
     assert_eq!(row.keep_alive, KeepAlive::Heartbeats);
     table.set_deaf(true);
     let (before, from) = (table.scans(), beats(&table, "a").await);

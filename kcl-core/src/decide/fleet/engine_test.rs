@@ -1,3 +1,4 @@
+use super::super::notation::Mine;
 use super::*;
 use crate::model::{Checkpoint, Token};
 
@@ -27,20 +28,6 @@ fn engine(max_leases: usize) -> Engine {
 
 fn worker(id: &WorkerId) -> WorkerRow {
     WorkerRow::new(id.clone(), Token::new("incarnation"), FAILOVER)
-}
-
-/// Every tenancy is this process's.
-#[derive(Debug)]
-struct Mine;
-
-impl OwnTokens for Mine {
-    fn is_ours(&self, _: &Lease) -> bool {
-        true
-    }
-
-    fn is_abandoned(&self, _: &Lease) -> bool {
-        false
-    }
 }
 
 fn scan(leases: Vec<Lease>, at: Moment) -> Scan {

@@ -1,14 +1,14 @@
 use std::time::Duration;
 
-use super::super::notation::worker_row;
+use super::super::notation::ShownTable;
 use super::super::schedule::ScanPace;
 use super::super::{FleetCommand, FleetSettings, Scan};
 use super::*;
 use crate::decide::assignment::Take;
 use crate::decide::cases::run;
 use crate::decide::expiry::Timing;
-use crate::decide::members::notation::{at as seconds_at, lease, seconds};
-use crate::lease::{ForeignWorkers, ScanPage};
+use crate::decide::members::notation::{at as seconds_at, seconds};
+use crate::lease::ScanPage;
 use crate::model::Checkpoint;
 
 const F: Duration = Duration::from_secs(10);
@@ -61,9 +61,7 @@ fn a_row_that_has_moved_since_the_plan_is_not_killed() {
 struct LivenessCase {
     engine: Engine,
     liveness: Liveness,
-    leases: Vec<Lease>,
-    workers: Vec<WorkerRow>,
-    foreign: ForeignWorkers,
+    table: ShownTable,
 }
 
 impl LivenessCase {
@@ -71,9 +69,7 @@ impl LivenessCase {
         let mut case = Self {
             engine: Engine::new(FleetSettings::of_tests()),
             liveness: Liveness::default(),
-            leases: Vec::new(),
-            workers: Vec::new(),
-            foreign: ForeignWorkers::default(),
+            table: ShownTable::default(),
         };
         let mut answers = Vec::new();
         for line in given {
@@ -93,20 +89,6 @@ impl LivenessCase {
             ["with", "fleet"] => self.liveness = Liveness::Fleet,
             ["with", "compatible"] => self.liveness = Liveness::Compatible,
             ["with", "kcl"] => self.liveness = Liveness::Kcl,
-            ["worker", id, ref row @ ..] => {
-                self.workers.retain(|row| row.worker.as_str() != id);
-                self.workers.push(WorkerRow {
-                    worker: id.into(),
-                    ..worker_row(row)
-                });
-            }
-            ["no", "worker", id] => self.workers.retain(|row| row.worker.as_str() != id),
-            ["lease", key, ref row @ ..] => {
-                let key = LeaseKey::single(key);
-                self.leases.retain(|row| row.key != key);
-                self.leases.push(lease(key, row));
-            }
-            ["a", "KCL", "may", "start"] => self.foreign.may_join = true,
             ["failover", "of", "ME", span] => {
                 let timing = Timing::for_failover(seconds(span).since_origin());
                 self.engine = Engine::new(FleetSettings {
@@ -114,21 +96,10 @@ impl LivenessCase {
                     ..FleetSettings::of_tests()
                 });
             }
-            ["a", "KCL", "may", "share"] => self.foreign.may_share = true,
-            ["a", "KCL", "leads"] => self.foreign.leading = Some("a leader".to_owned()),
-            [id, "answers"] => self.foreign.answering.push(id.into()),
-            ["no", "KCL"] => self.foreign = ForeignWorkers::default(),
             ["scan", "at", when] => {
-                let page = ScanPage {
-                    leases: self.leases.clone(),
-                    workers: self.workers.clone(),
-                    foreign: self.foreign.clone(),
-                    ..ScanPage::default()
-                };
-                let when = seconds(when);
-                self.engine.scanned(Scan::new(page, when, when));
+                self.engine.scanned(self.table.scan(seconds(when)));
             }
-            _ => panic!("what is `{words:?}`?"),
+            _ => assert!(self.table.takes(words), "what is `{words:?}`?"),
         }
     }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::decide::cases::setting;
 use crate::decide::expiry::Timing;
 use crate::decide::members::notation::{lease, seconds};
-use crate::lease::{KeepAlive, WorkerRow};
-use crate::model::{Lease, LeaseKey, WorkerId};
+use crate::lease::{ForeignWorkers, KeepAlive, ScanPage, WorkerRow};
+use crate::model::{Lease, LeaseKey, Moment, WorkerId};
 
-use super::{HandedOver, LeaseEntries, LeaseWork};
+use super::{HandedOver, LeaseEntries, LeaseWork, OwnTokens, Scan};
 
 /// The row of the worker `ME`, from a process, a counter, and perhaps `leaving` and `F=30`.
 pub(super) fn worker_row(words: &[&str]) -> WorkerRow {
@@ -30,6 +30,67 @@ pub(super) fn worker_row(words: &[&str]) -> WorkerRow {
         }
     }
     row
+}
+
+/// What the table shows in a case.
+#[derive(Debug, Default)]
+pub(super) struct ShownTable {
+    leases: Vec<Lease>,
+    pub(super) workers: Vec<WorkerRow>,
+    foreign: ForeignWorkers,
+}
+
+impl ShownTable {
+    /// Takes a line of a case that changes what the table shows. Whether it is one.
+    pub(super) fn takes(&mut self, words: &[&str]) -> bool {
+        match *words {
+            ["worker", id, ref row @ ..] => {
+                self.workers.retain(|row| row.worker.as_str() != id);
+                self.workers.push(WorkerRow {
+                    worker: id.into(),
+                    ..worker_row(row)
+                });
+            }
+            ["no", "worker", id] => self.workers.retain(|row| row.worker.as_str() != id),
+            ["lease", key, ref row @ ..] => {
+                let key = LeaseKey::single(key);
+                self.leases.retain(|row| row.key != key);
+                self.leases.push(lease(key, row));
+            }
+            ["a", "KCL", "may", "start"] => self.foreign.may_join = true,
+            ["a", "KCL", "may", "share"] => self.foreign.may_share = true,
+            ["a", "KCL", "leads"] => self.foreign.leading = Some("a leader".to_owned()),
+            [id, "answers"] => self.foreign.answering.push(id.into()),
+            ["no", "KCL"] => self.foreign = ForeignWorkers::default(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// All of it, read at this moment.
+    pub(super) fn scan(&self, at: Moment) -> Scan {
+        let page = ScanPage {
+            leases: self.leases.clone(),
+            workers: self.workers.clone(),
+            foreign: self.foreign.clone(),
+            ..ScanPage::default()
+        };
+        Scan::new(page, at, at)
+    }
+}
+
+/// Every tenancy is this process's.
+#[derive(Debug)]
+pub(super) struct Mine;
+
+impl OwnTokens for Mine {
+    fn is_ours(&self, _: &Lease) -> bool {
+        true
+    }
+
+    fn is_abandoned(&self, _: &Lease) -> bool {
+        false
+    }
 }
 
 /// One lease, as the worker `ME` knows it.

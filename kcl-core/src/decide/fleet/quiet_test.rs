@@ -1,35 +1,18 @@
 use std::time::Duration;
 
-use super::super::notation::worker_row;
-use super::super::{FleetSettings, OwnTokens, Scan};
+use super::super::FleetSettings;
+use super::super::notation::{Mine, ShownTable};
 use super::*;
 use crate::decide::cases::run;
 use crate::decide::liveness::Liveness;
-use crate::decide::members::notation::{at as seconds_at, lease, seconds};
-use crate::lease::{ForeignWorkers, ScanPage};
+use crate::decide::members::notation::{at as seconds_at, seconds};
 use crate::model::LeaseKey;
-
-/// The tenancies of the leases that name `ME` are this process's.
-#[derive(Debug)]
-struct OwnLeases;
-
-impl OwnTokens for OwnLeases {
-    fn is_ours(&self, row: &Lease) -> bool {
-        row.owner.as_ref().map(WorkerId::as_str) == Some("ME")
-    }
-
-    fn is_abandoned(&self, _: &Lease) -> bool {
-        false
-    }
-}
 
 /// What the table shows, and the engine of the worker `ME`.
 struct QuietCase {
     engine: Engine,
     liveness: Liveness,
-    leases: Vec<Lease>,
-    workers: Vec<WorkerRow>,
-    foreign: ForeignWorkers,
+    table: ShownTable,
 }
 
 impl QuietCase {
@@ -37,9 +20,7 @@ impl QuietCase {
         let mut case = Self {
             engine: Engine::new(FleetSettings::of_tests()),
             liveness: Liveness::default(),
-            leases: Vec::new(),
-            workers: Vec::new(),
-            foreign: ForeignWorkers::default(),
+            table: ShownTable::default(),
         };
         let mut answers = Vec::new();
         for line in given {
@@ -63,22 +44,7 @@ impl QuietCase {
             ["with", "compatible"] => self.liveness = Liveness::Compatible,
             ["with", "kcl"] => self.liveness = Liveness::Kcl,
             ["of", "a", "reading"] => self.engine.settings.reading_ends = true,
-            ["worker", id, ref row @ ..] => {
-                self.workers.retain(|row| row.worker.as_str() != id);
-                self.workers.push(WorkerRow {
-                    worker: id.into(),
-                    ..worker_row(row)
-                });
-            }
-            ["no", "worker", id] => self.workers.retain(|row| row.worker.as_str() != id),
-            ["lease", key, ref row @ ..] => {
-                let key = LeaseKey::single(key);
-                self.leases.retain(|row| row.key != key);
-                self.leases.push(lease(key, row));
-            }
             ["ME", "holds", key] => self.engine.leases.hold(&LeaseKey::single(key), true),
-            ["a", "KCL", "may", "share"] => self.foreign.may_share = true,
-            ["no", "KCL"] => self.foreign.may_share = false,
             ["the", "signal", "is", "heard", "at", when] => self.engine.hears(true, seconds(when)),
             ["the", "signal", "is", "lost", "at", when] => self.engine.hears(false, seconds(when)),
             ["a", "word", "at", when] => self.engine.disturb(seconds(when)),
@@ -97,12 +63,12 @@ impl QuietCase {
                     now = now + Duration::from_secs(2);
                 }
             }
-            _ => panic!("what is `{words:?}`?"),
+            _ => assert!(self.table.takes(words), "what is `{words:?}`?"),
         }
     }
 
     fn beat(&mut self, beats: impl Fn(&str) -> bool) {
-        for row in &mut self.workers {
+        for row in &mut self.table.workers {
             if beats(row.worker.as_str()) {
                 *row = row.next();
             }
@@ -110,19 +76,13 @@ impl QuietCase {
     }
 
     fn scan(&mut self, now: Moment) {
-        let page = ScanPage {
-            leases: self.leases.clone(),
-            workers: self.workers.clone(),
-            foreign: self.foreign.clone(),
-            ..ScanPage::default()
-        };
-        self.engine.scanned(Scan::new(page, now, now));
+        self.engine.scanned(self.table.scan(now));
         self.plan(now);
     }
 
     fn plan(&mut self, now: Moment) {
         self.engine.keep_alive(self.liveness, &"1".into(), now);
-        let planned = self.engine.act(now, now, true, &OwnLeases);
+        let planned = self.engine.act(now, now, true, &Mine);
         assert!(planned.is_ok(), "the name is taken");
     }
 
@@ -167,6 +127,7 @@ impl QuietCase {
     /// What the row shows, and whether the worker is dead by then.
     fn reads(&mut self, who: &str, now: Moment) -> String {
         let row = self
+            .table
             .workers
             .iter()
             .find(|row| row.worker.as_str() == who)
