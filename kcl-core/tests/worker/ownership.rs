@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::fleet;
 use crate::support::{
     Call, Fleet, Script, Seen, UnrulyTable, at, lease_of, locked, one_shard, payloads, soon, until,
     wait_for_lease,
@@ -223,8 +224,11 @@ async fn an_audit_does_not_reset_a_deleted_row() {
 async fn of_two_live_workers_with_one_id_the_later_one_stops() {
     let (stream, shard, _) = one_shard(1);
     let table = UnrulyTable::new();
-    let fleet =
-        || Fleet::with_short_failover(&stream, &table).with(|builder| builder.worker_id("twin"));
+    // Of a worker that stands still for a third of this time, the second one would adopt the name.
+    let fleet = || {
+        Fleet::with_short_failover(&stream, &table)
+            .with(|builder| builder.worker_id("twin").failover(F * 4))
+    };
     let first = fleet().start(Script::default());
     first.seen.wait_for_records(1).await;
     let second = fleet().start(Script::default());
@@ -314,9 +318,11 @@ async fn after_a_crash_another_worker_resumes_within_failover_time() {
         .heard
         .wait_for("its start", |event| matches!(event, Event::Started))
         .await;
-    // It has seen the other one alive.
-    let counter = lease_of(&table, &shard).await.counter;
-    wait_for_lease(&table, &shard, |lease| lease.counter >= counter + 2).await;
+    // It has seen the other one alive, whose heartbeats hold the lease.
+    let beats = async || table.get_worker(&"first".into()).await.unwrap();
+    let counter = beats().await.unwrap().counter;
+    let has_beaten = async || beats().await.unwrap().counter >= counter + 2;
+    fleet::wait_for("two heartbeats", has_beaten).await;
     assert_eq!(second.seen.calls(), []);
     first.crash().await;
     let crashed = Instant::now();
