@@ -333,21 +333,25 @@ async fn a_page_shows_the_fleet_and_steers_it() {
         page.get("/api/lag").await.status == 200 && page.has_happened("handed_over").await
     })
     .await;
-    let status = page.json("/api/status").await;
-    assert_eq!(status["leases_by_state"], json!({ "held": 4 }));
-    assert_eq!(page.get("/healthz").await.status, 200);
-    let scale = page.json("/scale/app").await;
-    assert_eq!(scale["readable_leases"], json!(4));
     let held = |worker: &str, leases: u32| {
         format!(
             "kcl_fleet_leases{{application=\"app\",owner=\"{worker}\",state=\"held\"}} {leases}"
         )
     };
-    until("the metrics", async || {
-        let metrics = page.get("/metrics").await.body;
-        metrics.contains(&held("first", 2)) && metrics.contains(&held("second", 2))
-    })
-    .await;
+    // The page is as old as its last reading of the table.
+    let shows_both = async || {
+        until("the metrics", async || {
+            let metrics = page.get("/metrics").await.body;
+            metrics.contains(&held("first", 2)) && metrics.contains(&held("second", 2))
+        })
+        .await;
+    };
+    shows_both().await;
+    let status = page.json("/api/status").await;
+    assert_eq!(status["leases_by_state"], json!({ "held": 4 }));
+    assert_eq!(page.get("/healthz").await.status, 200);
+    let scale = page.json("/scale/app").await;
+    assert_eq!(scale["readable_leases"], json!(4));
 
     let change = async |wish: Value| {
         let answer = page.change(TOKEN, &wish).await;
@@ -361,6 +365,7 @@ async fn a_page_shows_the_fleet_and_steers_it() {
     .await;
     change(json!({ "do": "resume", "all": true })).await;
     fleet.is_shared(&[("first", 2), ("second", 2)]).await;
+    shows_both().await;
     let one = fleet.lease_of("first").await;
     let moved = change(json!({ "do": "move", "leases": [one], "to": "second" })).await;
     assert_eq!(moved, json!({ "moved": [one] }));

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kcl_local::stream::LocalStream;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -117,10 +117,11 @@ impl Fleet {
         WorkerProcess { child, trace }
     }
 
-    /// Waits until exactly these workers live and hold so many leases each.
+    /// Waits until exactly these workers live, hold so many leases each, and no lease is on its way.
     pub(crate) async fn is_shared(&self, shares: &[(&str, u64)]) {
+        let all_held: u64 = shares.iter().map(|(_, leases)| leases).sum();
         until("sharing the leases", async || {
-            let seen = kcl(&format!("workers {} --json", self.at())).await;
+            let seen = kcl(&format!("status {} --json", self.at())).await;
             // Before the first worker has made the table, it is an error.
             let Ok(document) = serde_json::from_str::<Value>(&seen.out) else {
                 return false;
@@ -133,7 +134,9 @@ impl Fleet {
                         && worker["leases"] == *leases
                 })
             };
-            workers.len() == shares.len() && shares.iter().all(is_there)
+            workers.len() == shares.len()
+                && shares.iter().all(is_there)
+                && document["leases_by_state"] == json!({ "held": all_held })
         })
         .await;
     }
