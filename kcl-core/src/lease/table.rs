@@ -339,7 +339,9 @@ pub trait LeaseTable: fmt::Debug + Send + Sync + 'static {
     }
 
     /// How often workers read the [`change_signal`](Self::change_signal): the delay after which
-    /// they learn of a change, against the cost of the read. The default is 500 ms.
+    /// they learn of a change, against the cost of the read. A worker whose failover time is shorter
+    /// than five of these intervals reads it in every fifth of that time instead. The default is
+    /// 500 ms.
     fn change_signal_interval(&self) -> Duration {
         Duration::from_millis(500)
     }

@@ -121,6 +121,15 @@ impl Fleet {
 
     /// The same with another `liveness`.
     pub fn start_with(&self, id: &str, liveness: Liveness) -> Running {
+        self.run(id, FAILOVER, liveness)
+    }
+
+    /// The same with another failover time.
+    pub fn start_with_failover(&self, id: &str, failover: Duration) -> Running {
+        self.run(id, failover, Liveness::default())
+    }
+
+    fn run(&self, id: &str, failover: Duration, liveness: Liveness) -> Running {
         let options = OpenOptions::new().clock(Arc::new(self.clock));
         let table = options
             .open_with_client(&self.dynamo.client(), "application")
@@ -135,7 +144,7 @@ impl Fleet {
             .lease_table(table)
             .clock(self.clock)
             .coordination_on(CoordinationOn::CallersRuntime)
-            .failover(FAILOVER)
+            .failover(failover)
             .liveness(liveness)
             .processor(move |_: &ShardRef| Counter(Arc::clone(&seen)))
             .build()

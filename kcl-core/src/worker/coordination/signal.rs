@@ -93,9 +93,9 @@ pub(super) async fn listen(
     heard: mpsc::UnboundedSender<ChangeNotice>,
 ) {
     let clock = Arc::clone(context.clock());
+    // In place of scans it is of use only if it is not slower than they are, and it costs less.
     let every = context.client.table.change_signal_interval();
-    // In place of scans it is of use only if it is not slower than they are.
-    let is_quick = every <= context.timing.look;
+    let every = every.min(context.timing.look);
     let mut asked = clock.now();
     let (mut answered, mut hears) = (clock.now(), false);
     loop {
@@ -106,7 +106,7 @@ pub(super) async fn listen(
         let is_heard = match &signal {
             Ok(signal) => {
                 answered = clock.now();
-                is_quick && signal.is_some()
+                signal.is_some()
             }
             Err(_) => hears && clock.now().since(answered) < DEAF_AFTER,
         };
