@@ -124,6 +124,11 @@ impl OwnRow {
         matches!(&self.name, NameState::Own(own) if own.incarnation == row.incarnation)
     }
 
+    /// Whether the row of this process is known to have had a higher counter.
+    fn knows_more_than(&self, row: &WorkerRow) -> bool {
+        matches!(&self.name, NameState::Own(own) if own.counter > row.counter)
+    }
+
     /// The row that is there in place of the one that was written last.
     fn found_own(
         &mut self,
@@ -143,6 +148,11 @@ impl OwnRow {
                 return self.ended(now);
             }
             return vec![RowCommand::Fail(RowFailure::NameIsTaken)];
+        }
+        // A late second copy of what once made the row has made it again, after others had found this
+        // worker dead and deleted it. They take its leases: what was killed does not live again.
+        if self.knows_more_than(&row) {
+            return self.lost(now);
         }
         if row.drains > wrote.drains {
             return self.drained_by_operator(row, now);
