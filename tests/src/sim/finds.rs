@@ -58,6 +58,8 @@ const FOUND_BY: &[(Mutant, u64)] = &[
     (Mutant::FilterDropsWork, 8),
     (Mutant::BeatWithoutCondition, 75),
     (Mutant::TakeWithoutKill, 84),
+    (Mutant::EvidenceOfAnother, 149),
+    (Mutant::BeatWhileHung, 0),
 ];
 
 /// What the folds say of which nothing else would be found, and by which defect.

@@ -38,7 +38,7 @@ mod world;
 
 pub use counts::{Counts, Fault};
 pub use dice::Dice;
-pub use fleet::{Bill, bill};
+pub use fleet::{Bill, Settled, Settling, bill, settle};
 pub use judge::{Schedule, States, Violation};
 pub use mutant::Mutant;
 pub use regressions::{Regression, regressions};

@@ -72,6 +72,10 @@ mutants! {
     /// The row of a worker that seems dead is not killed, and counts as killed, as it was seconds
     /// ago.
     TakeWithoutKill,
+    /// A lease is judged by the row of its holder's name, whichever process that row is of.
+    EvidenceOfAnother,
+    /// The lease of a handler that hangs is kept, and its worker's heartbeats go on.
+    BeatWhileHung,
     /// The owner's deadline counts from the answer, not from the request.
     DeadlineFromAnswer,
     /// The clock stands still while the process does.

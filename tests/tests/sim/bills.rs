@@ -6,7 +6,7 @@ use tests::sim::bill;
 /// By the rules in the docs of `kcl-dynamo`.
 #[test]
 fn heartbeats_cost_by_worker_and_renewals_by_lease() {
-    let writes = |liveness| bill(8, 2, liveness).unwrap().writes;
+    let writes = |liveness| bill(8, 2, 10_000, liveness).unwrap().writes;
     let (auto, compatible, kcl) = (
         writes(Liveness::Auto),
         writes(Liveness::Compatible),

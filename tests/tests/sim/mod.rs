@@ -5,6 +5,7 @@ mod bills;
 mod model;
 mod mutants;
 mod schedules;
+mod settles;
 mod shrinking;
 mod tables;
 mod worlds;

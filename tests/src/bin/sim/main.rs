@@ -8,8 +8,8 @@ use clap::Parser as _;
 use kcl_core::worker::Liveness;
 use tests::model::{Defect, Explored, ModelBounds, check};
 use tests::sim::{
-    Mutant, Outcome, Schedule, Stopwatch, Summary, Wish, World, bill, quiet_panics, regressions,
-    run_all, run_world, shrink,
+    Mutant, Outcome, Schedule, Settled, Stopwatch, Summary, Wish, World, bill, quiet_panics,
+    regressions, run_all, run_world, settle, shrink,
 };
 
 mod options;
@@ -100,7 +100,16 @@ fn main() -> ExitCode {
                 &[],
             )
         }
-        Command::Bill { leases, workers } => bills(leases, workers),
+        Command::Bill {
+            leases,
+            workers,
+            failover,
+        } => bills(leases, workers, failover),
+        Command::Settle {
+            leases,
+            workers,
+            failover,
+        } => settles(leases, workers, failover),
         Command::Meta {
             seeds,
             numbers: true,
@@ -329,13 +338,16 @@ fn run_regressions() -> ExitCode {
     }
 }
 
-fn bills(leases: u32, workers: usize) -> ExitCode {
-    println!("{leases} leases, {workers} workers, an hour with a reshard, a join and a kill");
+fn bills(leases: u32, workers: usize, failover: u64) -> ExitCode {
+    println!(
+        "{leases} leases, {workers} workers, failover {failover} s, an hour with a reshard, a join and a \
+         kill"
+    );
     println!("liveness    writes/min  read units/min  dollars/day");
     for name in ["auto", "compatible", "kcl"] {
         let found = Liveness::from_str(name)
             .map_err(std::io::Error::other)
-            .and_then(|liveness| bill(leases, workers, liveness));
+            .and_then(|liveness| bill(leases, workers, failover * 1000, liveness));
         match found {
             Ok(bill) => println!(
                 "{name:10}  {:10.0}  {:14.0}  {:11.2}",
@@ -350,6 +362,33 @@ fn bills(leases: u32, workers: usize) -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// The fleet has so long after each step, in seconds.
+const SETTLES_WITHIN: f64 = 60.0;
+
+fn settles(leases: u32, workers: usize, failover: u64) -> ExitCode {
+    println!("{leases} leases, {workers} workers, failover {failover} s");
+    println!("after                   settled in   moved  broken  writes/min  read units/min");
+    let found = settle(leases, workers, failover * 1000, |settled| {
+        println!("{settled}");
+    });
+    let settling = match found {
+        Ok(settling) => settling,
+        Err(error) => {
+            eprintln!("it could not be run: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    for violation in &settling.violations {
+        eprintln!("{violation}");
+    }
+    let is_good = |step: &Settled| step.seconds <= SETTLES_WITHIN && step.broken == 0;
+    if settling.steps.iter().all(is_good) && settling.violations.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn schedules() {

@@ -113,6 +113,21 @@ pub(super) enum Command {
         leases: u32,
         #[arg(long, default_value_t = 8)]
         workers: usize,
+        /// In seconds.
+        #[arg(long, default_value_t = 10)]
+        failover: u64,
+    },
+    /// Prints how soon a fleet settles after a start, a join, a kill and a restart of all its workers, a
+    /// tenth of them at a time, and what it asks of DynamoDB then. Fails if a step takes longer than a
+    /// minute, if a lease is lost that was not broken, or if a promise is.
+    Settle {
+        #[arg(long, default_value_t = 1000)]
+        leases: u32,
+        #[arg(long, default_value_t = 50)]
+        workers: usize,
+        /// In seconds.
+        #[arg(long, default_value_t = 10)]
+        failover: u64,
     },
     /// Runs one long world of steady load: no lease may move.
     Calm {

@@ -1,7 +1,7 @@
 //! What mutants do to the calls on the lease table.
 
 use kcl_core::lease::{Change, Error, Expect, KeepAlive, Match, WorkerRow};
-use kcl_core::model::{Checkpoint, Lease, Position, WorkerId};
+use kcl_core::model::{Checkpoint, Lease, Position, Token, WorkerId};
 
 use crate::sim::link::Life;
 use crate::sim::mutant::Mutant;
@@ -253,6 +253,21 @@ pub(super) fn looked(life: &Life, state: &WorldState, mut row: Lease) -> Lease {
                 .find(|owner| *owner != life.worker);
             if row.owner.is_some() && row.token.is_some() {
                 row.owner = first;
+            }
+        }
+        Some(Mutant::EvidenceOfAnother) => {
+            let holder = row
+                .actual_owner()
+                .and_then(|owner| state.table.worker(owner));
+            let part = row
+                .token
+                .as_ref()
+                .and_then(|token| token.as_str().split_once(':'));
+            if let (Some(holder), Some((_, part))) = (holder, part) {
+                row.token = Some(Token::new(format!(
+                    "{}:{part}",
+                    holder.incarnation.as_str()
+                )));
             }
         }
         Some(Mutant::PauseOverlooked) => row.paused_at = None,

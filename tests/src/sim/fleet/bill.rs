@@ -44,8 +44,8 @@ impl Bill {
 ///
 /// # Errors
 /// When there is no runtime.
-pub fn bill(leases: u32, workers: usize, liveness: Liveness) -> io::Result<Bill> {
-    let mut world = World::calm(0, workers, leases, 1, 10_000).quiet();
+pub fn bill(leases: u32, workers: usize, failover_ms: u64, liveness: Liveness) -> io::Result<Bill> {
+    let mut world = World::calm(0, workers, leases, 1, failover_ms).quiet();
     world.fleet.liveness = vec![liveness; workers + 1];
     world.fleet.beacon_ms = 650;
     let units = run_paused(0, async {

@@ -221,7 +221,9 @@ async fn balance(sim: &Sim) {
     loop {
         while let Some(uneven) = {
             let state = sim.state();
-            state.judge.unbalanced(&state.stream, &state.table)
+            state
+                .judge
+                .unbalanced(fleet.workers, &state.stream, &state.table)
         } {
             let now = sim.now();
             if now >= deadline {

@@ -9,8 +9,10 @@ mod process;
 mod producer;
 mod reshards;
 mod seeker;
+mod settle;
 mod streams;
 
 pub use bill::{Bill, bill};
 pub(crate) use director::direct;
 pub(crate) use process::lone_table;
+pub use settle::{Settled, Settling, settle};

@@ -247,7 +247,11 @@ fn build(
             Checkpoints::Manual
         })
         .checkpoint_every(millis(fleet.checkpoint_every_ms))
-        .handler_budget(millis(fleet.handler_budget_ms))
+        .handler_budget(if sim.mutant() == Some(Mutant::BeatWhileHung) {
+            Duration::from_secs(86_400)
+        } else {
+            millis(fleet.handler_budget_ms)
+        })
         .on_failure(if fleet.skip_failed {
             OnFailure::Skip
         } else {

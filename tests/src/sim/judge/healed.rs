@@ -24,15 +24,17 @@ fn is_deleted(row: &Lease, stream: &StreamTruth) -> bool {
 
 /// What has to be so when the faults are over, and at the very end.
 impl Judge {
-    /// Who holds too many or too few of the unfinished leases, if somebody does.
-    pub(crate) fn unbalanced(&self, stream: &StreamTruth, table: &TableTruth) -> Option<String> {
+    /// Who holds too many or too few of the unfinished leases, if somebody does. So many workers have to
+    /// live.
+    pub(crate) fn unbalanced(
+        &self,
+        workers: usize,
+        stream: &StreamTruth,
+        table: &TableTruth,
+    ) -> Option<String> {
         let held = self.held(stream, table);
-        if held.len() != self.world.fleet.workers {
-            return Some(format!(
-                "{} of {} workers live",
-                held.len(),
-                self.world.fleet.workers
-            ));
+        if held.len() != workers {
+            return Some(format!("{} of {workers} workers live", held.len()));
         }
         let drained = self.drained(table);
         if let Some((life, count)) = held

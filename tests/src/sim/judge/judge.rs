@@ -5,7 +5,7 @@ use crate::sim::runtime::At;
 use crate::sim::truth::{StreamTruth, TableTruth};
 use crate::sim::world::World;
 
-use super::board::Board;
+use super::board::{Board, Tenancy};
 use super::finder::Finder;
 use super::fold::{Fold, See, Sink, Violation};
 use super::states::States;
@@ -133,6 +133,20 @@ impl Judge {
     /// How often a lease has come to somebody so far.
     pub(crate) fn acquisitions(&self) -> usize {
         self.board.tenancies.len()
+    }
+
+    /// How many leases were taken since then from workers that had not crashed.
+    pub(crate) fn broken_since(&self, since: At) -> usize {
+        let is_broken = |tenancy: &&Tenancy| {
+            let ended = tenancy.ended.as_ref();
+            ended.is_some_and(|end| end.at >= since && end.by != tenancy.life)
+                && !self
+                    .board
+                    .lives
+                    .get(&tenancy.life)
+                    .is_some_and(|life| life.crashed)
+        };
+        self.board.tenancies.iter().filter(is_broken).count()
     }
 
     /// How those after the first so many came about: what became of the tenancy before, and how
