@@ -170,6 +170,7 @@ fn a_time_in_json_is_seconds_in_any_writing() {
     }
     assert_eq!(arrived_json("null"), None);
     assert_eq!(arrived_json("1e300"), None);
+    assert_eq!(arrived_json("9999999999999999"), None, "too large in ms");
 }
 
 /// In CBOR a payload is what it is: base64 in it is the producer's.

@@ -436,5 +436,5 @@ fn short_seconds(number: &[u8]) -> Option<i64> {
             _ => return None,
         }
     }
-    Some(millis * 10_i64.pow(3 - decimals.unwrap_or(0)))
+    millis.checked_mul(10_i64.pow(3 - decimals.unwrap_or(0)))
 }
