@@ -398,6 +398,7 @@ impl LeaseTable for DynamoLeaseTable {
     }
 
     /// 650 ms. A reading costs half a unit whatever it shows, and is most of what an idle worker reads.
+    /// With a failover time below 3.25 s it is read more often, each fifth of that.
     fn change_signal_interval(&self) -> Duration {
         Duration::from_millis(650)
     }

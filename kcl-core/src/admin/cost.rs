@@ -4,7 +4,7 @@
 //!   per held lease    a renewal every F/3, which a checkpoint replaces,    1 write unit
 //!                     unless heartbeats hold the lease
 //!   per worker        a heartbeat every F/3                                1 write unit
-//!                     the change signal every 0.65 s                       1/2 read unit
+//!                     the change signal every 0.65 s, or F/5 if less       1/2 read unit
 //!                     a scan every F/5, or every 30 s in a quiet fleet     rows / 4 KB / 2
 //!                     in a quiet fleet, the row of another worker in       1/2 read unit
 //!                     each of its heartbeats, and a KCL's row every 5 s
@@ -33,7 +33,8 @@ const WORKER_BYTES: f64 = 350.0;
 const READ_UNIT: f64 = 4096.0;
 /// The KCL's default failover time.
 const FAILOVER: Duration = Duration::from_secs(10);
-/// How often a worker reads the change signal of a table in DynamoDB, in seconds.
+/// How often a worker reads the change signal of a table in DynamoDB, in seconds, unless a fifth of
+/// its failover time is less.
 const SIGNAL: f64 = 0.65;
 /// How often a worker scans that is alone and holds everything, or whose fleet is quiet, in seconds.
 const SELDOM: f64 = 30.0;
@@ -158,9 +159,8 @@ pub fn cost(fleet: &FleetView) -> FleetCost {
     let is_all_held = fleet.unfinished().count() == held;
     let is_lone = workers == 1 && is_all_held;
     let is_alike = alive().all(|it| it.failover == Some(failover) && !it.draining);
-    let is_heard = timing.look.as_secs_f64() >= SIGNAL;
     let relies = by_heartbeats.len() == workers;
-    let is_quiet = workers > 1 && is_all_held && relies && is_alike && is_heard;
+    let is_quiet = workers > 1 && is_all_held && relies && is_alike;
     let hourly = |every: f64| 3600.0 / every;
     let renewals = hourly(timing.renew_every.as_secs_f64());
     let (count, leases) = (workers as f64, fleet.leases.len());
@@ -184,7 +184,7 @@ pub fn cost(fleet: &FleetView) -> FleetCost {
     line("heartbeats of workers", count * renewals, 1.0, 0.0);
     line(
         "readings of the change signal",
-        count * hourly(SIGNAL),
+        count * hourly(SIGNAL.min(timing.look.as_secs_f64())),
         0.0,
         0.5,
     );
@@ -291,6 +291,13 @@ mod tests {
         }
         let minute = cost(&eight).read_units() / 60.0;
         assert!((580.0..600.0).contains(&minute), "{minute}");
+        for worker in &mut eight.workers {
+            worker.failover = Some(Duration::from_secs(3));
+        }
+        let quick = cost(&eight);
+        let minute = (quick.write_units() / 60.0, quick.read_units() / 60.0);
+        assert!((890.0..930.0).contains(&minute.1), "{minute:?}");
+        assert_eq!(minute.0.round(), 480.0);
         assert_eq!(
             cost(&fleet(0, 3))
                 .lines
