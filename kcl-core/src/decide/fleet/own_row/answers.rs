@@ -121,12 +121,16 @@ impl OwnRow {
     }
 
     fn is_own(&self, row: &WorkerRow) -> bool {
-        matches!(&self.name, NameState::Own(own) if own.incarnation == row.incarnation)
+        self.own()
+            .is_some_and(|own| own.incarnation == row.incarnation)
     }
 
-    /// Whether the row of this process is known to have had a higher counter.
-    fn knows_more_than(&self, row: &WorkerRow) -> bool {
-        matches!(&self.name, NameState::Own(own) if own.counter > row.counter)
+    /// The row as this process knows it.
+    const fn own(&self) -> Option<&WorkerRow> {
+        match &self.name {
+            NameState::Own(own) => Some(own),
+            NameState::None | NameState::Watched(_) => None,
+        }
     }
 
     /// The row that is there in place of the one that was written last.
@@ -151,11 +155,17 @@ impl OwnRow {
         }
         // A late second copy of what once made the row has made it again, after others had found this
         // worker dead and deleted it. They take its leases: what was killed does not live again.
-        if self.knows_more_than(&row) {
+        let is_older = |own: &WorkerRow| own.counter > row.counter;
+        let is_same = |own: &WorkerRow| own.counter == row.counter;
+        if self.own().is_some_and(is_older) {
             return self.lost(now);
         }
         if row.drains > wrote.drains {
             return self.drained_by_operator(row, now);
+        }
+        // It was refused, though nobody has written the row since: it was not there when it was.
+        if self.own().is_some_and(is_same) {
+            return self.lost(now);
         }
         // A write without an answer was applied: an earlier one, or this.
         let is_done = is_marking && row.without_lag() == wrote.without_lag();
