@@ -83,7 +83,8 @@ pub(super) enum ChangeNotice {
 /// of the KCL's failover time.
 const WITHOUT_SIGNAL: Duration = Duration::from_secs(2);
 
-/// After how long without an answer the signal counts as not heard: a few readings of it.
+/// After how long without an answer the signal counts as not heard: a few readings of it. With a short
+/// failover time a third of that, so that this worker scans before others may call it dead.
 const DEAF_AFTER: Duration = Duration::from_secs(2);
 
 /// Reads the signal over and over. `seen` is its value before the first scan of the table.
@@ -96,6 +97,7 @@ pub(super) async fn listen(
     // In place of scans it is of use only if it is not slower than they are, and it costs less.
     let every = context.client.table.change_signal_interval();
     let every = every.min(context.timing.look);
+    let deaf_after = DEAF_AFTER.min(context.timing.failover / 3);
     let mut asked = clock.now();
     let (mut answered, mut hears) = (clock.now(), false);
     loop {
@@ -108,7 +110,7 @@ pub(super) async fn listen(
                 answered = clock.now();
                 signal.is_some()
             }
-            Err(_) => hears && clock.now().since(answered) < DEAF_AFTER,
+            Err(_) => hears && clock.now().since(answered) < deaf_after,
         };
         if is_heard != std::mem::replace(&mut hears, is_heard)
             && heard.send(ChangeNotice::Hears(hears)).is_err()
