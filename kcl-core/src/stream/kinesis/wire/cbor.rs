@@ -218,6 +218,10 @@ impl<'a> Cbor<'a> {
 }
 
 impl<'a> Reader<'a> for Cbor<'a> {
+    fn at(&self) -> usize {
+        self.at
+    }
+
     #[inline]
     fn members(
         &mut self,

@@ -277,6 +277,10 @@ impl<'a> Json<'a> {
 }
 
 impl<'a> Reader<'a> for Json<'a> {
+    fn at(&self) -> usize {
+        self.at
+    }
+
     /// A name is bytes to whoever reads it: it is compared with those that are known. Only where
     /// none of them matches is it looked at as text, by `skip_member`.
     #[inline]

@@ -69,8 +69,8 @@ pub(crate) fn page_of(
     }
     let form = Form::of(content_type, body)?;
     let page = match form {
-        Form::Cbor => PageDraft::read(Cbor::new(body), next),
-        Form::Json => PageDraft::read(Json::new(body, Some(pages)), next),
+        Form::Cbor => PageDraft::read(Cbor::new(body), body.len(), next),
+        Form::Json => PageDraft::read(Json::new(body, Some(pages)), body.len(), next),
     };
     Ok((page?, form))
 }
@@ -107,9 +107,13 @@ pub(super) struct DraftMark {
 }
 
 impl PageDraft {
-    /// Reads a body to its end before anything of it is used. Members come in any order: servers
+    /// Reads a body of so many bytes to its end before anything of it is used. Members come in any order: servers
     /// were seen to send `MillisBehindLatest` before the records.
-    fn read<'a>(mut reader: impl Reader<'a>, next: NextMember) -> Result<WirePage, Unreadable> {
+    fn read<'a>(
+        mut reader: impl Reader<'a>,
+        length: usize,
+        next: NextMember,
+    ) -> Result<WirePage, Unreadable> {
         let mut draft = Self::default();
         // What each record has until `finish`: cloning it allocates nothing.
         let no_key = Key::from("");
@@ -118,7 +122,14 @@ impl PageDraft {
                 return draft.member(reader, name, next);
             }
             if !draft.are_null(reader)? {
-                reader.items(|reader| draft.record(reader, &no_key))?;
+                reader.items(|reader| {
+                    let before = reader.at();
+                    draft.record(reader, &no_key)?;
+                    if draft.page.records.len() == 1 {
+                        draft.expect(length, reader.at() - before);
+                    }
+                    Ok(())
+                })?;
             }
             draft.found_records();
             Ok(())
@@ -233,7 +244,7 @@ impl PageDraft {
             return Err(Unreadable::NoPage);
         }
         let mut page = self.page;
-        // It has grown by doubling, and is kept until the page is processed.
+        // It is kept until the page is processed, with what was expected and did not come.
         page.records.shrink_to_fit();
         let keys = self.keys.into();
         let mut start = 0;

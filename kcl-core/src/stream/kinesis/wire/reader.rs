@@ -79,6 +79,9 @@ pub(super) trait Reader<'a>: Sized {
         each: impl FnMut(&mut Self) -> Result<(), Unreadable>,
     ) -> Result<(), Unreadable>;
 
+    /// How many bytes of the body were taken.
+    fn at(&self) -> usize;
+
     /// Whether null is next. It is taken then.
     fn is_null(&mut self) -> Result<bool, Unreadable>;
 
