@@ -83,7 +83,7 @@ pub fn settle(
     let mut world = World::calm(0, workers, leases, 1, failover_ms).quiet();
     world.fleet.beacon_ms = 650;
     run_paused(0, async {
-        let fleet = Fleet {
+        let fleet = SettlingFleet {
             sim: Sim::new(world, None, false),
             processes: Processes::default(),
         };
@@ -94,7 +94,7 @@ pub fn settle(
 }
 
 /// The fleet, as it is acted on.
-struct Fleet {
+struct SettlingFleet {
     sim: Sim,
     processes: Processes,
 }
@@ -105,7 +105,7 @@ struct Before {
     acquisitions: usize,
 }
 
-impl Fleet {
+impl SettlingFleet {
     async fn steps(&self, workers: usize, told: &mut impl FnMut(&Settled)) -> Vec<Settled> {
         let mut steps = Vec::new();
         let mut over = |settled: Settled| {
