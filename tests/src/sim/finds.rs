@@ -52,19 +52,20 @@ const FOUND_BY: &[(Mutant, u64)] = &[
     (Mutant::EndNotAsked, 6),
     (Mutant::CheckpointAtGreatestDone, 14),
     (Mutant::KeysOutOfOrder, 14),
-    (Mutant::AtWorkIsDone, 7),
+    (Mutant::AtWorkIsDone, 9),
     (Mutant::DeadLetterAfterCheckpoint, 31),
     (Mutant::FlushAfterCheckpoint, 8),
     (Mutant::FilterDropsWork, 8),
-    (Mutant::BeatWithoutCondition, 75),
-    (Mutant::TakeWithoutKill, 84),
+    (Mutant::BeatWithoutCondition, 55),
+    (Mutant::TakeWithoutKill, 70),
     (Mutant::EvidenceOfAnother, 149),
-    (Mutant::BeatWhileHung, 0),
+    (Mutant::BeatWhileHung, 7),
 ];
 
 /// What the folds say of which nothing else would be found, and by which defect.
 const SAID_BY: &[(Mutant, &str)] = &[
     (Mutant::ChildNotMade, "I11 cover"),
+    (Mutant::BeatWhileHung, "L1/L2 liveness"),
     (Mutant::FailureIsProgress, "L1/L2 liveness"),
     (Mutant::EndWithoutListing, "I8 checkpoint bounds"),
     (Mutant::UnnamedEndBelieved, "I5 no skip"),

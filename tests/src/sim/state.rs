@@ -152,6 +152,15 @@ impl Sim {
         self.0.violated.notified().await;
     }
 
+    /// Hangs: until the faults are over, or for good where that has to show.
+    pub(crate) async fn hang(&self) {
+        if self.mutant() == Some(Mutant::BeatWhileHung) {
+            std::future::pending().await
+        } else {
+            self.until_healed().await;
+        }
+    }
+
     /// Waits until the faults are over.
     pub(crate) async fn until_healed(&self) {
         let healed = self.0.healed.notified();

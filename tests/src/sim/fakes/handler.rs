@@ -183,7 +183,7 @@ impl RecordHandler for SimHandler {
         let (millis, fate) = fate(&self.desk, &self.dice);
         sleep(millis).await;
         if matches!(fate, WorkFate::Hangs) {
-            sim.until_healed().await;
+            sim.hang().await;
         }
         self.desk.life.gate.pass().await;
         let done = self.skips || matches!(fate, WorkFate::Done | WorkFate::Hangs);

@@ -288,7 +288,7 @@ impl SimProcessor {
         let sim = &self.desk.life.sim;
         if self.dice.chance(handlers.hang) {
             sim.count(Fault::HungHandler);
-            sim.until_healed().await;
+            sim.hang().await;
         } else if self.dice.chance(handlers.slow) {
             sim.count(Fault::SlowHandler);
             sleep(self.dice.range(handlers.usual_ms, handlers.slow_ms)).await;
