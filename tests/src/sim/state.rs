@@ -155,7 +155,7 @@ impl Sim {
     /// Hangs: until the faults are over, or for good where that has to show.
     pub(crate) async fn hang(&self) {
         if self.mutant() == Some(Mutant::BeatWhileHung) {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         } else {
             self.until_healed().await;
         }
