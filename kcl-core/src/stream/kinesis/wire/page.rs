@@ -69,8 +69,8 @@ pub(crate) fn page_of(
     }
     let form = Form::of(content_type, body)?;
     let page = match form {
-        Form::Cbor => PageDraft::read(Cbor::new(body), body.len(), next),
-        Form::Json => PageDraft::read(Json::new(body, Some(pages)), body.len(), next),
+        Form::Cbor => PageDraft::new(body.len()).read(Cbor::new(body), next),
+        Form::Json => PageDraft::new(body.len()).read(Json::new(body, Some(pages)), next),
     };
     Ok((page?, form))
 }
@@ -81,6 +81,8 @@ pub(super) const RECORDS: &[u8] = b"Records";
 /// A page whose records lack their keys and payloads, which are beside them.
 #[derive(Default)]
 pub(super) struct PageDraft {
+    /// How many bytes the page has.
+    length: usize,
     /// The records, with empty keys and payloads.
     page: WirePage,
     /// The keys, one behind the other. One text for all of them, which the page's records share: a
@@ -107,34 +109,34 @@ pub(super) struct DraftMark {
 }
 
 impl PageDraft {
-    /// Reads a body of so many bytes to its end before anything of it is used. Members come in any order: servers
+    /// Of a page of so many bytes.
+    pub(super) fn new(length: usize) -> Self {
+        Self {
+            length,
+            ..Self::default()
+        }
+    }
+
+    /// Reads a body to its end before anything of it is used. Members come in any order: servers
     /// were seen to send `MillisBehindLatest` before the records.
     fn read<'a>(
+        mut self,
         mut reader: impl Reader<'a>,
-        length: usize,
         next: NextMember,
     ) -> Result<WirePage, Unreadable> {
-        let mut draft = Self::default();
         // What each record has until `finish`: cloning it allocates nothing.
         let no_key = Key::from("");
         reader.members(|reader, name| {
             if name != RECORDS {
-                return draft.member(reader, name, next);
+                return self.member(reader, name, next);
             }
-            if !draft.are_null(reader)? {
-                reader.items(|reader| {
-                    let before = reader.at();
-                    draft.record(reader, &no_key)?;
-                    if draft.page.records.len() == 1 {
-                        draft.expect(length, reader.at() - before);
-                    }
-                    Ok(())
-                })?;
+            if !self.are_null(reader)? {
+                reader.items(|reader| self.record(reader, &no_key))?;
             }
-            draft.found_records();
+            self.found_records();
             Ok(())
         })?;
-        draft.finish(&reader.finish()?)
+        self.finish(&reader.finish()?)
     }
 
     /// Whether null stands in the place of the records. It is taken then.
@@ -168,10 +170,10 @@ impl PageDraft {
         Ok(())
     }
 
-    /// Makes room for the records of a page of so many bytes, whose first has so many: lists that
-    /// grow are copied again and again.
-    pub(super) fn expect(&mut self, page: usize, first: usize) {
-        let records = expected(page, first);
+    /// Makes room for the records of a page whose first has so many bytes: lists that grow are copied
+    /// again and again.
+    fn expect(&mut self, first: usize) {
+        let records = expected(self.length, first);
         self.page.records.reserve_exact(records);
         self.payloads.reserve_exact(records);
         self.key_ends.reserve_exact(records);
@@ -200,6 +202,7 @@ impl PageDraft {
         reader: &mut impl Reader<'a>,
         no_key: &Key,
     ) -> Result<(), Unreadable> {
+        let begins_at = reader.at();
         let (mut sequence, mut payload) = (None, Payload::Empty);
         let (mut arrived_at, mut encryption) = (None::<Timestamp>, Encryption::None);
         let key = self.keys.len();
@@ -230,6 +233,9 @@ impl PageDraft {
         let sequence = sequence.map_or_else(|| number(""), Ok)?;
         let mut raw = RawRecord::new(sequence, no_key.clone(), Bytes::new()).encrypted(encryption);
         raw.arrived_at = arrived_at;
+        if self.page.records.is_empty() {
+            self.expect(reader.at() - begins_at);
+        }
         self.page.records.push(raw);
         self.payloads.push(payload);
         // The text of all keys is shorter than the body, which has been measured.
