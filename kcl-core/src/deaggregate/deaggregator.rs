@@ -121,8 +121,7 @@ impl Deaggregator {
                 }
             }
         }
-        all.occupied += all.records.capacity() * size_of::<Record>();
-        all
+        all.with_list()
     }
 }
 
@@ -187,14 +186,21 @@ impl UserRecords {
     /// Of a page in which nothing begins like an aggregate: nothing is sorted by what it is. A page of
     /// 10,000 records would otherwise take a second list of a megabyte.
     fn plain(raw: Vec<RawRecord>) -> Self {
-        let shared = |raw: &RawRecord| raw.data.len() + raw.partition_key.len() + SHARED;
-        let shared: usize = raw.iter().map(shared).sum();
-        let records: Vec<Record> = raw.into_iter().map(Record::from).collect();
-        Self {
-            occupied: shared + records.capacity() * size_of::<Record>(),
-            records,
+        let mut all = Self {
+            records: Vec::with_capacity(raw.len()),
             ..Self::default()
+        };
+        for raw in raw {
+            all.occupied += raw.data.len();
+            all.push_plain(raw);
         }
+        all.with_list()
+    }
+
+    /// All records are in the list: it is counted, too.
+    fn with_list(mut self) -> Self {
+        self.occupied += self.records.capacity() * size_of::<Record>();
+        self
     }
 
     /// Also for aggregates that are not valid ones, so that nothing a producer wrote is lost.
