@@ -155,16 +155,15 @@ impl OwnRow {
         }
         // A late second copy of what once made the row has made it again, after others had found this
         // worker dead and deleted it. They take its leases: what was killed does not live again.
-        let is_older = |own: &WorkerRow| own.counter > row.counter;
-        let is_same = |own: &WorkerRow| own.counter == row.counter;
-        if self.own().is_some_and(is_older) {
+        let known = self.own().map(|own| own.counter);
+        if known > Some(row.counter) {
             return self.lost(now);
         }
         if row.drains > wrote.drains {
             return self.drained_by_operator(row, now);
         }
         // It was refused, though nobody has written the row since: it was not there when it was.
-        if self.own().is_some_and(is_same) {
+        if known == Some(row.counter) {
             return self.lost(now);
         }
         // A write without an answer was applied: an earlier one, or this.
