@@ -217,18 +217,8 @@ async fn eight_workers_with_64_idle_leases_are_frugal_and_quick() {
 
     // One stops in good order: its leases are taken within a second.
     workers.remove(7).stop().await;
-    let all_held = || {
-        fleet
-            .owners()
-            .iter()
-            .all(|owner| !owner.is_empty() && owner != "rust-7")
-    };
     let took = fleet
-        .until(
-            "the leases of one that stopped",
-            Duration::from_secs(30),
-            all_held,
-        )
+        .until_held_by("the leases of one that stopped", &workers)
         .await;
     println!("after a stop in good order: {took:?}");
     assert!(took <= Duration::from_secs(1), "{took:?}");
@@ -236,18 +226,8 @@ async fn eight_workers_with_64_idle_leases_are_frugal_and_quick() {
     // One is killed: its leases are taken within the failover time and a second.
     fleet.pass(Duration::from_secs(30)).await;
     workers.remove(6).kill();
-    let all_held = || {
-        fleet
-            .owners()
-            .iter()
-            .all(|owner| !owner.is_empty() && owner != "rust-6" && owner != "rust-7")
-    };
     let took = fleet
-        .until(
-            "the leases of one that was killed",
-            Duration::from_secs(30),
-            all_held,
-        )
+        .until_held_by("the leases of one that was killed", &workers)
         .await;
     println!("after a kill: {took:?}");
     assert!(took <= FAILOVER + Duration::from_secs(1), "{took:?}");
@@ -269,18 +249,8 @@ async fn shorter_failover_times_cost_what_the_docs_say() {
         assert_near("heartbeats", cost.other_writes, heartbeats);
         assert!(cost.read_units <= reads, "{cost:?}");
         workers.remove(7).kill();
-        let all_held = || {
-            let owners = fleet.owners();
-            owners
-                .iter()
-                .all(|owner| !owner.is_empty() && owner != "rust-7")
-        };
         let took = fleet
-            .until(
-                "the leases of one that was killed",
-                Duration::from_secs(30),
-                all_held,
-            )
+            .until_held_by("the leases of one that was killed", &workers)
             .await;
         println!("after a kill: {took:?}");
         assert!(took <= failover + Duration::from_secs(1), "{took:?}");

@@ -35,16 +35,7 @@ async fn it_shares_the_leases_and_takes_over_and_writes_nothing_else() {
 
     workers.remove(2).kill();
     let took = fleet
-        .until(
-            "the leases of one that was killed",
-            Duration::from_secs(60),
-            || {
-                fleet
-                    .owners()
-                    .iter()
-                    .all(|owner| ["rust-0", "rust-1"].contains(&owner.as_str()))
-            },
-        )
+        .until_held_by("the leases of one that was killed", &workers)
         .await;
     println!("after a kill: {took:?}");
     assert!(took <= FAILOVER + Duration::from_secs(3), "{took:?}");

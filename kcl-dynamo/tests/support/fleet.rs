@@ -192,6 +192,19 @@ impl Fleet {
         began.elapsed()
     }
 
+    /// Waits until these workers hold all leases; how long it took.
+    pub async fn until_held_by(&self, what: &str, workers: &[Running]) -> Duration {
+        let ids: Vec<&str> = workers
+            .iter()
+            .map(|running| running.worker.id().as_str())
+            .collect();
+        self.until(what, Duration::from_secs(30), || {
+            let owners = self.owners();
+            owners.iter().all(|owner| ids.contains(&owner.as_str()))
+        })
+        .await
+    }
+
     /// Who holds which lease, as the table has it.
     pub fn owners(&self) -> Vec<String> {
         // Before the first set-up there is no table.
