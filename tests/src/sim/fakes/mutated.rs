@@ -264,10 +264,7 @@ pub(super) fn looked(life: &Life, state: &WorldState, mut row: Lease) -> Lease {
                 .as_ref()
                 .and_then(|token| token.as_str().split_once(':'));
             if let (Some(holder), Some((_, part))) = (holder, part) {
-                row.token = Some(Token::new(format!(
-                    "{}:{part}",
-                    holder.incarnation.as_str()
-                )));
+                row.token = Some(Token::of_tenancy(&holder.incarnation, &part.into()));
             }
         }
         Some(Mutant::PauseOverlooked) => row.paused_at = None,

@@ -7,7 +7,7 @@ use crate::sim::state::Sim;
 use crate::sim::units::TableUnits;
 use crate::sim::world::World;
 
-use super::process::{Processes, run_process};
+use super::process::{Processes, join};
 use super::{producer, reshards};
 
 /// What a fleet costs in an hour.
@@ -45,9 +45,8 @@ impl Bill {
 /// # Errors
 /// When there is no runtime.
 pub fn bill(leases: u32, workers: usize, failover_ms: u64, liveness: Liveness) -> io::Result<Bill> {
-    let mut world = World::calm(0, workers, leases, 1, failover_ms).quiet();
+    let mut world = World::in_dynamodb(workers, leases, failover_ms);
     world.fleet.liveness = vec![liveness; workers + 1];
-    world.fleet.beacon_ms = 650;
     let units = run_paused(0, async {
         let sim = Sim::new(world, None, false);
         sim.state().judged = false;
@@ -78,15 +77,7 @@ async fn an_hour(sim: &Sim) -> TableUnits {
     sleep(QUARTER_MS).await;
     join(sim, &processes, workers);
     sleep(QUARTER_MS).await;
-    if let Some(process) = processes.all().first() {
-        process.life.crash.notify_one();
-    }
+    processes.kill_first();
     sleep(QUARTER_MS).await;
     sim.state().units
-}
-
-fn join(sim: &Sim, processes: &Processes, slot: usize) {
-    let (sim, processes) = (sim.clone(), processes.clone());
-    let id = format!("worker-{slot}").as_str().into();
-    start(async move { run_process(&sim, &processes, id, slot).await });
 }

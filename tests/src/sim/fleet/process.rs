@@ -47,6 +47,13 @@ impl Processes {
         self.lock().contains_key(&life)
     }
 
+    /// Kills the one that was started first.
+    pub(crate) fn kill_first(&self) {
+        if let Some(process) = self.all().first() {
+            process.life.crash.notify_one();
+        }
+    }
+
     /// One of them.
     pub(crate) fn any(&self, dice: &mut Dice) -> Option<Process> {
         let all = self.all();
@@ -107,6 +114,13 @@ pub(crate) fn lone_table(sim: &Sim) -> Arc<dyn LeaseTable> {
         gate,
         clock,
     ))))
+}
+
+/// Starts the worker of this place, which is not started again when it ends.
+pub(crate) fn join(sim: &Sim, processes: &Processes, slot: usize) {
+    let (sim, processes) = (sim.clone(), processes.clone());
+    let id = format!("worker-{slot}").as_str().into();
+    spawn(async move { run_process(&sim, &processes, id, slot).await });
 }
 
 /// Runs one process to its end.

@@ -12,7 +12,7 @@ use crate::sim::state::Sim;
 use crate::sim::units::TableUnits;
 use crate::sim::world::World;
 
-use super::process::{Process, Processes, run_process};
+use super::process::{Process, Processes, join};
 use super::{producer, reshards};
 
 /// A fleet that settled after something had happened.
@@ -22,9 +22,9 @@ pub struct Settled {
     pub after: &'static str,
     /// Seconds until all leases were held in equal parts; the longest, if it happened several times.
     pub seconds: f64,
-    /// Write units of a minute from then on.
+    /// Write units a minute, from its beginning on, for a minute at least.
     pub writes: f64,
-    /// Read units of a minute from then on.
+    /// Read units a minute, likewise.
     pub reads: f64,
     /// Leases that came to a worker.
     pub moved: usize,
@@ -80,8 +80,7 @@ pub fn settle(
     failover_ms: u64,
     mut told: impl FnMut(&Settled),
 ) -> io::Result<Settling> {
-    let mut world = World::calm(0, workers, leases, 1, failover_ms).quiet();
-    world.fleet.beacon_ms = 650;
+    let world = World::in_dynamodb(workers, leases, failover_ms);
     run_paused(0, async {
         let fleet = SettlingFleet {
             sim: Sim::new(world, None, false),
@@ -94,6 +93,7 @@ pub fn settle(
 }
 
 /// The fleet, as it is acted on.
+#[derive(Clone)]
 struct SettlingFleet {
     sim: Sim,
     processes: Processes,
@@ -103,6 +103,7 @@ struct SettlingFleet {
 struct Before {
     at: At,
     acquisitions: usize,
+    units: TableUnits,
 }
 
 impl SettlingFleet {
@@ -125,9 +126,7 @@ impl SettlingFleet {
         over(self.settled("a join", &before, workers + 1).await);
 
         let before = self.before();
-        if let Some(process) = self.processes.all().first() {
-            process.life.crash.notify_one();
-        }
+        self.processes.kill_first();
         over(self.settled("a kill", &before, workers).await);
 
         let before = self.before();
@@ -158,7 +157,7 @@ impl SettlingFleet {
     /// Stops a worker in good order and starts it again under its name. Gives something when it is
     /// started.
     fn restart(&self, process: &Process) -> oneshot::Receiver<()> {
-        let (worker, fleet) = (process.worker.clone(), self.handles());
+        let (worker, fleet) = (process.worker.clone(), self.clone());
         let (life, slot) = (process.life.id, process.life.slot);
         start(async move {
             worker.shutdown(STOP).await;
@@ -170,25 +169,16 @@ impl SettlingFleet {
         })
     }
 
-    fn handles(&self) -> Self {
-        Self {
-            sim: self.sim.clone(),
-            processes: self.processes.clone(),
-        }
-    }
-
     fn join(&self, slot: usize) {
-        let Self { sim, processes } = self.handles();
-        let id = format!("worker-{slot}").as_str().into();
-        start(async move { run_process(&sim, &processes, id, slot).await });
+        join(&self.sim, &self.processes, slot);
     }
 
     fn before(&self) -> Before {
-        let mut state = self.sim.state();
-        state.units = TableUnits::default();
+        let state = self.sim.state();
         Before {
             at: self.sim.now(),
             acquisitions: state.judge.acquisitions(),
+            units: state.units,
         }
     }
 
@@ -217,8 +207,8 @@ impl SettlingFleet {
         Settled {
             after,
             seconds,
-            writes: f64::from(state.units.writes) / minutes,
-            reads: state.units.reads / minutes,
+            writes: f64::from(state.units.writes - before.units.writes) / minutes,
+            reads: (state.units.reads - before.units.reads) / minutes,
             moved: state.judge.acquisitions() - before.acquisitions,
             broken: state.judge.broken_since(before.at),
         }

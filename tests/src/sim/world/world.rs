@@ -273,6 +273,14 @@ impl World {
         world
     }
 
+    /// A quiet world of steady load in which what the lease table would cost in DynamoDB is counted.
+    #[must_use]
+    pub fn in_dynamodb(workers: usize, shards: u32, failover_ms: u64) -> Self {
+        let mut world = Self::calm(0, workers, shards, 1, failover_ms).quiet();
+        world.fleet.beacon_ms = 650;
+        world
+    }
+
     /// The same world without any fault.
     #[must_use]
     pub fn quiet(mut self) -> Self {
