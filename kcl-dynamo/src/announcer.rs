@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! a worker has released a lease --announce--> rsValue, rsRecent of `~fleet-0`
-//!                                                     |  read by every worker every 650 ms
+//!                                                     |  read by every worker, at least every 650 ms
 //! a worker that wants leases <--- the keys to read ---+
 //! ```
 //!

@@ -8,7 +8,7 @@ use super::attribute::{SIGNAL_RECENT, SIGNAL_VALUE};
 use super::{Reader, text};
 
 /// The list of announcements is cut to this many bytes, so that the row with its attribute names
-/// stays below 4 KB, the unit in which reads are counted: every worker reads it every 650 ms.
+/// stays below 4 KB, the unit in which reads are counted: every worker reads it at least every 650 ms.
 const MOST_BYTES: usize = 3600;
 /// What DynamoDB counts for each list element in addition to its text, in bytes.
 const ELEMENT: usize = 2;
